@@ -1,0 +1,36 @@
+/**
+ * Every code a {@link RubatoError} can have.
+ *
+ * `invalid_option`, `invalid_tool`, `invalid_input`: a programming error in what was passed. `unknown_run`, `run_exists`: a run id.
+ * `model`: the endpoint answered with an error or could not be reached. `truncated`: a stream ended without saying that it was complete.
+ * `missing_key`, `missing_package`: the endpoint cannot be used yet. `log`: the log refused or failed. `closed`: the agent was closed.
+ */
+export type RubatoErrorCode =
+  | "invalid_option"
+  | "invalid_tool"
+  | "invalid_input"
+  | "unknown_run"
+  | "run_exists"
+  | "model"
+  | "truncated"
+  | "missing_key"
+  | "missing_package"
+  | "log"
+  | "closed";
+
+/** The one error class. The message says what happened and what to do; `cause` keeps what lay below. */
+export class RubatoError extends Error {
+  readonly code: RubatoErrorCode;
+
+  constructor(code: RubatoErrorCode, message: string, options?: { readonly cause?: unknown }) {
+    super(message, options);
+    this.name = "RubatoError";
+    this.code = code;
+  }
+}
+
+/** The sentence in whatever was thrown. Never a stack trace. */
+export function messageOf(thrown: unknown): string {
+  if (thrown instanceof Error) return thrown.message === "" ? thrown.name : thrown.message;
+  return typeof thrown === "string" ? thrown : "something that is not an Error was thrown";
+}

@@ -1,0 +1,122 @@
+import type { z } from "zod";
+
+/** What may stand in the log and travel to a model: plain JSON. */
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
+
+/** What a command of a tool answers: recorded, or why not. */
+export type ToolReceipt =
+  | { readonly accepted: true; readonly seq: number }
+  | { readonly accepted: false; readonly reason: string };
+
+/** What `execute` gets besides its input. */
+export interface ToolContext<Context = unknown> {
+  /** Aborts when the call is interrupted, cancelled or out of time. Pass it on to everything that can wait. */
+  readonly signal: AbortSignal;
+  readonly runId: string;
+  /** `step.index`, unique in the run. */
+  readonly callId: string;
+  /** From 1. Above 1 only for tools that are declared idempotent. */
+  readonly attempt: number;
+  /** The same for every attempt of this call: hand it to services that deduplicate. */
+  readonly idempotencyKey: string;
+  /** What the program passed as `context` when it started the run. It is never logged. */
+  readonly context: Context;
+  /** Streams a partial result to whoever watches (event `tool_progress`). Ignored once the call is settled. */
+  progress(value: Json): void;
+  /** Records an event of the program's own (event `custom`). Ignored once the call is settled. */
+  emit(name: string, data?: Json): void;
+  /** Asks the run to stop at the next step boundary. Resolves when the request is recorded, not when it is effective. */
+  interrupt(reason?: string): Promise<ToolReceipt>;
+}
+
+/** When a call of the tool waits for a person's approval. */
+export type ApprovalPolicy = "never" | "always";
+
+/** A call whose arguments are valid and that is ready to run, or the sentence that goes back to the model. */
+export type PreparedCall<Context> =
+  | { readonly ok: true; start(ctx: ToolContext<Context>): unknown }
+  | { readonly ok: false; readonly message: string };
+
+/** What the model may call. Made by {@link defineTool}; the type of the input is closed over, so that tools of all inputs fit in one list. */
+export interface Tool<Context = unknown> {
+  readonly name: string;
+  readonly description: string;
+  readonly input: z.ZodType;
+  readonly output: z.ZodType | undefined;
+  readonly approval: ApprovalPolicy;
+  readonly idempotent: boolean;
+  readonly exclusive: boolean;
+  readonly timeoutMs: number | undefined;
+  /** Validates arguments against the input schema. Answers a promise only where the schema has asynchronous checks. */
+  prepare(args: unknown): PreparedCall<Context> | Promise<PreparedCall<Context>>;
+}
+
+export interface ToolSpec<Input extends z.ZodType, Context> {
+  /** 1 to 64 characters of `a-z A-Z 0-9 _ -`, unique in the agent. */
+  readonly name: string;
+  /** What the model reads to decide when to call it. */
+  readonly description: string;
+  /** A zod object: the arguments. */
+  readonly input: Input;
+  /** When given, what `execute` answers is held to it; what does not fit becomes an `error` outcome. */
+  readonly output?: z.ZodType;
+  /** Default `never`. */
+  readonly approval?: ApprovalPolicy;
+  /** True when running it twice with the same key and arguments is the same as once. Default false: it is started at most once. */
+  readonly idempotent?: boolean;
+  /** True when nothing else of the run may execute beside it. Default false. */
+  readonly exclusive?: boolean;
+  /** Milliseconds until the signal aborts and the outcome is `timeout`. Default: the agent's `toolTimeoutMs`. */
+  readonly timeoutMs?: number;
+  /** Does the work. What it answers must be JSON (undefined counts as null). What it throws goes back to the model as an error. */
+  execute(input: z.output<Input>, ctx: ToolContext<Context>): unknown;
+}
+
+/** A tool together with its typed `execute`, so that a test can call it directly. */
+export interface DefinedTool<Input extends z.ZodType, Context> extends Tool<Context> {
+  execute(input: z.output<Input>, ctx: ToolContext<Context>): unknown;
+}
+
+/**
+ * Defines a tool. The definition is checked when an agent is created with it: name, uniqueness, and that the input is a zod object.
+ */
+export function defineTool<Input extends z.ZodType, Context = unknown>(
+  spec: ToolSpec<Input, Context>,
+): DefinedTool<Input, Context> {
+  const ready = (input: z.output<Input>): PreparedCall<Context> => ({
+    ok: true,
+    start: (ctx) => spec.execute(input, ctx),
+  });
+  const refused = (error: z.ZodError): PreparedCall<Context> => ({ ok: false, message: describeIssues(error) });
+  return {
+    name: spec.name,
+    description: spec.description,
+    input: spec.input,
+    output: spec.output,
+    approval: spec.approval ?? "never",
+    idempotent: spec.idempotent ?? false,
+    exclusive: spec.exclusive ?? false,
+    timeoutMs: spec.timeoutMs,
+    execute: (input, ctx) => spec.execute(input, ctx),
+    prepare(args) {
+      let parsed: z.ZodSafeParseResult<z.output<Input>>;
+      try {
+        parsed = spec.input.safeParse(args);
+      } catch (error) {
+        // zod has no other sign for a schema with asynchronous checks than this throw.
+        if (!(error instanceof Error) || error.constructor.name !== "$ZodAsyncError") throw error;
+        return spec.input.safeParseAsync(args).then((late) => (late.success ? ready(late.data) : refused(late.error)));
+      }
+      return parsed.success ? ready(parsed.data) : refused(parsed.error);
+    },
+  };
+}
+
+/** One line per issue, with the path of the argument, at most eight: the model must be able to mend its call from it. */
+function describeIssues(error: z.ZodError): string {
+  const lines = error.issues.slice(0, 8).map((issue) => {
+    const path = issue.path.map(String).join(".");
+    return path === "" ? issue.message : `${path}: ${issue.message}`;
+  });
+  return `Invalid arguments: ${lines.join("; ")}`;
+}
