@@ -1,0 +1,180 @@
+import type { EffectName } from "./agent.ts";
+import { REDUCER_VERSION, type Draft, type EventData } from "./events.ts";
+import { stateHash, type AgentState, type PartialAnswer, type ToolCallState } from "./state.ts";
+
+/** What only the shell knows and the derived events carry. */
+export interface Facts {
+  /** Name of the model that the next request goes to. */
+  readonly model: string;
+  /** Milliseconds since the interrupt was accepted, on the monotonic clock. */
+  readonly interruptedForMs: number;
+}
+
+type Rest = Pick<EventData<"done">, "usage" | "steps" | "stateHash" | "reducer">;
+
+/**
+ * The events that an effect stands for, where they follow from the state alone: the same state always gives the same events, in the process
+ * that got there and in one that recovers it. Effects that need the world (a request, a tool, a timer) give none. An effect that was
+ * overtaken gives events that `step()` then refuses, or none.
+ */
+export function derive(state: AgentState, effect: EffectName, facts: Facts): Draft[] {
+  switch (effect) {
+    case "prepare":
+      return state.value === "thinking.preparing" ? request(state, facts) : [];
+    case "finish":
+      return state.value === "thinking.finishing"
+        ? [{ type: "done", data: { output: state.output, ...rest(state) } }]
+        : [];
+    case "follow_up":
+      return followUp(state);
+    case "skip":
+      return state.core.calls.flatMap((call) => (isUnstarted(call) ? [unstarted(call, "skipped")] : []));
+    case "dispatch":
+      return state.core.calls.flatMap((call) => (call.phase === "refused" ? [unstarted(call, "rejected")] : []));
+    case "settle":
+      return settle(state, facts);
+    case "recover":
+      return isAnswering(state)
+        ? [
+            {
+              type: "failed",
+              data: { error: state.error ?? { code: "unknown", message: "The model failed." }, ...rest(state) },
+            },
+          ]
+        : [];
+    default:
+      return [];
+  }
+}
+
+/** What every event that ends a turn carries. */
+export function rest(state: AgentState): Rest {
+  return { usage: state.usage, steps: state.step, stateHash: stateHash(state), reducer: REDUCER_VERSION };
+}
+
+/** The receipts of a cancelled run's inputs, before `cancelled` itself. */
+export function cancelDrafts(state: AgentState, by: string, reason: string): Draft[] {
+  const refusals = state.inputs.map(({ id, queue }): Draft => ({
+    type: "input_delivered",
+    data: { id, delivered: false, queue, reason: "cancelled" },
+  }));
+  return [...refusals, { type: "cancelled", data: { by, reason, ...rest(state) } }];
+}
+
+function request(state: AgentState, { model }: Facts): Draft[] {
+  const { core, partial } = state;
+  const step = core.retry?.step ?? core.context.step + 1;
+  const heard = core.inputs.filter((input) => input.queue === "step");
+  const continues = partial !== undefined && heard.length === 0;
+  return [
+    ...heard.map(({ id, queue }): Draft => ({ type: "input_delivered", data: { id, delivered: true, queue, step } })),
+    {
+      type: "thinking",
+      data: {
+        step,
+        attempt: core.retry?.attempt ?? (continues ? partial.attempt + 1 : 1),
+        messageId: continues ? partial.messageId : `m${step}`,
+        model,
+      },
+    },
+  ];
+}
+
+/** Follow-ups are heard one per turn: each gets its own answer. */
+function followUp(state: AgentState): Draft[] {
+  if (state.value !== "done") return [];
+  const input = state.inputs.find((waiting) => waiting.queue === "done");
+  if (input === undefined) return [];
+  const step = state.step + 1;
+  return [{ type: "input_delivered", data: { id: input.id, delivered: true, queue: "done", step } }];
+}
+
+/** Ends the stop once everything is quiet: the cut message, then the limit or the interrupt, then what already waits to go on. */
+function settle(state: AgentState, facts: Facts): Draft[] {
+  const { core, partial } = state;
+  const { context, interrupt } = core;
+  if (state.value !== "interrupted.draining") return [];
+  if (context.expected + context.pending + context.ready + context.running > 0) return [];
+
+  const drafts: Draft[] = [];
+  if (partial !== undefined && partial.text.length > partial.base.length) drafts.push(cutMessage(state, partial));
+  else if (partial !== undefined && partial.base !== "") drafts.push(cutMessage(state, partial));
+  if (context.cancelling) return [...drafts, ...cancelDrafts(state, interrupt?.by ?? "user", interrupt?.reason ?? "")];
+
+  if (context.limit === "tripped") drafts.push({ type: "limit", data: limitOf(state) });
+  const cause = interrupt === undefined ? {} : { cause: interrupt.cause };
+  drafts.push({
+    type: "interrupted",
+    data: {
+      by: interrupt?.by ?? "limit",
+      reason: interrupt?.reason ?? "max_steps",
+      mode: interrupt?.mode ?? "step",
+      where: interrupt?.where ?? "acting.executing",
+      step: state.step,
+      ...(partial === undefined ? {} : { messageId: partial.messageId }),
+      keptChars: keptChars(state),
+      latencyMs: interrupt === undefined ? 0 : facts.interruptedForMs,
+      ...rest(state),
+    },
+    ...cause,
+  });
+  if (context.resuming === "input") {
+    const inputId = interrupt?.redirect ?? core.inputs.findLast((input) => input.queue === "step")?.id;
+    drafts.push({
+      type: "resume",
+      data: { by: "input", partial: "keep", ...(inputId === undefined ? {} : { inputId }) },
+      ...cause,
+    });
+  }
+  return drafts;
+}
+
+function keptChars({ core, partial }: AgentState): number {
+  if (partial !== undefined) return partial.text.length;
+  return core.cut?.text.length ?? 0;
+}
+
+function cutMessage(state: AgentState, partial: PartialAnswer): Draft {
+  return {
+    type: "message",
+    data: {
+      messageId: partial.messageId,
+      step: state.step,
+      attempt: partial.attempt,
+      finish: "interrupted",
+      text: partial.text,
+      ...(partial.reasoning === "" ? {} : { reasoning: partial.reasoning }),
+      calls: [],
+      usage: "unknown",
+    },
+  };
+}
+
+function limitOf({ core }: AgentState): EventData<"limit"> {
+  const { turnSteps, maxSteps } = core.context;
+  return {
+    kind: "max_steps",
+    used: turnSteps,
+    max: maxSteps,
+    raise: "Resume to grant the same number of steps again, or create the agent with a higher maxSteps.",
+  };
+}
+
+function isAnswering(state: AgentState): boolean {
+  return state.value === "thinking.requesting" || state.value === "thinking.streaming";
+}
+
+function isUnstarted(call: ToolCallState): boolean {
+  return (
+    call.phase === "complete" ||
+    call.phase === "awaiting_approval" ||
+    call.phase === "ready" ||
+    call.phase === "refused"
+  );
+}
+
+function unstarted(call: ToolCallState, outcome: "skipped" | "rejected"): Draft {
+  const { callId, attempt, phase } = call;
+  const from = phase === "complete" || phase === "awaiting_approval" || phase === "refused" ? phase : "ready";
+  return { type: "tool_result", data: { callId, attempt, outcome, from } };
+}

@@ -1,0 +1,274 @@
+import { z } from "zod";
+import { messageSchema, requestedCallSchema, toolOutcomeSchema } from "./messages.ts";
+
+/**
+ * The whole vocabulary: one closed union, one envelope. A run is a list of these events, `seq` contiguous from 1.
+ *
+ * Three kinds:
+ * - **control** events move the chart (agent.ts);
+ * - **hot** events are the deltas between them: tokens, streamed arguments, tool progress. They go to the reducer and the log, not through
+ *   the chart (but for the first delta of an answer, which says that streaming began);
+ * - **notes** are recorded and change nothing about where the run stands: `custom`, late tool results, errors of background work.
+ */
+
+/** What may stand in the log: plain JSON. */
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
+const json: z.ZodType<Json> = z.json();
+
+/** The log's schema. A log of a newer one can be read, not resumed. */
+export const SCHEMA_VERSION = 1;
+/** The reducer's version, in every rest event beside the hash of the state that it made. */
+export const REDUCER_VERSION = 1;
+
+const count = z.number().int().nonnegative();
+const ordinal = z.number().int().positive();
+
+const usageSchema = z.object({ inputTokens: count, outputTokens: count });
+/** Tokens of one request as the provider counted them. */
+export type Usage = Readonly<z.infer<typeof usageSchema>>;
+
+/** Usage of a whole run. `unknownRequests` counts the requests whose usage nobody told us (a cut answer): unknown is not 0. */
+const runUsageSchema = z.object({ inputTokens: count, outputTokens: count, requests: count, unknownRequests: count });
+export type RunUsage = Readonly<z.infer<typeof runUsageSchema>>;
+
+const faultSchema = z.object({ code: z.string(), message: z.string() });
+/** What went wrong, in one sentence, with a code for programs. */
+export type Fault = Readonly<z.infer<typeof faultSchema>>;
+
+/** Where a tool call stood when it was settled, and so whether it ever ran. */
+const callPhase = z.enum(["complete", "awaiting_approval", "refused", "ready", "running"]);
+/** When an input wants to be heard. `start` is the first input of a run. */
+const inputWhen = z.enum(["start", "now", "step", "done"]);
+/** `step` waits for the next step boundary; `now` aborts what is in flight. */
+const interruptMode = z.enum(["step", "now"]);
+export type InterruptMode = z.infer<typeof interruptMode>;
+/** What becomes of the text of a message that was cut. */
+const partialPolicy = z.enum(["keep", "continue", "discard"]);
+export type PartialPolicy = z.infer<typeof partialPolicy>;
+
+const restFields = { usage: runUsageSchema, steps: count, stateHash: z.string(), reducer: ordinal };
+
+function event<Type extends string, Data extends z.ZodType>(type: Type, data: Data) {
+  return z.object({
+    /** Position in the run, from 1, without gaps. */
+    seq: ordinal,
+    /** Milliseconds since 1970, from the injected clock. */
+    timestamp: z.number(),
+    runId: z.string(),
+    type: z.literal(type),
+    data,
+    /** The seq of the event that led to this one. */
+    cause: ordinal.optional(),
+  });
+}
+
+export const eventSchema = z.discriminatedUnion("type", [
+  event(
+    "run_start",
+    z.object({
+      schema: ordinal,
+      reducer: ordinal,
+      chartHash: z.string(),
+      agent: z.object({ name: z.string(), hash: z.string() }),
+      model: z.string(),
+      limits: z.object({ maxSteps: ordinal }),
+      messages: z.array(messageSchema).optional(),
+      metadata: z.record(z.string(), json).optional(),
+      parent: z.object({ runId: z.string(), callId: z.string() }).optional(),
+      fork: z.object({ runId: z.string(), seq: ordinal }).optional(),
+    }),
+  ),
+  event(
+    "owner",
+    z.object({ epoch: ordinal, who: z.string(), why: z.enum(["resume", "takeover", "command"]), recoveries: count }),
+  ),
+  event("user_input", z.object({ id: z.string(), text: z.string(), when: inputWhen })),
+  event("thinking", z.object({ step: ordinal, attempt: ordinal, messageId: z.string(), model: z.string() })),
+  event(
+    "token_stream",
+    z.object({
+      kind: z.enum(["text", "reasoning"]),
+      text: z.string(),
+      messageId: z.string(),
+      /** Which request for this message, from 1. */
+      attempt: ordinal,
+      /** Where the text stands in its kind of the message, in UTF-16 units. */
+      offset: count,
+    }),
+  ),
+  event(
+    "tool_call_delta",
+    z.object({
+      messageId: z.string(),
+      attempt: ordinal,
+      index: count,
+      callId: z.string(),
+      providerCallId: z.string().optional(),
+      name: z.string().optional(),
+      args: z.string(),
+    }),
+  ),
+  event(
+    "message",
+    z.object({
+      messageId: z.string(),
+      step: ordinal,
+      attempt: ordinal,
+      finish: z.enum(["stop", "tool_calls", "length", "interrupted", "truncated"]),
+      text: z.string(),
+      reasoning: z.string().optional(),
+      calls: z.array(requestedCallSchema),
+      usage: z.union([usageSchema, z.literal("unknown")]),
+    }),
+  ),
+  event(
+    "tool_call",
+    z.object({
+      callId: z.string(),
+      providerCallId: z.string(),
+      name: z.string(),
+      args: json,
+      approval: z.enum(["none", "required"]),
+      argsHash: z.string().optional(),
+    }),
+  ),
+  event("approval_request", z.object({ callId: z.string(), argsHash: z.string(), expiresAt: z.number().optional() })),
+  event(
+    "approval",
+    z.object({
+      callId: z.string(),
+      decision: z.enum(["approve", "reject"]),
+      args: json.optional(),
+      argsHash: z.string().optional(),
+      reason: z.string().optional(),
+      by: z.string(),
+    }),
+  ),
+  event("tool_start", z.object({ callId: z.string(), attempt: ordinal, name: z.string(), idempotencyKey: z.string() })),
+  event("tool_progress", z.object({ callId: z.string(), attempt: ordinal, value: json })),
+  event(
+    "tool_result",
+    z.object({
+      callId: z.string(),
+      attempt: count,
+      outcome: toolOutcomeSchema,
+      from: callPhase,
+      output: json.optional(),
+      error: faultSchema.optional(),
+      /** The call was settled before: recorded for the reader, changes nothing. */
+      late: z.literal(true).optional(),
+    }),
+  ),
+  event(
+    "interrupt",
+    z.object({
+      by: z.string(),
+      reason: z.string(),
+      mode: interruptMode,
+      /** The run ends as `cancelled` instead of resting as interrupted. */
+      cancel: z.literal(true).optional(),
+      /** The input that redirects the run: it goes on with it as soon as everything is quiet. */
+      redirect: z.string().optional(),
+    }),
+  ),
+  event(
+    "interrupted",
+    z.object({
+      by: z.string(),
+      reason: z.string(),
+      mode: interruptMode,
+      /** Where the run stood when it was asked to stop: a state of the chart, such as `thinking.streaming`. */
+      where: z.string(),
+      step: count,
+      messageId: z.string().optional(),
+      /** UTF-16 units of the partial answer that were kept. */
+      keptChars: count,
+      /** Milliseconds from the request to this event, on the monotonic clock. 0 where nothing was requested (a limit). */
+      latencyMs: z.number(),
+      ...restFields,
+    }),
+  ),
+  event(
+    "resume",
+    z.object({
+      by: z.string(),
+      partial: partialPolicy,
+      inputId: z.string().optional(),
+      budget: z.record(z.string(), z.number()).optional(),
+    }),
+  ),
+  event(
+    "input_delivered",
+    z.object({
+      id: z.string(),
+      delivered: z.boolean(),
+      /** `step`: heard at a step boundary. `done`: heard as the next turn. */
+      queue: z.enum(["step", "done"]),
+      step: ordinal.optional(),
+      reason: z.string().optional(),
+    }),
+  ),
+  event("retry", z.object({ step: ordinal, attempt: ordinal, delayMs: z.number().nonnegative(), reason: z.string() })),
+  event("retry_due", z.object({ step: ordinal, attempt: ordinal })),
+  event("deadline", z.object({ name: z.string(), callId: z.string().optional() })),
+  event(
+    "error",
+    z.object({
+      source: z.enum(["model", "tool", "log", "background"]),
+      code: z.string(),
+      severity: z.enum(["low", "medium", "high", "critical"]),
+      retryable: z.boolean(),
+      message: z.string(),
+      callId: z.string().optional(),
+    }),
+  ),
+  event("limit", z.object({ kind: z.string(), used: z.number(), max: z.number(), raise: z.string() })),
+  event("custom", z.object({ name: z.string(), data: json, callId: z.string().optional() })),
+  event("done", z.object({ output: z.string(), ...restFields })),
+  event("failed", z.object({ error: faultSchema, ...restFields })),
+  event("cancelled", z.object({ by: z.string(), reason: z.string(), ...restFields })),
+]);
+
+/** Anything that happened in a run. */
+export type Event = z.infer<typeof eventSchema>;
+export type EventType = Event["type"];
+export type EventOf<Type extends EventType> = Extract<Event, { type: Type }>;
+export type EventData<Type extends EventType> = EventOf<Type>["data"];
+
+type WithoutEnvelope<E> = E extends Event ? Omit<E, "seq" | "timestamp" | "runId"> : never;
+/** An event before the run gave it its place: no seq, no time. */
+export type Draft = WithoutEnvelope<Event>;
+
+/** Every event type, in the order of the table in the README. */
+export const EVENT_TYPES: readonly EventType[] = eventSchema.options.map((option) => option.shape.type.value);
+
+/** Checks that a value is an event. Throws zod's error, which names the field. */
+export function parseEvent(value: unknown): Event {
+  return eventSchema.parse(value);
+}
+
+export type HotEvent = EventOf<"token_stream" | "tool_call_delta" | "tool_progress">;
+
+/** True for the deltas between control events. They reach subscribers of the same process before they are durable. */
+export function isHot(event: Event): event is HotEvent {
+  return event.type === "token_stream" || event.type === "tool_call_delta" || event.type === "tool_progress";
+}
+
+/** True for what is recorded and changes nothing about where the run stands. */
+export function isNote(event: Event): boolean {
+  switch (event.type) {
+    case "custom":
+      return true;
+    case "tool_result":
+      return event.data.late === true;
+    case "error":
+      return event.data.source !== "model";
+    default:
+      return false;
+  }
+}
+
+/** True for the events that end a turn: at most one of them per turn, and nothing but notes after it until the next turn begins. */
+export function isTerminal(event: Event): event is EventOf<"done" | "interrupted" | "failed" | "cancelled"> {
+  return event.type === "done" || event.type === "interrupted" || event.type === "failed" || event.type === "cancelled";
+}

@@ -1,0 +1,41 @@
+export { agentGuards, agentMachine, EFFECTS, INITIAL_CONTEXT, type ChartContext, type EffectName } from "./agent.ts";
+export { respond, type Command, type CommandAnswer, type Refusal } from "./command.ts";
+export { derive, type Facts } from "./derive.ts";
+export {
+  EVENT_TYPES,
+  eventSchema,
+  isHot,
+  isNote,
+  isTerminal,
+  parseEvent,
+  REDUCER_VERSION,
+  SCHEMA_VERSION,
+  type Draft,
+  type Event,
+  type EventData,
+  type EventOf,
+  type EventType,
+  type Fault,
+  type HotEvent,
+  type InterruptMode,
+  type Json,
+  type PartialPolicy,
+  type RunUsage,
+  type Usage,
+} from "./events.ts";
+export { messageListProblem, messageSchema, type Message, type RequestedCall, type ToolOutcome } from "./messages.ts";
+export {
+  encodeState,
+  initialState,
+  isAtRest,
+  stateHash,
+  statusOf,
+  type AgentState,
+  type PartialAnswer,
+  type Status,
+  type StreamingCall,
+  type ToolCallState,
+  type WaitingInput,
+} from "./state.ts";
+export { CHART_HASH, isWorking, shouldInterrupt, step, type StepResult } from "./step.ts";
+export { toolCallMachine } from "./tool-call.ts";

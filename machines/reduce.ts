@@ -1,0 +1,279 @@
+import type { ChartMove } from "./chart-table.ts";
+import type { ChartContext, EffectName } from "./agent.ts";
+import type { Event, EventData, EventOf } from "./events.ts";
+import type { Message } from "./messages.ts";
+import {
+  AgentState,
+  hashHistory,
+  UNHASHED,
+  type Core,
+  type PartialAnswer,
+  type StreamingCall,
+  type ToolCallState,
+} from "./state.ts";
+import { append, withoutLast } from "./timeline.ts";
+
+/**
+ * The data half of the state: pure functions that fold an event, already accepted by the charts, into the next version.
+ *
+ * R8 The message list stays valid at every event: a message with calls enters together with one placeholder per call, and a result only
+ *    replaces its placeholder. So results stand in call order, whatever order they come in.
+ */
+
+type Move = ChartMove<ChartContext, EffectName>;
+
+/** Folds a control event. `calls` are the calls of the open step after the tool-call chart took the event. */
+export function reduceControl(
+  state: AgentState,
+  event: Event,
+  move: Move,
+  calls: readonly ToolCallState[],
+): AgentState {
+  const before = state.core;
+  let core: Core = { ...before, value: move.value, context: move.context, calls };
+  if (move.context.turn !== before.context.turn) {
+    core = { ...core, limit: undefined, error: undefined, interrupt: undefined };
+  }
+  let partial = state.partial;
+
+  switch (event.type) {
+    case "run_start":
+      core = {
+        ...core,
+        start: event.data,
+        runId: event.runId,
+        history: append(core.history, ...(event.data.messages ?? [])),
+      };
+      break;
+    case "user_input":
+      core = withInput(core, before.context, event);
+      break;
+    case "input_delivered":
+      core = withoutInput(core, event.data.id);
+      if (event.data.delivered) {
+        if (partial !== undefined && partial.text !== "") {
+          // A reopened message that an input follows after all: it stays as the cut message that it was.
+          core = { ...core, history: append(core.history, cutMessage(partial)) };
+          partial = undefined;
+        }
+        const input = before.inputs.find((waiting) => waiting.id === event.data.id);
+        if (input !== undefined) {
+          const heard: Message = { role: "user", content: input.text, inputId: input.id };
+          core = { ...core, history: append(core.history, heard), cut: undefined };
+        }
+      }
+      break;
+    case "thinking":
+      partial = openAnswer(partial, event.data);
+      core = { ...core, cut: undefined, retry: undefined, error: undefined };
+      break;
+    case "message":
+      core = withMessage(core, event.data);
+      partial = undefined;
+      break;
+    case "tool_result":
+      core = withResult(core, event.data);
+      break;
+    case "interrupt":
+      core = { ...core, interrupt: interruptInfo(before, event) };
+      break;
+    case "interrupted":
+      partial = undefined;
+      core = { ...core, interrupt: undefined, hashed: hashHistory(core) };
+      break;
+    case "resume":
+      core = { ...core, policy: event.data.partial };
+      break;
+    case "retry":
+      core = { ...core, retry: { step: event.data.step, attempt: event.data.attempt } };
+      break;
+    case "error":
+      core = { ...core, error: { code: event.data.code, message: event.data.message } };
+      break;
+    case "limit":
+      core = { ...core, limit: event.data };
+      break;
+    case "failed":
+      partial = undefined;
+      core = { ...core, error: event.data.error, hashed: hashHistory(core) };
+      break;
+    case "done":
+    case "cancelled":
+      partial = undefined;
+      core = { ...core, hashed: hashHistory(core) };
+      break;
+    default:
+      break;
+  }
+
+  if (leftStop(before.value, core.value)) ({ core, partial } = applyPolicy(core, partial));
+  return new AgentState(core, event.seq, partial);
+}
+
+/** Folds a delta. The caller has checked that it belongs to the answer that streams (R4). */
+export function reduceDelta(core: Core, partial: PartialAnswer, event: EventOf<"token_stream">): AgentState {
+  const { kind, text } = event.data;
+  return new AgentState(core, event.seq, {
+    messageId: partial.messageId,
+    attempt: partial.attempt,
+    base: partial.base,
+    text: kind === "text" ? partial.text + text : partial.text,
+    reasoning: kind === "reasoning" ? partial.reasoning + text : partial.reasoning,
+    calls: partial.calls,
+  });
+}
+
+export function reduceCallDelta(core: Core, partial: PartialAnswer, event: EventOf<"tool_call_delta">): AgentState {
+  const { index, callId, providerCallId, name, args } = event.data;
+  const known = partial.calls.find((call) => call.index === index);
+  const call: StreamingCall = {
+    index,
+    callId,
+    providerCallId: providerCallId ?? known?.providerCallId ?? "",
+    name: name ?? known?.name ?? "",
+    args: (known?.args ?? "") + args,
+  };
+  const calls =
+    known === undefined
+      ? [...partial.calls, call].sort((a, b) => a.index - b.index)
+      : partial.calls.map((other) => (other === known ? call : other));
+  return new AgentState(core, event.seq, { ...partial, calls });
+}
+
+function withInput(core: Core, before: ChartContext, event: EventOf<"user_input">): Core {
+  const { id, text } = event.data;
+  const queue = core.context.after > before.after ? "done" : "step";
+  return {
+    ...core,
+    inputs: [...core.inputs, { id, text, queue, seq: event.seq }],
+    inputIds: append(core.inputIds, { id, seq: event.seq }),
+  };
+}
+
+function withoutInput(core: Core, id: string): Core {
+  return { ...core, inputs: core.inputs.filter((input) => input.id !== id) };
+}
+
+/** The answer of a new request: empty, or the reopened text of the message that it continues. A retry drops what the attempt before said. */
+function openAnswer(partial: PartialAnswer | undefined, data: EventData<"thinking">): PartialAnswer {
+  const base = partial !== undefined && partial.messageId === data.messageId ? partial.base : "";
+  return { messageId: data.messageId, attempt: data.attempt, base, text: base, reasoning: "", calls: [] };
+}
+
+function cutMessage(partial: { readonly messageId: string; readonly text: string }): Message {
+  return { role: "assistant", content: partial.text, messageId: partial.messageId, cut: true };
+}
+
+function withMessage(core: Core, data: EventData<"message">): Core {
+  const known = data.usage !== "unknown" ? data.usage : undefined;
+  const usage = {
+    inputTokens: core.usage.inputTokens + (known?.inputTokens ?? 0),
+    outputTokens: core.usage.outputTokens + (known?.outputTokens ?? 0),
+    requests: core.usage.requests + 1,
+    unknownRequests: core.usage.unknownRequests + (known === undefined ? 1 : 0),
+  };
+  const { messageId, attempt, text } = data;
+  if (data.finish === "interrupted" || data.finish === "truncated") {
+    if (text === "") return { ...core, usage };
+    const history = append(core.history, cutMessage({ messageId, text }));
+    return { ...core, usage, history, cut: { messageId, attempt, text } };
+  }
+  if (data.calls.length === 0) {
+    if (text === "") return { ...core, usage, output: "" };
+    return {
+      ...core,
+      usage,
+      output: text,
+      history: append(core.history, { role: "assistant", content: text, messageId }),
+    };
+  }
+  const toolCalls = data.calls.map((call) => ({ ...call, args: validJsonText(call.args) }));
+  const assistant: Message = { role: "assistant", content: text, messageId, toolCalls };
+  const placeholders = data.calls.map((call): Message => ({
+    role: "tool",
+    callId: call.callId,
+    name: call.name,
+    content: "(no result yet)",
+    outcome: "open",
+  }));
+  return { ...core, usage, tail: [assistant, ...placeholders] };
+}
+
+/** Half a call never reaches history: a provider refuses arguments that are no JSON, so they are shown as none. */
+function validJsonText(args: string): string {
+  try {
+    const value: unknown = JSON.parse(args);
+    return typeof value === "object" && value !== null && !Array.isArray(value) ? args : "{}";
+  } catch {
+    return "{}";
+  }
+}
+
+function withResult(core: Core, data: EventData<"tool_result">): Core {
+  const content = resultText(data);
+  const tail = core.tail.map((message): Message =>
+    message.role === "tool" && message.callId === data.callId
+      ? { ...message, content, outcome: data.outcome }
+      : message,
+  );
+  if (core.calls.some((call) => call.outcome === undefined)) return { ...core, tail };
+  return {
+    ...core,
+    history: append(core.history, ...tail),
+    tail: [],
+    settledCalls: append(core.settledCalls, ...core.calls),
+    calls: [],
+  };
+}
+
+/** What the model reads of a call. */
+function resultText({ outcome, output, error }: EventData<"tool_result">): string {
+  switch (outcome) {
+    case "ok":
+      return typeof output === "string" ? output : JSON.stringify(output ?? null);
+    case "error":
+      return `Error: ${error?.message ?? "the tool failed"}`;
+    case "rejected":
+      return `Rejected by a person${error === undefined ? "" : `: ${error.message}`}. It did not run.`;
+    case "skipped":
+      return "Skipped: the run was interrupted before this call started. It did not run.";
+    case "aborted":
+      return "Aborted: the run was interrupted while this call ran. It may have had part of its effect.";
+    case "timeout":
+      return `Timeout: ${error?.message ?? "the tool took too long"}. It may have had part of its effect.`;
+    case "unknown":
+      return "Unknown: this call was started and nobody knows how it ended. It may have had its effect.";
+  }
+}
+
+function interruptInfo({ interrupt, value }: Core, event: EventOf<"interrupt">): Core["interrupt"] {
+  const { by, reason, mode, redirect } = event.data;
+  return {
+    seq: interrupt?.seq ?? event.seq,
+    by,
+    reason,
+    mode,
+    where: interrupt?.where ?? value,
+    cause: event.cause ?? event.seq,
+    redirect,
+  };
+}
+
+function leftStop(before: string, after: string): boolean {
+  return (before.startsWith("interrupted.") || before === "failed") && after.startsWith("thinking.");
+}
+
+/** What becomes of the cut message when the run goes on. `continue` needs that nothing was said after it. */
+function applyPolicy(
+  core: Core,
+  partial: PartialAnswer | undefined,
+): { core: Core; partial: PartialAnswer | undefined } {
+  const { cut, policy } = core;
+  const rested: Core = { ...core, policy: "keep", cut: undefined };
+  if (cut === undefined || policy === "keep") return { core: rested, partial };
+  const shorter: Core = { ...rested, history: withoutLast(core.history), hashed: UNHASHED };
+  if (policy === "discard") return { core: shorter, partial };
+  if (core.context.next > 0) return { core: rested, partial };
+  const { messageId, attempt, text } = cut;
+  return { core: shorter, partial: { messageId, attempt, base: text, text, reasoning: "", calls: [] } };
+}

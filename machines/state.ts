@@ -1,0 +1,301 @@
+import { INITIAL_CONTEXT, type ChartContext } from "./agent.ts";
+import type { EventData, Fault, InterruptMode, Json, PartialPolicy, RunUsage } from "./events.ts";
+import { canonical, hashText } from "./hash.ts";
+import type { Message, ToolOutcome } from "./messages.ts";
+import { emptyTimeline, itemsOf, type Timeline } from "./timeline.ts";
+
+/** Where a run stands, for people and programs. `waiting`: for a person's approval, with nothing executing. */
+export type Status = "idle" | "thinking" | "acting" | "waiting" | "interrupted" | "done" | "failed" | "cancelled";
+
+/** A tool call and what became of it. `phase` is a state of the tool-call chart. */
+export interface ToolCallState {
+  readonly callId: string;
+  readonly providerCallId: string;
+  readonly name: string;
+  readonly phase: string;
+  /** Starts so far. 0 before the first. */
+  readonly attempt: number;
+  /** Arguments as JSON text, as the model wrote them. */
+  readonly rawArgs: string;
+  /** Parsed and validated; what a person edited when they approved with other arguments. */
+  readonly args?: Json;
+  readonly outcome?: ToolOutcome;
+  readonly output?: Json;
+  readonly error?: Fault;
+}
+
+/** A call whose arguments still stream. For display only: it counts when its message is complete. */
+export interface StreamingCall {
+  readonly index: number;
+  readonly callId: string;
+  readonly providerCallId: string;
+  readonly name: string;
+  readonly args: string;
+}
+
+/** The answer as far as it has come. */
+export interface PartialAnswer {
+  readonly messageId: string;
+  readonly attempt: number;
+  /** Text of the cut message that this answer continues; it stands at the head of `text`. */
+  readonly base: string;
+  readonly text: string;
+  readonly reasoning: string;
+  readonly calls: readonly StreamingCall[];
+}
+
+/** An accepted input that the model has not heard yet. */
+export interface WaitingInput {
+  readonly id: string;
+  readonly text: string;
+  /** `step`: at the next step boundary. `done`: after the turn. */
+  readonly queue: "step" | "done";
+  readonly seq: number;
+}
+
+export interface InterruptInfo {
+  /** Of the first `interrupt` event. */
+  readonly seq: number;
+  readonly by: string;
+  readonly reason: string;
+  readonly mode: InterruptMode;
+  /** The chart's state when it was asked for. */
+  readonly where: string;
+  readonly cause: number;
+  /** The redirecting input, if it is one. */
+  readonly redirect: string | undefined;
+}
+
+/** Everything but what a delta changes. Internal: read the state through its getters. */
+export interface Core {
+  readonly start: EventData<"run_start"> | undefined;
+  readonly runId: string;
+  readonly value: string;
+  readonly context: ChartContext;
+  readonly history: Timeline<Message>;
+  /** The assistant message of the open step and the results of its calls, placeholders included. */
+  readonly tail: readonly Message[];
+  readonly settledCalls: Timeline<ToolCallState>;
+  readonly calls: readonly ToolCallState[];
+  readonly inputs: readonly WaitingInput[];
+  readonly inputIds: Timeline<{ readonly id: string; readonly seq: number }>;
+  readonly usage: RunUsage;
+  readonly error: Fault | undefined;
+  readonly interrupt: InterruptInfo | undefined;
+  readonly limit: EventData<"limit"> | undefined;
+  readonly policy: PartialPolicy;
+  /** The cut message at the end of the history, while the policy of the next resume can still change it. */
+  readonly cut: { readonly messageId: string; readonly attempt: number; readonly text: string } | undefined;
+  readonly retry: { readonly step: number; readonly attempt: number } | undefined;
+  readonly output: string;
+  /** The chained hash of the first `count` messages. */
+  readonly hashed: { readonly count: number; readonly value: string };
+}
+
+const NO_USAGE: RunUsage = { inputTokens: 0, outputTokens: 0, requests: 0, unknownRequests: 0 };
+const HASH_SEED = "rubato";
+
+export const EMPTY_CORE: Core = {
+  start: undefined,
+  runId: "",
+  value: "idle",
+  context: INITIAL_CONTEXT,
+  history: emptyTimeline(),
+  tail: [],
+  settledCalls: emptyTimeline(),
+  calls: [],
+  inputs: [],
+  inputIds: emptyTimeline(),
+  usage: NO_USAGE,
+  error: undefined,
+  interrupt: undefined,
+  limit: undefined,
+  policy: "keep",
+  cut: undefined,
+  retry: undefined,
+  output: "",
+  hashed: { count: 0, value: HASH_SEED },
+};
+
+/**
+ * The state of a run after some event: a value that never changes. Only `step()` makes new ones. Versions share storage inside; an older
+ * version never shows later items. It is a class for its getters alone: `messages` and `toolCalls` are put together when somebody reads them,
+ * so that a token costs no copy of the history.
+ */
+export class AgentState {
+  /** Of the last event folded in. 0 before the first. */
+  readonly seq: number;
+  /** The answer that streams now. */
+  readonly partial: PartialAnswer | undefined;
+  /** Internal. */
+  readonly core: Core;
+
+  constructor(core: Core, seq: number, partial: PartialAnswer | undefined) {
+    this.seq = seq;
+    this.partial = partial;
+    this.core = core;
+  }
+
+  get runId(): string {
+    return this.core.runId;
+  }
+
+  /** The chart's state as a path, such as `thinking.streaming`. */
+  get value(): string {
+    return this.core.value;
+  }
+
+  get status(): Status {
+    return statusOfValue(this.core.value);
+  }
+
+  /** Turns begun, from 1; 0 before the first. */
+  get turn(): number {
+    return this.core.context.turn;
+  }
+
+  /** Model requests begun in the whole run, retries of a request counted once. */
+  get step(): number {
+    return this.core.context.step;
+  }
+
+  get interruptRequested(): boolean {
+    return this.core.context.interrupt !== "none";
+  }
+
+  /** The conversation as the model would get it now: valid for a provider at every moment. An array of its own at every read. */
+  get messages(): Message[] {
+    const messages = itemsOf(this.core.history);
+    for (const message of this.core.tail) messages.push(message);
+    return messages;
+  }
+
+  /** Every call of the run by `callId`, settled or not, in order. */
+  get toolCalls(): ReadonlyMap<string, ToolCallState> {
+    const calls = new Map<string, ToolCallState>();
+    for (const call of itemsOf(this.core.settledCalls)) calls.set(call.callId, call);
+    for (const call of this.core.calls) calls.set(call.callId, call);
+    return calls;
+  }
+
+  /** Accepted inputs that the model has not heard yet, oldest first. */
+  get inputs(): readonly WaitingInput[] {
+    return this.core.inputs;
+  }
+
+  get usage(): RunUsage {
+    return this.core.usage;
+  }
+
+  /** Why the last turn failed, or what the model's last error was. */
+  get error(): Fault | undefined {
+    return this.core.error;
+  }
+
+  /** The limit that the run rests at. */
+  get limit(): EventData<"limit"> | undefined {
+    return this.core.limit;
+  }
+
+  /** Text of the last complete answer. */
+  get output(): string {
+    return this.core.output;
+  }
+}
+
+export function initialState(): AgentState {
+  return new AgentState(EMPTY_CORE, 0, undefined);
+}
+
+function statusOfValue(value: string): Status {
+  if (value === "acting.awaiting_approval") return "waiting";
+  const top = value.split(".", 1)[0];
+  switch (top) {
+    case "thinking":
+    case "acting":
+    case "interrupted":
+    case "done":
+    case "failed":
+    case "cancelled":
+      return top;
+    default:
+      return "idle";
+  }
+}
+
+/** Where the run stands, its step, and the names of the tools that execute now: all that a status line needs. */
+export function statusOf(state: AgentState): { status: Status; step: number; activeTools: string[] } {
+  return {
+    status: state.status,
+    step: state.step,
+    activeTools: state.core.calls.filter((call) => call.phase === "running").map((call) => call.name),
+  };
+}
+
+/** True when nothing will happen until a person or a program says something. */
+export function isAtRest(state: AgentState): boolean {
+  const { value, context } = state.core;
+  switch (value) {
+    case "done":
+      return context.after === 0;
+    case "failed":
+    case "cancelled":
+    case "interrupted.paused":
+    case "acting.awaiting_approval":
+      return true;
+    default:
+      return false;
+  }
+}
+
+/** The whole state as canonical JSON: the same log gives the same bytes in any process. */
+export function encodeState(state: AgentState): string {
+  const { core } = state;
+  return canonical({
+    seq: state.seq,
+    start: core.start,
+    value: core.value,
+    context: core.context,
+    messages: state.messages,
+    toolCalls: [...state.toolCalls.values()],
+    partial: state.partial,
+    inputs: core.inputs,
+    inputIds: itemsOf(core.inputIds),
+    usage: core.usage,
+    error: core.error,
+    interrupt: core.interrupt,
+    limit: core.limit,
+    policy: core.policy,
+    cut: core.cut,
+    retry: core.retry,
+    output: core.output,
+  });
+}
+
+/** The chained hash of the settled messages, from where the last rest left it: a long conversation is hashed once, not once per turn. */
+export function hashHistory({ history, hashed }: Core): Core["hashed"] {
+  let value = hashed.value;
+  for (let index = hashed.count; index < history.length; index++) {
+    value = hashText(value + canonical(history.items[index]));
+  }
+  return { count: history.length, value };
+}
+
+/** The hash that stands in rest events: of everything that decides how the run goes on. */
+export function stateHash(state: AgentState): string {
+  const { core } = state;
+  return hashText(
+    canonical({
+      history: hashHistory(core),
+      value: core.value,
+      context: core.context,
+      tail: core.tail,
+      inputs: core.inputs,
+      usage: core.usage,
+      output: core.output,
+    }),
+  );
+}
+
+/** A history whose last message was taken away is hashed from its start again. */
+export const UNHASHED: Core["hashed"] = EMPTY_CORE.hashed;

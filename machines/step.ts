@@ -1,0 +1,225 @@
+import { agentGuards, agentMachine, agentUpdates, EFFECTS, type ChartContext, type EffectName } from "./agent.ts";
+import { compileChart } from "./chart-table.ts";
+import { isNote, type Event, type EventOf } from "./events.ts";
+import { hashText } from "./hash.ts";
+import { reduceCallDelta, reduceControl, reduceDelta } from "./reduce.ts";
+import { AgentState, type Core, type ToolCallState } from "./state.ts";
+import { itemsOf } from "./timeline.ts";
+import { toolCallGuards, toolCallMachine } from "./tool-call.ts";
+
+/** The agent chart, compiled. */
+export const agentTable = compileChart<ChartContext, EffectName>(agentMachine, {
+  guards: agentGuards,
+  updates: agentUpdates,
+  effects: EFFECTS,
+});
+
+/** The tool-call chart, compiled. It has no context: what a call is stands in {@link ToolCallState}. */
+export const toolCallTable = compileChart<object, "note">(toolCallMachine, {
+  guards: toolCallGuards,
+  updates: {},
+  effects: ["note"],
+});
+
+/** Changes with every change of a chart: a log says which charts it was made with. */
+export const CHART_HASH = hashText(JSON.stringify([agentMachine.config, toolCallMachine.config]));
+
+/** What an event did. A refused one did nothing: `state` is the same object, `reason` says why in one word. */
+export type StepResult =
+  | { readonly accepted: true; readonly state: AgentState; readonly effects: readonly EffectName[] }
+  | { readonly accepted: false; readonly state: AgentState; readonly effects: readonly []; readonly reason: string };
+
+const NO_EFFECTS: readonly [] = [];
+const NO_CONTEXT = {};
+
+/**
+ * The only way state changes (R2). Pure and total: it throws for nothing, and the same event in the same state always gives the same result.
+ *
+ * R4 What belongs to a request or a call that is over is refused here: deltas and messages carry their message id and attempt, tool events
+ *    their call id and attempt.
+ */
+export function step(state: AgentState, event: Event): StepResult {
+  if (event.seq !== state.seq + 1) return refused(state, "out_of_order");
+  if (state.seq > 0 && event.runId !== state.core.runId) return refused(state, "other_run");
+  const next = stepDelta(state, event);
+  if (next !== undefined) return { accepted: true, state: next, effects: NO_EFFECTS };
+  if (event.type === "token_stream" || event.type === "tool_call_delta" || event.type === "tool_progress") {
+    return refused(state, "stale");
+  }
+  return isNote(event) ? stepNote(state, event) : stepControl(state, event);
+}
+
+/**
+ * The hot half of {@link step}, without its envelope checks: the next state, or undefined for what is stale or no delta. The shell calls it
+ * directly for deltas that it numbered itself.
+ */
+export function stepDelta(state: AgentState, event: Event): AgentState | undefined {
+  switch (event.type) {
+    case "token_stream": {
+      const { core, partial } = state;
+      const { data } = event;
+      if (partial === undefined || partial.messageId !== data.messageId || partial.attempt !== data.attempt) {
+        return undefined;
+      }
+      const at = data.kind === "text" ? partial.text.length : partial.reasoning.length;
+      if (data.offset !== at) return undefined;
+      const open = streamingCore(core, event);
+      return open === undefined ? undefined : reduceDelta(open, partial, event);
+    }
+    case "tool_call_delta": {
+      const { core, partial } = state;
+      const { data } = event;
+      if (partial === undefined || partial.messageId !== data.messageId || partial.attempt !== data.attempt) {
+        return undefined;
+      }
+      const open = streamingCore(core, event);
+      return open === undefined ? undefined : reduceCallDelta(open, partial, event);
+    }
+    case "tool_progress": {
+      const call = state.core.calls.find((open) => open.callId === event.data.callId);
+      if (call?.phase !== "running" || call.attempt !== event.data.attempt) return undefined;
+      return new AgentState(state.core, event.seq, state.partial);
+    }
+    default:
+      return undefined;
+  }
+}
+
+/** The first delta of an answer takes the chart from requesting to streaming; the others do not touch it. */
+function streamingCore(core: Core, event: EventOf<"token_stream" | "tool_call_delta">): Core | undefined {
+  if (core.value === "thinking.streaming") return core;
+  const move = agentTable.move(core.value, core.context, event);
+  return move === undefined ? undefined : { ...core, value: move.value };
+}
+
+function stepNote(state: AgentState, event: Event): StepResult {
+  if (state.seq === 0) return refused(state, "not_started");
+  if (event.type === "custom" && !isWorking(state)) return refused(state, "at_rest");
+  if (event.type === "tool_result" && !isSettled(state, event)) return refused(state, "not_settled");
+  return { accepted: true, state: new AgentState(state.core, event.seq, state.partial), effects: NO_EFFECTS };
+}
+
+function stepControl(state: AgentState, event: Event): StepResult {
+  const problem = staleness(state, event);
+  if (problem !== undefined) return refused(state, problem);
+  const calls = stepCalls(state.core.calls, event);
+  if (calls === undefined) return refused(state, "call_not_ready");
+  const move = agentTable.move(state.core.value, state.core.context, event);
+  if (move === undefined) return refused(state, `not_in_${state.core.value}`);
+  return { accepted: true, state: reduceControl(state, event, move, calls), effects: move.effects };
+}
+
+/** Why an event cannot belong to this state, before the charts are asked. */
+function staleness({ seq, core, partial }: AgentState, event: Event): string | undefined {
+  if ((event.type === "run_start") !== (seq === 0)) return seq === 0 ? "not_started" : "already_started";
+  switch (event.type) {
+    case "user_input":
+      return core.inputIds.length > 0 && itemsOf(core.inputIds).some((known) => known.id === event.data.id)
+        ? "known_input"
+        : undefined;
+    case "input_delivered":
+      return core.inputs.some((waiting) => waiting.id === event.data.id && waiting.queue === event.data.queue)
+        ? undefined
+        : "unknown_input";
+    case "thinking": {
+      const again = core.retry !== undefined && event.data.step === core.retry.step;
+      return again || event.data.step === core.context.step + 1 ? undefined : "stale";
+    }
+    case "message":
+      return partial?.messageId === event.data.messageId && partial.attempt === event.data.attempt
+        ? undefined
+        : "stale";
+    case "tool_call":
+    case "approval_request":
+    case "approval":
+    case "tool_start":
+    case "tool_result": {
+      const call = core.calls.find((open) => open.callId === event.data.callId);
+      if (call === undefined) return "unknown_call";
+      if (event.type === "tool_start") return event.data.attempt === call.attempt + 1 ? undefined : "stale";
+      if (event.type !== "tool_result") return undefined;
+      return event.data.attempt === call.attempt && event.data.from === call.phase ? undefined : "stale";
+    }
+    default:
+      return undefined;
+  }
+}
+
+/** The calls of the open step after an event, or undefined when the tool-call chart refuses it. */
+function stepCalls(calls: readonly ToolCallState[], event: Event): readonly ToolCallState[] | undefined {
+  switch (event.type) {
+    case "message":
+      if (event.data.finish === "interrupted" || event.data.finish === "truncated") return calls;
+      return event.data.calls.map((call) => ({
+        callId: call.callId,
+        providerCallId: call.providerCallId,
+        name: call.name,
+        phase: toolCallTable.move("streaming", NO_CONTEXT, event)?.value ?? "complete",
+        attempt: 0,
+        rawArgs: call.args,
+      }));
+    case "tool_call":
+    case "approval_request":
+    case "approval":
+    case "tool_start":
+    case "tool_result": {
+      const { callId } = event.data;
+      const moved: ToolCallState[] = [];
+      for (const call of calls) {
+        if (call.callId !== callId) {
+          moved.push(call);
+          continue;
+        }
+        const phase = toolCallTable.move(call.phase, NO_CONTEXT, event)?.value;
+        if (phase === undefined) return undefined;
+        moved.push(withEvent({ ...call, phase }, event));
+      }
+      return moved;
+    }
+    default:
+      return calls;
+  }
+}
+
+function withEvent(call: ToolCallState, event: Event): ToolCallState {
+  switch (event.type) {
+    case "tool_call":
+      return { ...call, args: event.data.args };
+    case "approval":
+      return event.data.args === undefined ? call : { ...call, args: event.data.args };
+    case "tool_start":
+      return { ...call, attempt: event.data.attempt };
+    case "tool_result": {
+      const { outcome, output, error } = event.data;
+      return {
+        ...call,
+        outcome,
+        ...(output === undefined ? {} : { output }),
+        ...(error === undefined ? {} : { error }),
+      };
+    }
+    default:
+      return call;
+  }
+}
+
+function isSettled({ core }: AgentState, event: EventOf<"tool_result">): boolean {
+  const is = (call: ToolCallState): boolean => call.callId === event.data.callId && call.outcome !== undefined;
+  return core.calls.some(is) || itemsOf(core.settledCalls).some(is);
+}
+
+/** True while the run does something: between a turn's first event and its last. */
+export function isWorking({ core }: AgentState): boolean {
+  return (
+    core.value.startsWith("thinking.") || core.value.startsWith("acting.") || core.value === "interrupted.draining"
+  );
+}
+
+/** The chart's own check at every step boundary: was this run asked to stop? */
+export function shouldInterrupt(state: AgentState): boolean {
+  return state.interruptRequested;
+}
+
+function refused(state: AgentState, reason: string): StepResult {
+  return { accepted: false, state, effects: NO_EFFECTS, reason };
+}
