@@ -1,0 +1,81 @@
+import type { Message } from "../../machines/messages.ts";
+import type { WireCall, WireMessage, WireTool } from "./openai-client.ts";
+import type { ModelRequest, ToolDescription } from "./chat-model.ts";
+
+const CONTINUE =
+  "Your last message was cut off. Go on exactly where its text stops. Do not repeat any of it and do not comment on the interruption.";
+
+/**
+ * The messages of a request in the form of the Chat Completions API.
+ *
+ * The calls of the request get ids of ours, since what providers send may repeat or be empty. An assistant message that says nothing and
+ * calls nothing is left out: endpoints refuse it. A list that ends with a cut message is a person's "go on", and the model is told so.
+ */
+export function toWireMessages(request: ModelRequest): WireMessage[] {
+  const wire: WireMessage[] = [];
+  if (request.instructions !== "") wire.push({ role: "system", content: request.instructions });
+  for (const message of request.messages) {
+    const converted = toWireMessage(message);
+    if (converted !== undefined) wire.push(converted);
+  }
+  const last = request.messages.at(-1);
+  if (last?.role === "assistant" && last.cut === true && last.content !== "") {
+    wire.push({ role: "system", content: CONTINUE });
+  }
+  return wire;
+}
+
+function toWireMessage(message: Message): WireMessage | undefined {
+  switch (message.role) {
+    case "system":
+      return { role: "system", content: message.content };
+    case "user":
+      return { role: "user", content: message.content };
+    case "tool":
+      return { role: "tool", tool_call_id: wireCallId(message.callId), content: message.content };
+    case "assistant": {
+      const calls = message.toolCalls ?? [];
+      if (calls.length === 0) {
+        return message.content === "" ? undefined : { role: "assistant", content: message.content };
+      }
+      const toolCalls = calls.map((call): WireCall => ({
+        id: wireCallId(call.callId),
+        type: "function",
+        function: { name: call.name, arguments: wireArguments(call.args) },
+      }));
+      return { role: "assistant", content: message.content === "" ? null : message.content, tool_calls: toolCalls };
+    }
+  }
+}
+
+/**
+ * Our call id in the letters that providers allow, at most 40 of them: `3.0` becomes `call_3_0`. Ids of another form (a program's own
+ * messages) get a checksum, so that two of them never become one.
+ */
+export function wireCallId(callId: string): string {
+  if (/^\d{1,9}\.\d{1,9}$/.test(callId)) return `call_${callId.replace(".", "_")}`;
+  return `call_${callId.replace(/[^A-Za-z0-9-]/g, "-").slice(0, 20)}_x${fnv1a(callId).toString(16)}`;
+}
+
+function fnv1a(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let at = 0; at < text.length; at += 1) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
+  return hash >>> 0;
+}
+
+/** Endpoints answer 400 or 500 to arguments that are not an object, and then to every later request of the run. */
+function wireArguments(args: string): string {
+  try {
+    const parsed: unknown = JSON.parse(args);
+    return typeof parsed === "object" && parsed !== null && !Array.isArray(parsed) ? args : "{}";
+  } catch {
+    return "{}";
+  }
+}
+
+export function toWireTools(tools: readonly ToolDescription[]): WireTool[] {
+  return tools.map(({ name, description, parameters }) => ({
+    type: "function",
+    function: { name, description, parameters },
+  }));
+}

@@ -1,0 +1,135 @@
+import { RubatoError } from "../errors.ts";
+import type { ModelChunk } from "./chat-model.ts";
+import type { CallOptions, ChatBody, ChatClient, Endpoint } from "./openai-client.ts";
+import { chatDecoder, isRecord } from "./openai-decoder.ts";
+import { explainFailure, modelFailureOf, oneLine, timedOut } from "./openai-errors.ts";
+import { watchdog, type SetTimer } from "./openai-watchdog.ts";
+
+// What this file keeps, each with a test:
+// S1 Abort, return and every error close the connection, stop the timer and take the listener off the signal.
+// S2 After an abort the stream ends without `finish` and without an error, whatever the SDK did about it.
+// S3 Without a reason to finish from the endpoint there is no `finish`: the caller must know a cut answer from a whole one.
+// S4 No wait is without a limit. Time that the consumer takes between two chunks does not count.
+
+/** How long the usage may come after the reason to finish. The answer itself is complete by then. */
+const TAIL_MS = 5_000;
+/** How long the list of models may take, which is only asked to make an error clearer. */
+const LIST_MS = 3_000;
+const MAX_LISTED = 10;
+
+export interface StreamSettings {
+  readonly endpoint: Endpoint;
+  readonly idleTimeoutMs: number;
+  readonly headerTimeoutMs: number;
+  readonly setTimer: SetTimer;
+}
+
+/** Sends one chat request and yields its answer piece by piece. */
+export async function* streamChat(
+  body: ChatBody,
+  signal: AbortSignal,
+  { endpoint, idleTimeoutMs, headerTimeoutMs, setTimer }: StreamSettings,
+): AsyncGenerator<ModelChunk, void, undefined> {
+  if (signal.aborted) return;
+  const client = await endpoint.client();
+  if (signal.aborted) return;
+
+  // One controller per request: the SDK never takes its listener off the signal that it is given.
+  const controller = new AbortController();
+  const abort = () => controller.abort();
+  signal.addEventListener("abort", abort, { once: true });
+  const watch = watchdog(setTimer, abort);
+  const decoder = chatDecoder();
+  let begun = false;
+  let frames = 0;
+
+  try {
+    watch.start("headers", headerTimeoutMs);
+    const { stream, contentType } = await send(client, body, callOptions(controller.signal, headerTimeoutMs));
+    begun = true;
+    watch.start("data", idleTimeoutMs);
+    const pieces: ModelChunk[] = [];
+    for await (const frame of stream) {
+      watch.rest();
+      if (signal.aborted) return;
+      frames += 1;
+      const finishedBefore = decoder.finished;
+      decoder.push(frame, pieces);
+      for (const piece of pieces) yield piece;
+      pieces.length = 0;
+      if (decoder.finished && !finishedBefore) watch.start("tail", TAIL_MS);
+      else watch.wait();
+    }
+    if (signal.aborted) return;
+    if (frames === 0 && watch.expired === undefined) checkContentType(contentType, endpoint.shown);
+  } catch (thrown) {
+    if (signal.aborted) return;
+    if (watch.expired === undefined && !decoder.finished) {
+      const offered = isStatus(thrown, 404) ? await offeredModels() : undefined;
+      if (signal.aborted) return;
+      throw explainFailure(thrown, { ...endpoint, model: body.model, begun, offered });
+    }
+  } finally {
+    watch.stop();
+    signal.removeEventListener("abort", abort);
+  }
+
+  const finish = decoder.end();
+  if (finish !== undefined) {
+    yield finish;
+    return;
+  }
+  // The SDK ends quietly when it is aborted, so an expired time is only known here.
+  if (watch.expired === "headers") throw timedOut(endpoint.shown, body.model, "headers", headerTimeoutMs);
+  if (watch.expired === "data") throw timedOut(endpoint.shown, body.model, "data", idleTimeoutMs);
+
+  /** At most ten names, or undefined where the endpoint does not tell. */
+  async function offeredModels(): Promise<string[] | undefined> {
+    if (client.models === undefined) return undefined;
+    watch.start("list", LIST_MS);
+    try {
+      const page = await client.models.list(callOptions(controller.signal, LIST_MS));
+      const data = isRecord(page) ? page["data"] : undefined;
+      if (!Array.isArray(data)) return undefined;
+      const names = data.flatMap((entry) => (isRecord(entry) && typeof entry["id"] === "string" ? [entry["id"]] : []));
+      if (names.includes(body.model)) return undefined; // Then something else was not found.
+      const listed = names.slice(0, MAX_LISTED).map((name) => oneLine(name, 80));
+      return names.length > MAX_LISTED ? [...listed, `and ${names.length - MAX_LISTED} more`] : listed;
+    } catch {
+      return undefined;
+    } finally {
+      watch.rest();
+    }
+  }
+}
+
+interface Answer {
+  readonly stream: AsyncIterable<unknown>;
+  readonly contentType: string | undefined;
+}
+
+async function send(client: ChatClient, body: ChatBody, options: CallOptions): Promise<Answer> {
+  const pending = client.chat.completions.create(body, options);
+  if (pending.withResponse === undefined) return { stream: await pending, contentType: undefined };
+  const { data, response } = await pending.withResponse();
+  return { stream: data, contentType: response.headers.get("content-type") ?? undefined };
+}
+
+/** The SDK's own time limit lies behind ours, which also knows how the stream goes on. */
+function callOptions(signal: AbortSignal, ms: number): CallOptions {
+  return { signal, maxRetries: 0, timeout: ms + 1_000 };
+}
+
+/** An answer without a single frame that is not even a stream comes from something else than a chat endpoint. */
+function checkContentType(contentType: string | undefined, shown: string): void {
+  if (contentType === undefined || /^text\/event-stream\b/i.test(contentType)) return;
+  throw new RubatoError(
+    "model",
+    `${shown} answered with ${oneLine(contentType, 60)} instead of a stream: check the base URL, which often ends in /v1.`,
+  );
+}
+
+function isStatus(thrown: unknown, status: number): boolean {
+  const failure = modelFailureOf(thrown);
+  return failure.kind === "status" && failure.status === status;
+}

@@ -1,0 +1,64 @@
+/** A timer that can be pushed back. Cheaper than a new timer per token, and it can be driven by hand in tests. */
+export interface Timer {
+  /** Starts the full time again, also after it has run out. */
+  refresh(): void;
+  cancel(): void;
+}
+
+export type SetTimer = (callback: () => void, ms: number) => Timer;
+
+export const setNodeTimer: SetTimer = (callback, ms) => {
+  const timer = setTimeout(callback, ms);
+  return { refresh: () => timer.refresh(), cancel: () => clearTimeout(timer) };
+};
+
+export type Phase = "headers" | "data" | "tail" | "list";
+
+/** Watches one wait after the other. Only time spent waiting counts: a consumer may take as long as it likes between two chunks. */
+export interface Watchdog {
+  /** Begins a wait of a new kind. */
+  start(phase: Phase, ms: number): void;
+  /** What was waited for has come. */
+  rest(): void;
+  /** Waits for the next piece of the same kind. */
+  wait(): void;
+  /** Ends the watch for good. */
+  stop(): void;
+  /** The wait that took too long. */
+  readonly expired: Phase | undefined;
+}
+
+export function watchdog(setTimer: SetTimer, onExpired: () => void): Watchdog {
+  let timer: Timer | undefined;
+  let waiting: Phase | undefined;
+  let phase: Phase = "headers";
+  let expired: Phase | undefined;
+  return {
+    start(next, ms) {
+      timer?.cancel();
+      phase = next;
+      waiting = next;
+      timer = setTimer(() => {
+        // Runs out unnoticed while nobody waits; the next wait starts the full time again.
+        if (waiting === undefined || expired !== undefined) return;
+        expired = waiting;
+        onExpired();
+      }, ms);
+    },
+    rest() {
+      waiting = undefined;
+    },
+    wait() {
+      waiting = phase;
+      timer?.refresh();
+    },
+    stop() {
+      waiting = undefined;
+      timer?.cancel();
+      timer = undefined;
+    },
+    get expired() {
+      return expired;
+    },
+  };
+}
