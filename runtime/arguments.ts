@@ -1,0 +1,63 @@
+import type { Json } from "../machines/events.ts";
+
+/** Nesting that arguments and tool outputs may have: `JSON.stringify` overflows the stack near 4,000. */
+export const MAX_DEPTH = 64;
+/** Size of one call's arguments, in UTF-16 units (1 MiB of ASCII). */
+export const MAX_ARGS_LENGTH = 1_048_576;
+/** Tool calls in one message. */
+export const MAX_CALLS = 64;
+
+export type ParsedArgs = { readonly ok: true; readonly args: Json } | { readonly ok: false; readonly message: string };
+
+/** Parses a complete call's arguments. Limits are checked before anything looks inside. A call without arguments means an empty object. */
+export function parseArgs(text: string): ParsedArgs {
+  if (text.trim() === "") return { ok: true, args: {} };
+  if (text.length > MAX_ARGS_LENGTH) {
+    return { ok: false, message: `The arguments are longer than ${MAX_ARGS_LENGTH} characters. Send less at a time.` };
+  }
+  if (textDepth(text) > MAX_DEPTH) {
+    return { ok: false, message: `The arguments are nested deeper than ${MAX_DEPTH} levels. Flatten them.` };
+  }
+  try {
+    const args: Json = JSON.parse(text);
+    return typeof args === "object" && args !== null && !Array.isArray(args)
+      ? { ok: true, args }
+      : { ok: false, message: "The arguments must be a JSON object." };
+  } catch (error) {
+    const why = error instanceof Error ? error.message : "unreadable";
+    return { ok: false, message: `The arguments are not valid JSON (${why}). Call again with a complete JSON object.` };
+  }
+}
+
+/**
+ * A value as plain JSON of its own, so that nobody can change it afterwards. Throws an error whose message says what does not fit: BigInt,
+ * cycles, more than 64 levels.
+ */
+export function toJson(value: unknown): Json {
+  if (value === undefined || value === null) return null;
+  if (typeof value === "string") return value.toWellFormed();
+  if (typeof value === "boolean") return value;
+  if (typeof value === "number") return Number.isFinite(value) ? value : null;
+  const text = JSON.stringify(value);
+  if (text === undefined) throw new TypeError(`a ${typeof value} is not JSON`);
+  if (textDepth(text) > MAX_DEPTH) throw new TypeError(`it is nested deeper than ${MAX_DEPTH} levels`);
+  const copy: Json = JSON.parse(text);
+  return copy;
+}
+
+/** How deep a JSON text nests, without parsing it. */
+function textDepth(text: string): number {
+  let depth = 0;
+  let deepest = 0;
+  let quoted = false;
+  for (let index = 0; index < text.length; index++) {
+    const unit = text.charCodeAt(index);
+    if (quoted) {
+      if (unit === 92) index++;
+      else if (unit === 34) quoted = false;
+    } else if (unit === 34) quoted = true;
+    else if (unit === 123 || unit === 91) deepest = Math.max(deepest, ++depth);
+    else if (unit === 125 || unit === 93) depth--;
+  }
+  return deepest;
+}

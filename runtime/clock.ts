@@ -1,0 +1,20 @@
+/** Time, injected: a program in production uses {@link systemClock}, a test a clock that it moves by hand. */
+export interface Clock {
+  /** Milliseconds since 1970. May jump when the system's time is set; only for timestamps. */
+  now(): number;
+  /** Milliseconds from some fixed moment, never backwards, with fractions. For durations. */
+  monotonic(): number;
+  /** Calls back once after `ms` milliseconds. Answers the function that cancels it; cancelling twice is fine. */
+  timer(ms: number, callback: () => void): () => void;
+}
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  timer(ms, callback) {
+    const handle = setTimeout(callback, ms);
+    return () => {
+      clearTimeout(handle);
+    };
+  },
+};

@@ -1,0 +1,273 @@
+import type { EffectName } from "../machines/agent.ts";
+import type { Draft, Event, HotEvent } from "../machines/events.ts";
+import { isHot } from "../machines/events.ts";
+import { initialState, isAtRest, type AgentState } from "../machines/state.ts";
+import { step, stepDelta } from "../machines/step.ts";
+import type { Clock } from "./clock.ts";
+import { RubatoError } from "./errors.ts";
+import type { EventLog } from "./log/event-log.ts";
+
+/**
+ * The head of one run's log, owned by this process: the only place where events get their seq.
+ *
+ * H1 One event after the other: `step()` is called synchronously, in the order of acceptance. A refused event leaves no trace.
+ * H2 (R1) What an event asks the world for (a request, a tool) starts when the event is durable. What it asks of the run itself (further
+ *    events) or of what is in flight (to stop) happens at once.
+ * H3 (P2) Control events are published when they are durable, deltas when they are accepted, everything in order of seq.
+ * H4 A commit starts when the previous one ends, with all that was accepted meanwhile. No timer.
+ * H5 An effect or a listener that records something queues behind what is being handled: nothing here is entered twice.
+ * H6 When the log fails, nothing more is accepted, started or published.
+ */
+export interface Head {
+  readonly runId: string;
+  readonly state: AgentState;
+  /** Seq of the last event that the log holds. */
+  readonly durableSeq: number;
+  /** Seq of the last event that subscribers were given. */
+  readonly publishedSeq: number;
+  /** The run needs a person or a program to go on, and all of it is durable; or its log failed. */
+  readonly atRest: boolean;
+  readonly failure: RubatoError | undefined;
+  /**
+   * Steps and queues events, in order; the others after the first have it as their cause unless they say otherwise. Answers the seq of the
+   * first, or undefined when it was refused; a refused one ends the batch.
+   */
+  record(drafts: readonly Draft[], cause?: number): number | undefined;
+  /** The same for a delta that the caller numbered with {@link nextSeq}. False when it is stale. */
+  delta(event: HotEvent): boolean;
+  readonly nextSeq: number;
+  /** Resolves when the event is durable. Rejects when the log failed before. */
+  durable(seq: number): Promise<void>;
+  /** Events after a cursor that are published and not yet durable. */
+  volatileAfter(cursor: number): readonly Event[];
+  /** Calls back at the next chance to find something new: an event was published, or the run came to rest. Answers its undo. */
+  onProgress(callback: () => void): () => void;
+}
+
+export interface HeadOptions {
+  readonly runId: string;
+  readonly log: EventLog;
+  readonly epoch: number;
+  readonly clock: Clock;
+  readonly publish: (event: Event) => void;
+  /** Called at once for effects that concern the run itself, and when `event` is durable for those that touch the world. */
+  readonly perform: (effect: EffectName, event: Event) => void;
+  /** The log failed: what is in flight has to stop. */
+  readonly onFailure: (error: RubatoError) => void;
+  /** The run came to rest, or left it. */
+  readonly onRest: (atRest: boolean) => void;
+}
+
+/** Effects that touch the world wait until their event is durable (R1). */
+const WAITS: ReadonlySet<EffectName> = new Set<EffectName>(["request", "execute", "schedule_retry"]);
+
+interface Todo {
+  readonly effect: EffectName;
+  readonly event: Event;
+}
+
+export function openHead(options: HeadOptions): Head {
+  const { runId, log, epoch, clock, publish, perform } = options;
+  let state = initialState();
+  let pending: Event[] = [];
+  let writing: readonly Event[] = [];
+  let unpublished: Event[] = [];
+  let effects: Todo[] = [];
+  let starts: Todo[] = [];
+  let durableSeq = 0;
+  let publishedSeq = 0;
+  let committing = false;
+  let draining = false;
+  let publishing = false;
+  let rested = false;
+  let failure: RubatoError | undefined;
+  const progress = new Set<() => void>();
+
+  function record(drafts: readonly Draft[], cause?: number): number | undefined {
+    if (failure !== undefined) return undefined;
+    let first: number | undefined;
+    for (const draft of drafts) {
+      const event = envelope(draft, cause ?? first);
+      const result = step(state, event);
+      if (!result.accepted) break;
+      first ??= event.seq;
+      state = result.state;
+      pending.push(event);
+      unpublished.push(event);
+      for (const effect of result.effects) (WAITS.has(effect) ? starts : effects).push({ effect, event });
+    }
+    drain();
+    return first;
+  }
+
+  function envelope(draft: Draft, cause: number | undefined): Event {
+    const event = { seq: state.seq + 1, timestamp: clock.now(), runId, ...draft };
+    return cause === undefined || draft.cause !== undefined ? event : { ...event, cause };
+  }
+
+  function delta(event: HotEvent): boolean {
+    if (failure !== undefined) return false;
+    const next = stepDelta(state, event);
+    if (next === undefined) return false;
+    state = next;
+    pending.push(event);
+    if (unpublished.length === 0 && !publishing) {
+      publishing = true;
+      tell(event);
+      publishing = false;
+      if (unpublished.length > 0) publishReady();
+    } else unpublished.push(event);
+    if (!draining && !committing) drain();
+    return true;
+  }
+
+  /** Runs what is due until nothing is: effects on the run first, so that what belongs together is committed together. */
+  function drain(): void {
+    if (draining) return;
+    draining = true;
+    do {
+      while (effects.length > 0) {
+        const due = effects;
+        effects = [];
+        for (const { effect, event } of due) perform(effect, event);
+      }
+    } while (commit() || effects.length > 0);
+    draining = false;
+    const resting = settledDown();
+    if (resting === rested) return;
+    rested = resting;
+    options.onRest(resting);
+    if (resting && progress.size > 0) notify();
+  }
+
+  /** Hands what is pending to the log. True when it is durable already. */
+  function commit(): boolean {
+    if (committing || pending.length === 0 || failure !== undefined) return false;
+    writing = pending;
+    pending = [];
+    try {
+      const written = log.append(runId, { epoch, events: writing });
+      if (written === undefined) {
+        stored();
+        return true;
+      }
+      committing = true;
+      written.then(
+        () => {
+          committing = false;
+          stored();
+          drain();
+        },
+        (error: unknown) => {
+          committing = false;
+          fail(error);
+        },
+      );
+    } catch (error) {
+      fail(error);
+    }
+    return false;
+  }
+
+  function stored(): void {
+    durableSeq = writing.at(-1)?.seq ?? durableSeq;
+    writing = [];
+    if (unpublished.length > 0) publishReady();
+    if (starts.length === 0) return;
+    const due = starts;
+    starts = [];
+    for (const todo of due) {
+      if (todo.event.seq <= durableSeq) perform(todo.effect, todo.event);
+      else starts.push(todo);
+    }
+  }
+
+  function publishReady(): void {
+    if (publishing) return;
+    publishing = true;
+    let count = 0;
+    for (; count < unpublished.length; count++) {
+      const event = unpublished[count];
+      if (event === undefined || (event.seq > durableSeq && !isHot(event))) break;
+      tell(event);
+    }
+    unpublished = count === unpublished.length ? [] : unpublished.slice(count);
+    publishing = false;
+  }
+
+  function tell(event: Event): void {
+    publishedSeq = event.seq;
+    publish(event);
+    if (progress.size > 0) notify();
+  }
+
+  function notify(): void {
+    const waiting = [...progress];
+    progress.clear();
+    for (const callback of waiting) callback();
+  }
+
+  function fail(error: unknown): void {
+    failure =
+      error instanceof RubatoError
+        ? error
+        : new RubatoError("log", "The log could not store an event.", { cause: error });
+    pending = [];
+    writing = [];
+    unpublished = [];
+    effects = [];
+    starts = [];
+    options.onFailure(failure);
+    if (!rested) {
+      rested = true;
+      options.onRest(true);
+    }
+    notify();
+  }
+
+  function settledDown(): boolean {
+    return failure !== undefined || (isAtRest(state) && durableSeq === state.seq && publishedSeq === state.seq);
+  }
+
+  return {
+    runId,
+    get state() {
+      return state;
+    },
+    get durableSeq() {
+      return durableSeq;
+    },
+    get publishedSeq() {
+      return publishedSeq;
+    },
+    get atRest() {
+      return !draining && settledDown();
+    },
+    get failure() {
+      return failure;
+    },
+    get nextSeq() {
+      return state.seq + 1;
+    },
+    record,
+    delta,
+    async durable(seq) {
+      while (durableSeq < seq) {
+        if (failure !== undefined) throw failure;
+        await new Promise<void>((resolve) => {
+          progress.add(resolve);
+        });
+      }
+    },
+    volatileAfter(cursor) {
+      if (publishedSeq === durableSeq) return [];
+      return [...writing, ...pending].filter((event) => event.seq > cursor && event.seq <= publishedSeq);
+    },
+    onProgress(callback) {
+      progress.add(callback);
+      return () => {
+        progress.delete(callback);
+      };
+    },
+  };
+}

@@ -1,0 +1,26 @@
+export { createAgent, type Agent, type AgentOptions, type RunOptions } from "./agent.ts";
+export type { BusStats, EventFor, EventPattern, Listener, SubscriberStats } from "./bus.ts";
+export { systemClock, type Clock } from "./clock.ts";
+export { RubatoError, type RubatoErrorCode } from "./errors.ts";
+export type { AppendBatch, EventLog, ReadRange, RunSummary } from "./log/event-log.ts";
+export { memoryLog } from "./log/memory.ts";
+export type { ChatModel, ModelChunk, ModelRequest, ToolDescription } from "./models/chat-model.ts";
+export { offlineModel } from "./models/offline.ts";
+export { openaiModel } from "./models/openai.ts";
+export { scriptedModel } from "./models/scripted.ts";
+export type { Outcome } from "./outcome.ts";
+export type { ReadOptions } from "./reader.ts";
+export type {
+  InterruptOptions,
+  InterruptReceipt,
+  Receipt,
+  ResumeOptions,
+  Run,
+  SendOptions,
+  SendReceipt,
+} from "./run.ts";
+export { isTerminal, type Event, type EventData, type EventOf, type EventType, type Json } from "../machines/events.ts";
+export type { Message } from "../machines/messages.ts";
+export { statusOf, type AgentState, type Status, type ToolCallState } from "../machines/state.ts";
+export { shouldInterrupt } from "../machines/step.ts";
+export { defineTool, type ApprovalPolicy, type Tool, type ToolContext } from "../tools/tool.ts";

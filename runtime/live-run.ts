@@ -1,0 +1,297 @@
+import { randomUUID } from "node:crypto";
+import { respond, type Command } from "../machines/command.ts";
+import type { Draft, Event, EventData } from "../machines/events.ts";
+import type { Tool } from "../tools/tool.ts";
+import { createBus, type Bus, type EventPattern, type Lane, type Listener } from "./bus.ts";
+import { insideCall } from "./call-scope.ts";
+import { checkOption, checkText } from "./checks.ts";
+import type { Clock } from "./clock.ts";
+import { createEffects } from "./effects.ts";
+import { messageOf, RubatoError } from "./errors.ts";
+import { openHead, type Head } from "./head.ts";
+import type { EventLog } from "./log/event-log.ts";
+import type { ChatModel, ToolDescription } from "./models/chat-model.ts";
+import { outcomeOf, type Outcome } from "./outcome.ts";
+import { readEvents, readHistory, readPublished, type ReadOptions } from "./reader.ts";
+import type { InterruptOptions, InterruptReceipt, Receipt, Run } from "./run.ts";
+import { createTasks } from "./tasks.ts";
+import { createToolCalls, type ToolCalls } from "./tool-calls.ts";
+
+/** What an agent gives each of its runs. */
+export interface RunSetup<Context> {
+  readonly runId: string;
+  readonly start: EventData<"run_start">;
+  readonly input: string;
+  readonly log: EventLog;
+  readonly clock: Clock;
+  readonly model: ChatModel;
+  readonly instructions: string;
+  readonly tools: ReadonlyMap<string, Tool<Context>>;
+  readonly descriptions: readonly ToolDescription[];
+  readonly context: Context;
+  readonly toolConcurrency: number;
+  readonly toolTimeoutMs: number;
+  readonly graceMs: number;
+  readonly signal: AbortSignal | undefined;
+  readonly onRest: (atRest: boolean) => void;
+  readonly isClosed: () => boolean;
+}
+
+/** A run together with what only its agent may touch. */
+export interface OwnedRun {
+  readonly run: Run;
+  /** Subscribes in a lane that is shared with other runs. */
+  subscribe<Pattern extends EventPattern>(pattern: Pattern, listener: Listener<Pattern>, lane: Lane): () => void;
+  /** Records the first events. */
+  readonly begin: () => void;
+  /** Interrupts now, waits for rest, ends background work. */
+  readonly close: () => Promise<void>;
+}
+
+const MAX_BACKGROUND_TASKS = 1_000;
+
+export function createRun<Context>(setup: RunSetup<Context>): OwnedRun {
+  const { runId, log, clock } = setup;
+  let unwatch: (() => void) | undefined;
+  let begun = false;
+
+  const bus: Bus = createBus((cursor) => readPublished(head, log, cursor));
+  const tasks = createTasks({
+    max: MAX_BACKGROUND_TASKS,
+    onFailure(name, error) {
+      const message = `Background work "${name}" failed: ${messageOf(error)}`;
+      const data: EventData<"error"> = {
+        source: "background",
+        code: "background",
+        severity: "low",
+        retryable: false,
+        message,
+      };
+      head.record([{ type: "error", data }]);
+    },
+  });
+  const head: Head = openHead({
+    runId,
+    log,
+    clock,
+    epoch: 1,
+    publish: (event) => {
+      bus.publish(event);
+    },
+    perform: (effect, event) => {
+      effects.perform(effect, event);
+    },
+    onFailure: () => {
+      effects.abandon();
+    },
+    onRest(atRest) {
+      if (atRest) unwatchSignal();
+      else if (begun) watchSignal();
+      setup.onRest(atRest);
+    },
+  });
+  const toolCalls: ToolCalls = createToolCalls<Context>({
+    head,
+    clock,
+    tools: setup.tools,
+    context: setup.context,
+    concurrency: setup.toolConcurrency,
+    timeoutMs: setup.toolTimeoutMs,
+    graceMs: setup.graceMs,
+    interrupt: async (reason) => command({ type: "interrupt", by: "tool", reason, mode: "step" }),
+    adopt: tasks.adopt,
+  });
+  const effects = createEffects({
+    head: () => head,
+    toolCalls: () => toolCalls,
+    clock,
+    model: setup.model,
+    instructions: setup.instructions,
+    tools: setup.descriptions,
+    graceMs: setup.graceMs,
+    adopt: tasks.adopt,
+  });
+
+  function begin(): void {
+    const drafts: Draft[] = [
+      { type: "run_start", data: setup.start },
+      { type: "user_input", data: { id: "start", text: setup.input, when: "start" } },
+    ];
+    if (setup.signal?.aborted === true) {
+      effects.noteInterrupt(undefined);
+      drafts.push({ type: "interrupt", data: { by: "signal", reason: "the signal was aborted", mode: "now" } });
+    }
+    begun = true;
+    watchSignal();
+    head.record(drafts);
+  }
+
+  /** Only while the run works: a signal that outlives many runs must not collect their listeners. */
+  function watchSignal(): void {
+    const { signal } = setup;
+    if (signal === undefined || unwatch !== undefined || signal.aborted) return;
+    const onAbort = (): void => {
+      tasks.adopt("interrupt", stopBy("signal", "the signal was aborted"));
+    };
+    signal.addEventListener("abort", onAbort, { once: true });
+    unwatch = () => {
+      signal.removeEventListener("abort", onAbort);
+    };
+  }
+
+  function unwatchSignal(): void {
+    unwatch?.();
+    unwatch = undefined;
+  }
+
+  async function stopBy(by: string, reason: string): Promise<void> {
+    await command({ type: "interrupt", by, reason, mode: "now" });
+  }
+
+  async function command(asked: Command, graceMs?: number): Promise<Receipt> {
+    if (head.failure !== undefined) return { accepted: false, reason: head.failure.code };
+    if (setup.isClosed() && (asked.type === "send" || asked.type === "resume"))
+      return { accepted: false, reason: "closed" };
+    const answer = respond(head.state, asked);
+    if (!answer.accepted) return answer;
+    if (answer.drafts.some((draft) => draft.type === "interrupt")) effects.noteInterrupt(graceMs);
+    const seq = answer.drafts.length === 0 ? answer.seq : head.record(answer.drafts);
+    if (seq === undefined) return { accepted: false, reason: "refused" };
+    try {
+      await head.durable(seq);
+    } catch (error) {
+      return { accepted: false, reason: error instanceof RubatoError ? error.code : "log" };
+    }
+    return { accepted: true, seq };
+  }
+
+  async function interrupt(reason = "", options: InterruptOptions = {}): Promise<InterruptReceipt> {
+    const { mode = "step", graceMs, by = "user" } = options;
+    checkOption("mode", mode, mode === "step" || mode === "now", '"step" or "now"');
+    checkOption("graceMs", graceMs, graceMs === undefined || graceMs >= 0, "milliseconds from 0");
+    const inside = insideCall(runId) || bus.delivering;
+    let stopped: Event | undefined;
+    const note = (event: Event): void => {
+      stopped ??= event;
+    };
+    const undo = [bus.subscribe("interrupted", note), bus.subscribe("cancelled", note)];
+    try {
+      const receipt = await command({ type: "interrupt", by, reason, mode }, graceMs);
+      if (!receipt.accepted) return receipt;
+      while (stopped === undefined && !inside && head.failure === undefined) await progress();
+      const { seq } = receipt;
+      if (stopped?.type !== "interrupted") return { accepted: true, seq, effective: false };
+      const { where, step, keptChars, latencyMs } = stopped.data;
+      return { accepted: true, seq, effective: true, where, step, keptChars, latencyMs };
+    } finally {
+      for (const off of undo) off();
+    }
+  }
+
+  function progress(): Promise<void> {
+    return new Promise((resolve) => {
+      head.onProgress(resolve);
+    });
+  }
+
+  async function settled(): Promise<Outcome> {
+    while (!head.atRest) await progress();
+    return outcomeOf(head.state, head.failure, head.durableSeq);
+  }
+
+  const run: Run = {
+    id: runId,
+    get state() {
+      return head.state;
+    },
+    get durableSeq() {
+      return head.durableSeq;
+    },
+    events: (options) => readEvents(head, log, checkReadOptions(options)),
+    [Symbol.asyncIterator]: () => readEvents(head, log),
+    history(pattern = "*", limit = 50) {
+      checkOption("limit", limit, Number.isInteger(limit) && limit > 0, "a whole number from 1");
+      return readHistory(head, log, pattern, limit);
+    },
+    subscribe(pattern, listener) {
+      checkOption("listener", typeof listener, typeof listener === "function", "a function");
+      return bus.subscribe(pattern, listener);
+    },
+    interrupt,
+    async resume(instruction, options = {}) {
+      const { partial = "keep", budget, by = "user" } = options;
+      checkOption(
+        "partial",
+        partial,
+        ["keep", "continue", "discard"].includes(partial),
+        '"keep", "continue" or "discard"',
+      );
+      const text = instruction === undefined || instruction.trim() === "" ? undefined : instruction;
+      return command({
+        type: "resume",
+        by,
+        partial,
+        ...(text === undefined ? {} : { input: { id: newInputId(), text } }),
+        ...(budget === undefined ? {} : { budget }),
+      });
+    },
+    async send(text, options = {}) {
+      const { when = "step", id = newInputId() } = options;
+      checkText("send", text);
+      checkOption("when", when, ["now", "step", "done"].includes(when), '"now", "step" or "done"');
+      const receipt = await command({ type: "send", id, text, when });
+      return receipt.accepted ? { ...receipt, id } : receipt;
+    },
+    async cancel(reason = "", options = {}) {
+      const { graceMs, by = "user" } = options;
+      const inside = insideCall(runId) || bus.delivering;
+      const receipt = await command({ type: "cancel", by, reason }, graceMs);
+      if (!receipt.accepted || inside) return receipt;
+      while (!head.atRest) await progress();
+      return receipt;
+    },
+    async approve(callId, { args, by = "user" } = {}) {
+      return command({ type: "approve", by, callId, ...(args === undefined ? {} : { args }) });
+    },
+    async reject(callId, reason = "", { by = "user" } = {}) {
+      return command({ type: "reject", by, callId, reason });
+    },
+    settled,
+    background: (name, task) => tasks.start(name, task),
+    stats: () => ({ ...bus.stats(), tasks: tasks.size }),
+  };
+
+  return {
+    run,
+    begin,
+    subscribe: (pattern, listener, lane) => bus.subscribe(pattern, listener, lane),
+    async close() {
+      if (!head.atRest) {
+        await stopBy("shutdown", "the agent was closed");
+        await settled();
+      }
+      tasks.close();
+      await untilIdle();
+    },
+  };
+
+  /** What ignores its signal is not waited for longer than a tool would be. */
+  async function untilIdle(): Promise<void> {
+    let cancelTimer = (): void => {};
+    const grace = new Promise<void>((resolve) => {
+      cancelTimer = clock.timer(setup.graceMs, resolve);
+    });
+    await Promise.race([tasks.idle(), grace]);
+    cancelTimer();
+  }
+}
+
+function newInputId(): string {
+  return `in_${randomUUID()}`;
+}
+
+function checkReadOptions(options: ReadOptions = {}): ReadOptions {
+  const { from = 0 } = options;
+  checkOption("from", from, Number.isInteger(from) && from >= 0, "a seq from 0");
+  return options;
+}

@@ -1,0 +1,206 @@
+import type { Draft, EventOf } from "../machines/events.ts";
+import { MAX_ARGS_LENGTH, MAX_CALLS } from "./arguments.ts";
+import type { Clock } from "./clock.ts";
+import { messageOf, RubatoError } from "./errors.ts";
+import type { Head } from "./head.ts";
+import type { ChatModel, ModelChunk, ModelRequest, Usage } from "./models/chat-model.ts";
+
+/**
+ * One request to a model: reads its stream and turns every piece into an event.
+ *
+ * M1 Ends in exactly one way: a message, an error, or `abort()`. After that nothing the stream yields counts (R4), and the stream is closed.
+ * M2 `abort()` does not wait for the model: the socket is closed by the signal, the reading by the next piece or the end.
+ */
+export interface ModelCall {
+  abort(): void;
+}
+
+export interface ModelCallOptions {
+  readonly head: Head;
+  readonly clock: Clock;
+  readonly model: ChatModel;
+  readonly request: ModelRequest;
+  readonly thinking: EventOf<"thinking">;
+  /** Owns the reading, which ends some time after `abort()`. */
+  readonly adopt: (reading: Promise<void>) => void;
+}
+
+export function callModel(options: ModelCallOptions): ModelCall {
+  const { head, clock, model, request, thinking } = options;
+  const { messageId, attempt, step } = thinking.data;
+  const { runId } = head;
+  let over = false;
+  let aborted = false;
+  let controller: AbortController | undefined;
+  let textLength = head.state.partial?.text.length ?? 0;
+  let reasoningLength = 0;
+  const halves = { text: "", reasoning: "" };
+  const argsLength = new Map<number, number>();
+
+  const streamOptions = {
+    get signal(): AbortSignal {
+      // Made when somebody asks: most answers are never aborted.
+      controller ??= new AbortController();
+      if (aborted) controller.abort();
+      return controller.signal;
+    },
+  };
+
+  function token(kind: "text" | "reasoning", piece: string): void {
+    const text = wholeCharacters(kind, piece);
+    if (text === "") return;
+    const offset = kind === "text" ? textLength : reasoningLength;
+    const told = head.delta({
+      seq: head.nextSeq,
+      timestamp: clock.now(),
+      runId,
+      type: "token_stream",
+      data: { kind, text, messageId, attempt, offset },
+    });
+    if (!told) over = true;
+    else if (kind === "text") textLength += text.length;
+    else reasoningLength += text.length;
+  }
+
+  /** A pair of surrogates that was split between two pieces is put together; half a one that stays alone is replaced. */
+  function wholeCharacters(kind: "text" | "reasoning", piece: string): string {
+    const text = halves[kind] === "" ? piece : halves[kind] + piece;
+    const last = text.charCodeAt(text.length - 1);
+    const split = last >= 0xd800 && last <= 0xdbff;
+    halves[kind] = split ? text.slice(-1) : "";
+    const whole = split ? text.slice(0, -1) : text;
+    return whole.isWellFormed() ? whole : whole.toWellFormed();
+  }
+
+  function toolCall({ index, id, name, args = "" }: Extract<ModelChunk, { type: "tool_call" }>): void {
+    if (!Number.isInteger(index) || index < 0 || index >= MAX_CALLS) {
+      throw new RubatoError("model", `The model asked for more than ${MAX_CALLS} tool calls in one message.`);
+    }
+    const length = (argsLength.get(index) ?? 0) + args.length;
+    argsLength.set(index, length);
+    if (length > MAX_ARGS_LENGTH) {
+      throw new RubatoError(
+        "model",
+        `The model streamed more than ${MAX_ARGS_LENGTH} characters of arguments for one call.`,
+      );
+    }
+    const told = head.delta({
+      seq: head.nextSeq,
+      timestamp: clock.now(),
+      runId,
+      type: "tool_call_delta",
+      data: {
+        messageId,
+        attempt,
+        index,
+        callId: `${step}.${index}`,
+        ...(id === undefined ? {} : { providerCallId: id }),
+        ...(name === undefined ? {} : { name }),
+        args,
+      },
+    });
+    if (!told) over = true;
+  }
+
+  function answer(finish: "stop" | "tool_calls" | "length", usage: Usage | undefined): void {
+    flushHalves();
+    const partial = head.state.partial;
+    over = true;
+    if (partial === undefined) return;
+    const calls = partial.calls.map(({ callId, providerCallId, name, args }) => ({
+      callId,
+      providerCallId,
+      name,
+      args,
+    }));
+    head.record([
+      {
+        type: "message",
+        data: {
+          messageId,
+          step,
+          attempt,
+          finish: finish === "length" ? "length" : calls.length > 0 ? "tool_calls" : "stop",
+          text: partial.text,
+          ...(partial.reasoning === "" ? {} : { reasoning: partial.reasoning }),
+          calls,
+          usage: usage ?? "unknown",
+        },
+        cause: thinking.seq,
+      },
+    ]);
+  }
+
+  /** A half character that no other half followed. */
+  function flushHalves(): void {
+    if (halves.text === "") return;
+    halves.text = "";
+    token("text", "\uFFFD");
+  }
+
+  function fail(error: unknown): void {
+    over = true;
+    const partial = head.state.partial;
+    const drafts: Draft[] = [];
+    if (partial !== undefined && partial.text !== "") {
+      drafts.push({
+        type: "message",
+        data: {
+          messageId,
+          step,
+          attempt,
+          finish: "truncated",
+          text: partial.text,
+          ...(partial.reasoning === "" ? {} : { reasoning: partial.reasoning }),
+          calls: [],
+          usage: "unknown",
+        },
+      });
+    }
+    drafts.push({
+      type: "error",
+      data: {
+        source: "model",
+        code: error instanceof RubatoError ? error.code : "model",
+        severity: "high",
+        retryable: false,
+        message: messageOf(error),
+      },
+    });
+    head.record(drafts, thinking.seq);
+  }
+
+  async function read(): Promise<void> {
+    try {
+      for await (const chunk of model.stream(request, streamOptions)) {
+        if (over) return;
+        switch (chunk.type) {
+          case "text":
+          case "reasoning":
+            token(chunk.type, chunk.text);
+            break;
+          case "tool_call":
+            toolCall(chunk);
+            break;
+          case "finish":
+            answer(chunk.finish, chunk.usage);
+            break;
+        }
+        if (over) return;
+      }
+      if (!over)
+        fail(new RubatoError("truncated", `The answer of "${model.name}" ended without saying that it was complete.`));
+    } catch (error) {
+      if (!over) fail(error);
+    }
+  }
+
+  options.adopt(read());
+  return {
+    abort() {
+      over = true;
+      aborted = true;
+      controller?.abort();
+    },
+  };
+}

@@ -1,0 +1,99 @@
+import type { Event, EventType } from "../machines/events.ts";
+import { typesOf } from "./bus.ts";
+import type { Head } from "./head.ts";
+import type { EventLog } from "./log/event-log.ts";
+
+/**
+ * Readers of one run: each has nothing but a cursor. What is durable comes from the log, the newest deltas from the head, so any number of
+ * readers at any pace cost no memory (P26: every event after the cursor, once, in order, with no seam).
+ */
+
+const PAGE = 256;
+
+/** Published events after a cursor, oldest first. Empty when there are none yet. */
+export function readPublished(head: Head, log: EventLog, cursor: number): readonly Event[] | Promise<readonly Event[]> {
+  if (cursor < head.durableSeq) return log.read(head.runId, { after: cursor, limit: PAGE });
+  return head.volatileAfter(cursor);
+}
+
+export interface ReadOptions {
+  /** Exclusive cursor: events with a greater seq. Default 0, from the start. */
+  readonly from?: number;
+  /** Only these types. Default all. */
+  readonly types?: readonly EventType[];
+  /** Wait for more also when the run is at rest. End it by leaving the loop. Default false. */
+  readonly follow?: boolean;
+}
+
+export function readEvents(head: Head, log: EventLog, options: ReadOptions = {}): AsyncIterableIterator<Event> {
+  const { from = 0, types, follow = false } = options;
+  const wanted = types === undefined ? undefined : new Set<EventType>(types);
+  let cursor = from;
+  let page: readonly Event[] = [];
+  let index = 0;
+  let closed = false;
+  let wake: (() => void) | undefined;
+
+  const progress = (): Promise<void> =>
+    new Promise((resolve) => {
+      const forget = head.onProgress(() => {
+        wake = undefined;
+        resolve();
+      });
+      wake = () => {
+        forget();
+        wake = undefined;
+        resolve();
+      };
+    });
+
+  const end: IteratorResult<Event> = { done: true, value: undefined };
+
+  async function next(): Promise<IteratorResult<Event>> {
+    while (!closed) {
+      while (index < page.length) {
+        const event = page[index++];
+        if (event === undefined) break;
+        cursor = event.seq;
+        if (wanted === undefined || wanted.has(event.type)) return { done: false, value: event };
+      }
+      index = 0;
+      page = await readPublished(head, log, cursor);
+      if (page.length > 0) continue;
+      if (cursor < head.publishedSeq) continue;
+      if (head.failure !== undefined || (head.atRest && !follow)) break;
+      await progress();
+    }
+    return end;
+  }
+
+  return {
+    next,
+    return() {
+      closed = true;
+      page = [];
+      wake?.();
+      return Promise.resolve(end);
+    },
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+  };
+}
+
+/** The last `limit` events of a pattern, oldest first, read backwards page by page. */
+export async function readHistory(head: Head, log: EventLog, pattern: string, limit: number): Promise<Event[]> {
+  const wanted = new Set<string>(typesOf(pattern));
+  const found: Event[] = [];
+  let end = head.durableSeq;
+  while (end > 0 && found.length < limit) {
+    const start = Math.max(0, end - PAGE);
+    const page = await log.read(head.runId, { after: start, limit: end - start });
+    for (let index = page.length - 1; index >= 0 && found.length < limit; index--) {
+      const event = page[index];
+      if (event !== undefined && wanted.has(event.type)) found.push(event);
+    }
+    end = start;
+  }
+  return found.reverse();
+}

@@ -1,0 +1,94 @@
+import type { Event, Json, PartialPolicy } from "../machines/events.ts";
+import type { AgentState } from "../machines/state.ts";
+import type { BusStats, EventPattern, Listener } from "./bus.ts";
+import type { Outcome } from "./outcome.ts";
+import type { ReadOptions } from "./reader.ts";
+
+/** A command's answer. `seq` is the event that recorded it; `reason` is one word. */
+export type Receipt =
+  | { readonly accepted: true; readonly seq: number }
+  | { readonly accepted: false; readonly reason: string };
+
+/** What an interrupt did. */
+export type InterruptReceipt =
+  | {
+      readonly accepted: true;
+      readonly seq: number;
+      /** False when something else overtook it (a cancel), or when it was asked from inside a tool and is only recorded yet. */
+      readonly effective: boolean;
+      /** The chart's state when it was asked for, such as `thinking.streaming`. */
+      readonly where?: string;
+      readonly step?: number;
+      /** UTF-16 units of the partial answer that were kept. */
+      readonly keptChars?: number;
+      /** From the command to the moment when everything was quiet, ms. */
+      readonly latencyMs?: number;
+    }
+  | { readonly accepted: false; readonly reason: string };
+
+export type SendReceipt =
+  | { readonly accepted: true; readonly seq: number; readonly id: string }
+  | { readonly accepted: false; readonly reason: string };
+
+export interface InterruptOptions {
+  /** `step` (default) stops at the next step boundary; `now` aborts what is in flight and keeps what there is. */
+  readonly mode?: "step" | "now";
+  /** How long executing tools get to stop, ms. Default: the agent's `graceMs`. */
+  readonly graceMs?: number;
+  /** Who asks, for the log. Default `user`. */
+  readonly by?: string;
+}
+
+export interface ResumeOptions {
+  /** What becomes of the text of a cut answer: `keep` (default), `continue` (the model goes on in it), `discard`. */
+  readonly partial?: PartialPolicy;
+  /** Raises a budget that the run rests at. */
+  readonly budget?: Readonly<Record<string, number>>;
+  readonly by?: string;
+}
+
+export interface SendOptions {
+  /** `step` (default): heard at the next step boundary. `now`: redirects at once. `done`: follows after the answer. */
+  readonly when?: "now" | "step" | "done";
+  /** The same id twice is one input. */
+  readonly id?: string;
+}
+
+/**
+ * One conversation with an agent. Iterating gives every event from the first on and ends when the run is at rest; a run that goes on later can
+ * be iterated on from a cursor.
+ *
+ * Commands never throw for the wrong moment: they answer why not, and the log stays as it was. From inside a tool they resolve as soon as
+ * they are recorded.
+ */
+export interface Run extends AsyncIterable<Event> {
+  readonly id: string;
+  /** The accepted head: what has happened, durable or not. */
+  readonly state: AgentState;
+  /** Seq of the last event that is stored. Only cursors up to here are worth keeping. */
+  readonly durableSeq: number;
+  /** Events from a cursor on, for any number of readers. */
+  events(options?: ReadOptions): AsyncIterableIterator<Event>;
+  /** The last events of a pattern (default all), oldest first; at most `limit` (default 50), read from the log. */
+  history(pattern?: EventPattern, limit?: number): Promise<Event[]>;
+  /** Calls the listener with each new event of the pattern; answers its undo. */
+  subscribe<Pattern extends EventPattern>(pattern: Pattern, listener: Listener<Pattern>): () => void;
+  /** Resolves when everything is quiet, with what was kept. */
+  interrupt(reason?: string, options?: InterruptOptions): Promise<InterruptReceipt>;
+  /** Goes on after an interrupt, a limit or a failure, with a new instruction or without. */
+  resume(instruction?: string, options?: ResumeOptions): Promise<Receipt>;
+  /** Says something, at any time: it steers, redirects, follows up, or starts the next turn. */
+  send(text: string, options?: SendOptions): Promise<SendReceipt>;
+  /** Ends the run for good, once everything in flight is settled. */
+  cancel(reason?: string, options?: { readonly graceMs?: number; readonly by?: string }): Promise<Receipt>;
+  approve(callId: string, options?: { readonly args?: Json; readonly by?: string }): Promise<Receipt>;
+  reject(callId: string, reason?: string, options?: { readonly by?: string }): Promise<Receipt>;
+  /** Resolves when the run is at rest, with how it stands. Never rejects. */
+  settled(): Promise<Outcome>;
+  /**
+   * Starts work beside the run, owned by it: aborted when the agent closes, and recorded as an `error` event when it fails. False when there
+   * are 1,000 already or the agent was closed.
+   */
+  background(name: string, task: (signal: AbortSignal) => Promise<unknown>): boolean;
+  stats(): BusStats & { readonly tasks: number };
+}

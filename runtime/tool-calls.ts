@@ -1,0 +1,312 @@
+import type { Draft, EventData, EventOf, Json } from "../machines/events.ts";
+import type { ToolCallState } from "../machines/state.ts";
+import type { PreparedCall, Tool, ToolContext, ToolReceipt } from "../tools/tool.ts";
+import { parseArgs, toJson } from "./arguments.ts";
+import { enterCall, leaveCall } from "./call-scope.ts";
+import type { Clock } from "./clock.ts";
+import { messageOf } from "./errors.ts";
+import type { Head } from "./head.ts";
+import { isPromiseLike } from "./promise-like.ts";
+
+/**
+ * The tool calls of one run.
+ *
+ * T1 (P14) A call runs only when its message was complete, its arguments parsed and its schema content.
+ * T2 (P11) The `tool_start` event, once durable, is the only licence to execute; it is recorded once.
+ * T3 (R7, P15) A call has one outcome: what comes after it is recorded as late and changes nothing.
+ * T4 (P16) A tool that ignores its signal is abandoned after the grace time, as `unknown`.
+ * T5 Timers end with the call.
+ */
+export interface ToolCalls {
+  /** The message is complete: announce its calls, or settle at once those that cannot run. */
+  announce(message: EventOf<"message">): void;
+  /** Starts what may start now: in call order, at most `concurrency` at a time, an exclusive one alone. */
+  dispatch(cause: number): void;
+  execute(start: EventOf<"tool_start">): void;
+  /** Tells every executing call to stop; after `graceMs` it is given up. */
+  abort(graceMs: number): void;
+}
+
+export interface ToolCallsOptions<Context> {
+  readonly head: Head;
+  readonly clock: Clock;
+  readonly tools: ReadonlyMap<string, Tool<Context>>;
+  readonly context: Context;
+  readonly concurrency: number;
+  readonly timeoutMs: number;
+  readonly graceMs: number;
+  readonly interrupt: (reason: string) => Promise<ToolReceipt>;
+  /** Owns what a call does until it ends, also after it was abandoned. */
+  readonly adopt: (name: string, work: Promise<unknown>) => void;
+}
+
+type Ready<Context> = Extract<PreparedCall<Context>, { ok: true }>;
+
+interface Prepared<Context> {
+  readonly tool: Tool<Context>;
+  readonly ready: Ready<Context>;
+}
+
+interface Executing {
+  readonly start: EventOf<"tool_start">;
+  settled: boolean;
+  stop: "interrupt" | "timeout" | undefined;
+  controller: AbortController | undefined;
+  cancelTimeout: () => void;
+  cancelGrace: (() => void) | undefined;
+}
+
+/** What a call ended with, before it is an event. */
+type Ending = Pick<EventData<"tool_result">, "outcome"> & { output?: Json; error?: { code: string; message: string } };
+
+export function createToolCalls<Context>(options: ToolCallsOptions<Context>): ToolCalls {
+  const { head, clock, tools } = options;
+  const prepared = new Map<string, Prepared<Context>>();
+  const executing = new Map<string, Executing>();
+
+  function announce(message: EventOf<"message">): void {
+    prepared.clear();
+    const cut = message.data.finish === "length";
+    const checks = head.state.core.calls.map((call) => (cut ? refusal(call, CUT_BY_LENGTH) : check(call)));
+    const done: Draft[] = [];
+    for (const draft of checks) {
+      if (draft instanceof Promise) {
+        options.adopt("validation", announceLater(message.seq, checks));
+        return;
+      }
+      done.push(draft);
+    }
+    head.record(done, message.seq);
+  }
+
+  async function announceLater(cause: number, checks: readonly (Draft | Promise<Draft>)[]): Promise<void> {
+    const drafts = await Promise.all(checks.map((draft) => Promise.resolve(draft)));
+    // Where the run was stopped meanwhile the calls are settled already, and every one of these is refused.
+    head.record(drafts, cause);
+  }
+
+  /** The event that a call becomes: announced, or settled because it cannot run. */
+  function check(call: ToolCallState): Draft | Promise<Draft> {
+    const tool = tools.get(call.name);
+    if (tool === undefined) {
+      const names = [...tools.keys()].join(", ");
+      return refusal(
+        call,
+        `There is no tool "${call.name}". ${names === "" ? "There are no tools." : `There are: ${names}.`}`,
+      );
+    }
+    const logged = parseArgs(call.rawArgs);
+    if (!logged.ok) return refusal(call, logged.message);
+    // Parsed twice: the tool may keep and change what it is given, the log's arguments stay as they were.
+    const own = parseArgs(call.rawArgs);
+    const announced: Draft = {
+      type: "tool_call",
+      data: {
+        callId: call.callId,
+        providerCallId: call.providerCallId,
+        name: call.name,
+        args: logged.args,
+        approval: "none",
+      },
+    };
+    const accept = (answer: PreparedCall<Context>): Draft => {
+      if (!answer.ok) return refusal(call, answer.message);
+      prepared.set(call.callId, { tool, ready: answer });
+      return announced;
+    };
+    const broken = (error: unknown): Draft => refusal(call, `The tool's schema failed: ${messageOf(error)}`);
+    try {
+      const answer = tool.prepare(own.ok ? own.args : {});
+      return isPromiseLike(answer) ? Promise.resolve(answer).then(accept, broken) : accept(answer);
+    } catch (error) {
+      return broken(error);
+    }
+  }
+
+  function dispatch(cause: number): void {
+    const drafts: Draft[] = [];
+    let running = 0;
+    let alone = false;
+    for (const call of head.state.core.calls) {
+      if (call.phase !== "running") continue;
+      running++;
+      if (prepared.get(call.callId)?.tool.exclusive === true) alone = true;
+    }
+    for (const call of head.state.core.calls) {
+      if (call.phase !== "ready") continue;
+      const tool = prepared.get(call.callId)?.tool;
+      if (tool === undefined || alone || running >= (tool.exclusive ? 1 : options.concurrency)) break;
+      drafts.push({
+        type: "tool_start",
+        data: {
+          callId: call.callId,
+          attempt: call.attempt + 1,
+          name: call.name,
+          idempotencyKey: `${head.runId}:${call.callId}`,
+        },
+      });
+      running++;
+      alone = tool.exclusive;
+    }
+    if (drafts.length > 0) head.record(drafts, cause);
+  }
+
+  function execute(start: EventOf<"tool_start">): void {
+    const { callId } = start.data;
+    const found = prepared.get(callId);
+    if (found === undefined) return;
+    const timeoutMs = found.tool.timeoutMs ?? options.timeoutMs;
+    const entry: Executing = {
+      start,
+      settled: false,
+      stop: undefined,
+      controller: undefined,
+      cancelTimeout: () => {},
+      cancelGrace: undefined,
+    };
+    if (head.state.value === "interrupted.draining") {
+      // Stopped after the licence was recorded and before it was durable: the tool need not begin at all.
+      settle(entry, { outcome: "aborted", error: { code: "aborted", message: "It was stopped before it began." } });
+      return;
+    }
+    executing.set(callId, entry);
+    let answer: unknown;
+    try {
+      answer = enterCall(head.runId, () => found.ready.start(contextOf(entry)));
+    } catch (error) {
+      leaveCall();
+      settle(entry, thrown(entry, error, timeoutMs));
+      return;
+    }
+    if (!isPromiseLike(answer)) {
+      leaveCall();
+      settle(entry, returned(found.tool, answer));
+      return;
+    }
+    entry.cancelTimeout = clock.timer(timeoutMs, () => {
+      stop(entry, "timeout", options.graceMs);
+    });
+    options.adopt(
+      `tool ${start.data.name}`,
+      Promise.resolve(answer).then(
+        (value: unknown) => {
+          leaveCall();
+          settle(entry, returned(found.tool, value));
+        },
+        (error: unknown) => {
+          leaveCall();
+          settle(entry, thrown(entry, error, timeoutMs));
+        },
+      ),
+    );
+  }
+
+  function contextOf(entry: Executing): ToolContext<Context> {
+    const { callId, attempt, idempotencyKey } = entry.start.data;
+    return {
+      get signal() {
+        // Made when the tool asks for it.
+        entry.controller ??= new AbortController();
+        if (entry.stop !== undefined) entry.controller.abort();
+        return entry.controller.signal;
+      },
+      runId: head.runId,
+      callId,
+      attempt,
+      idempotencyKey,
+      context: options.context,
+      progress(value) {
+        if (entry.settled) return;
+        const data = { callId, attempt, value: toJson(value) };
+        head.delta({ seq: head.nextSeq, timestamp: clock.now(), runId: head.runId, type: "tool_progress", data });
+      },
+      emit(name, data = null) {
+        if (entry.settled) return;
+        head.record([{ type: "custom", data: { name, data: toJson(data), callId } }], entry.start.seq);
+      },
+      interrupt: (reason = "") => options.interrupt(reason),
+    };
+  }
+
+  function returned(tool: Tool<Context>, value: unknown): Ending {
+    try {
+      const checked = tool.output?.safeParse(value);
+      if (checked !== undefined && !checked.success) {
+        const first = checked.error.issues[0];
+        return failure(
+          "output",
+          `The tool answered what its output schema refuses: ${first?.path.join(".")} ${first?.message}`,
+        );
+      }
+      return { outcome: "ok", output: toJson(checked === undefined ? value : checked.data) };
+    } catch (error) {
+      return failure("output", `The tool answered what is not JSON: ${messageOf(error)}`);
+    }
+  }
+
+  /** After a stop was asked for, whatever a tool throws is its way to stop: an abort is never a tool failure. */
+  function thrown(entry: Executing, error: unknown, timeoutMs: number): Ending {
+    if (entry.stop === "timeout") {
+      return { outcome: "timeout", error: { code: "timeout", message: `no result within ${timeoutMs} ms` } };
+    }
+    if (entry.stop === "interrupt")
+      return { outcome: "aborted", error: { code: "aborted", message: messageOf(error) } };
+    return failure("tool", messageOf(error));
+  }
+
+  function settle(entry: Executing, ending: Ending): void {
+    const { callId, attempt } = entry.start.data;
+    const late = entry.settled;
+    entry.settled = true;
+    entry.cancelTimeout();
+    entry.cancelGrace?.();
+    executing.delete(callId);
+    head.record(
+      [{ type: "tool_result", data: { callId, attempt, ...ending, from: "running", ...(late ? { late: true } : {}) } }],
+      entry.start.seq,
+    );
+  }
+
+  function stop(entry: Executing, why: "interrupt" | "timeout", graceMs: number): void {
+    entry.cancelTimeout();
+    if (entry.stop !== undefined && why === "timeout") return;
+    entry.stop = why;
+    entry.cancelGrace?.();
+    entry.cancelGrace = clock.timer(graceMs, () => {
+      settle(entry, {
+        outcome: "unknown",
+        error: { code: "abandoned", message: `It did not stop within ${graceMs} ms after it was told to.` },
+      });
+    });
+    entry.controller?.abort();
+  }
+
+  return {
+    announce,
+    dispatch,
+    execute,
+    abort(graceMs) {
+      for (const entry of executing.values()) stop(entry, "interrupt", graceMs);
+    },
+  };
+}
+
+const CUT_BY_LENGTH =
+  "The message was cut by the token limit, so its tool calls may be cut too and none of them ran. Answer shorter or call fewer tools at a time.";
+
+function refusal(call: ToolCallState, message: string): Draft {
+  return {
+    type: "tool_result",
+    data: {
+      callId: call.callId,
+      attempt: 0,
+      outcome: "error",
+      from: "complete",
+      error: { code: "invalid_call", message },
+    },
+  };
+}
+
+function failure(code: string, message: string): Ending {
+  return { outcome: "error", error: { code, message } };
+}

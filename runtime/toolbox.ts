@@ -1,0 +1,66 @@
+import { z } from "zod";
+import type { Tool } from "../tools/tool.ts";
+import { messageOf, RubatoError } from "./errors.ts";
+import type { ToolDescription } from "./models/chat-model.ts";
+
+const NAME = /^[A-Za-z0-9_-]{1,64}$/;
+
+/** The tools by name. Throws {@link RubatoError} `invalid_tool` with what to change. */
+export function checkTools<Context>(tools: readonly Tool<Context>[]): ReadonlyMap<string, Tool<Context>> {
+  if (!Array.isArray(tools)) throw new RubatoError("invalid_option", 'Option "tools" must be a list of tools.');
+  const byName = new Map<string, Tool<Context>>();
+  for (const tool of tools) {
+    const { name } = tool;
+    if (typeof name !== "string" || !NAME.test(name)) {
+      throw new RubatoError(
+        "invalid_tool",
+        `The tool name ${JSON.stringify(name)} must be 1 to 64 characters of a-z A-Z 0-9 _ -.`,
+      );
+    }
+    if (byName.has(name)) {
+      throw new RubatoError("invalid_tool", `There are two tools named "${name}". Rename one of them.`);
+    }
+    if (typeof tool.prepare !== "function") {
+      throw new RubatoError(
+        "invalid_tool",
+        `The tool "${name}" was not made by defineTool. Wrap it: defineTool({ name, ... }).`,
+      );
+    }
+    if (tool.approval !== "never") {
+      throw new RubatoError(
+        "invalid_tool",
+        `The tool "${name}" asks for approval, which this version cannot give yet. Use approval: "never".`,
+      );
+    }
+    byName.set(name, tool);
+  }
+  return byName;
+}
+
+/** What the model is told about the tools. Throws {@link RubatoError} `invalid_tool` for an input that is no zod object. */
+export function describeTools<Context>(tools: readonly Tool<Context>[]): ToolDescription[] {
+  return tools.map(({ name, description, input }) => ({ name, description, parameters: parametersOf(name, input) }));
+}
+
+function parametersOf(name: string, input: z.ZodType): Record<string, unknown> {
+  let schema: Record<string, unknown>;
+  try {
+    const { $schema: _dialect, ...rest } = z.toJSONSchema(input, { io: "input", target: "draft-7" });
+    schema = rest;
+  } catch (error) {
+    throw new RubatoError(
+      "invalid_tool",
+      `The input of tool "${name}" cannot be told to a model: ${messageOf(error)}. Use a z.object of plain JSON types.`,
+      {
+        cause: error,
+      },
+    );
+  }
+  if (schema["type"] !== "object") {
+    throw new RubatoError(
+      "invalid_tool",
+      `The input of tool "${name}" must be a z.object({ ... }); a model can only send an object.`,
+    );
+  }
+  return schema;
+}
