@@ -73,7 +73,7 @@ export function chatDecoder(): ChatDecoder {
     const newName = call.name === "" && name !== "";
     if (newId) {
       call.id = id;
-      if (!numbered) byId.set(id, call);
+      byId.set(id, call);
     }
     if (newName) call.name = name;
     if (!numbered) call.args += args;

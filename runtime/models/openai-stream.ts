@@ -60,20 +60,18 @@ export async function* streamChat(
       if (decoder.finished && !finishedBefore) watch.start("tail", TAIL_MS);
       else watch.wait();
     }
-    if (signal.aborted) return;
     if (frames === 0 && watch.expired === undefined) checkContentType(contentType, endpoint.shown);
   } catch (thrown) {
-    if (signal.aborted) return;
-    if (watch.expired === undefined && !decoder.finished) {
+    if (!signal.aborted && watch.expired === undefined && !decoder.finished) {
       const offered = isStatus(thrown, 404) ? await offeredModels() : undefined;
-      if (signal.aborted) return;
-      throw explainFailure(thrown, { ...endpoint, model: body.model, begun, offered });
+      if (!signal.aborted) throw explainFailure(thrown, { ...endpoint, model: body.model, begun, offered });
     }
   } finally {
     watch.stop();
     signal.removeEventListener("abort", abort);
   }
 
+  if (signal.aborted) return;
   const finish = decoder.end();
   if (finish !== undefined) {
     yield finish;

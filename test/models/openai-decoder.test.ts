@@ -149,10 +149,24 @@ describe("tool calls", () => {
       call({ id: "b", function: { name: "g", arguments: '{"y"' } }),
       call({ id: "a", function: { arguments: "}" } }),
       call({ id: "b", function: { name: "g", arguments: ":2}" } }),
+      call({ id: "a", function: {} }),
+      call({ function: { arguments: " " } }),
+    ]);
+    expect(calls(chunks)).toEqual([
+      { id: "a", name: "f", args: '{"x":1} ' },
+      { id: "b", name: "g", args: '{"y":2}' },
+    ]);
+  });
+
+  it("reads calls whose number is only told at their beginning", () => {
+    const chunks = decode([
+      call({ index: 0, id: "a", function: { name: "f", arguments: '{"x"' } }),
+      call({ index: 1, id: "b", function: { name: "g", arguments: "{}" } }),
+      call({ id: "a", function: { arguments: ":1}" } }),
     ]);
     expect(calls(chunks)).toEqual([
       { id: "a", name: "f", args: '{"x":1}' },
-      { id: "b", name: "g", args: '{"y":2}' },
+      { id: "b", name: "g", args: "{}" },
     ]);
   });
 

@@ -1,7 +1,7 @@
 import { inspect } from "node:util";
 import { afterEach, describe, expect, it } from "vitest";
 import { RubatoError } from "../../runtime/errors.ts";
-import type { ModelRequest } from "../../runtime/models/chat-model.ts";
+import type { ModelChunk, ModelRequest } from "../../runtime/models/chat-model.ts";
 import { modelFailureOf } from "../../runtime/models/openai-errors.ts";
 import { openaiModelWith } from "../../runtime/models/openai.ts";
 import {
@@ -132,12 +132,14 @@ describe("no answer", () => {
   });
 
   it("is asked of a content type only when nothing came", async () => {
-    const server = await faultServer([{ frames: [deltaFrame({}, "stop")], contentType: "text/plain", end: "done" }]);
+    const server = await faultServer([
+      { frames: [deltaFrame({ content: "a" })], contentType: "text/plain", end: "close" },
+    ]);
     servers.push(server);
     const model = openaiModelWith({ model: "m", baseURL: server.baseURL }, { environment: {} });
-    for await (const chunk of model.stream(request, { signal: new AbortController().signal })) {
-      expect(chunk).toEqual({ type: "finish", finish: "stop" });
-    }
+    const chunks: ModelChunk[] = [];
+    for await (const chunk of model.stream(request, { signal: new AbortController().signal })) chunks.push(chunk);
+    expect(chunks).toEqual([{ type: "text", text: "a" }]);
   });
 });
 

@@ -235,15 +235,23 @@ describe("the package", () => {
 
   it("is asked for by name when it is not installed", async () => {
     const missing = Object.assign(new Error("Cannot find package 'openai'"), { code: "ERR_MODULE_NOT_FOUND" });
-    const load = () => Promise.reject(missing);
+    const { client, bodies } = recorder();
+    let installed = false;
+    const load = () =>
+      installed ? Promise.resolve({ OpenAI: new Proxy(OpenAI, { construct: () => client }) }) : Promise.reject(missing);
     const model = openaiModelWith({ model: "m", baseURL: "http://127.0.0.1/v1" }, { environment: {}, load });
-    const stream = model.stream(ask([user]), { signal: live() });
-    const next = stream[Symbol.asyncIterator]().next();
-    await expect(next).rejects.toMatchObject({
+    const next = () => {
+      const stream = model.stream(ask([user]), { signal: live() });
+      return stream[Symbol.asyncIterator]().next();
+    };
+    await expect(next()).rejects.toMatchObject({
       code: "missing_package",
       message: expect.stringContaining("npm install openai"),
       cause: missing,
     });
+    installed = true;
+    expect((await next()).done).toBe(true);
+    expect(bodies).toHaveLength(1);
   });
 
   it("is not touched when the signal has aborted before", async () => {
