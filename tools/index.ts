@@ -1,3 +1,9 @@
+export { calculate } from "./calculate.ts";
+export { currentTime } from "./current-time.ts";
+export { listFiles } from "./list-files.ts";
+export { readFile } from "./read-file.ts";
+export { searchText } from "./search-text.ts";
+export { standardTools } from "./standard.ts";
 export {
   defineTool,
   type ApprovalPolicy,
@@ -9,3 +15,4 @@ export {
   type ToolReceipt,
   type ToolSpec,
 } from "./tool.ts";
+export { wait } from "./wait.ts";
