@@ -12,6 +12,14 @@ export interface Facts {
 
 type Rest = Pick<EventData<"done">, "usage" | "steps" | "stateHash" | "reducer">;
 
+/** Stands in a draft until {@link seal} fills it: what these fields say depends on the events before it in its batch. */
+const UNSEALED: Rest = {
+  usage: { inputTokens: 0, outputTokens: 0, requests: 0, unknownRequests: 0 },
+  steps: 0,
+  stateHash: "",
+  reducer: REDUCER_VERSION,
+};
+
 /**
  * The events that an effect stands for, where they follow from the state alone: the same state always gives the same events, in the process
  * that got there and in one that recovers it. Effects that need the world (a request, a tool, a timer) give none. An effect that was
@@ -23,7 +31,7 @@ export function derive(state: AgentState, effect: EffectName, facts: Facts): Dra
       return state.value === "thinking.preparing" ? request(state, facts) : [];
     case "finish":
       return state.value === "thinking.finishing"
-        ? [{ type: "done", data: { output: state.output, ...rest(state) } }]
+        ? [{ type: "done", data: { output: state.output, ...UNSEALED } }]
         : [];
     case "follow_up":
       return followUp(state);
@@ -38,7 +46,7 @@ export function derive(state: AgentState, effect: EffectName, facts: Facts): Dra
         ? [
             {
               type: "failed",
-              data: { error: state.error ?? { code: "unknown", message: "The model failed." }, ...rest(state) },
+              data: { error: state.error ?? { code: "unknown", message: "The model failed." }, ...UNSEALED },
             },
           ]
         : [];
@@ -47,8 +55,23 @@ export function derive(state: AgentState, effect: EffectName, facts: Facts): Dra
   }
 }
 
-/** What every event that ends a turn carries. */
-export function rest(state: AgentState): Rest {
+/** Fills what every event that ends a turn carries, from the state that it is recorded in. Other drafts stay as they are. */
+export function seal(state: AgentState, draft: Draft): Draft {
+  switch (draft.type) {
+    case "done":
+      return { ...draft, data: { ...draft.data, ...restOf(state) } };
+    case "interrupted":
+      return { ...draft, data: { ...draft.data, ...restOf(state) } };
+    case "failed":
+      return { ...draft, data: { ...draft.data, ...restOf(state) } };
+    case "cancelled":
+      return { ...draft, data: { ...draft.data, ...restOf(state) } };
+    default:
+      return draft;
+  }
+}
+
+function restOf(state: AgentState): Rest {
   return { usage: state.usage, steps: state.step, stateHash: stateHash(state), reducer: REDUCER_VERSION };
 }
 
@@ -58,7 +81,7 @@ export function cancelDrafts(state: AgentState, by: string, reason: string): Dra
     type: "input_delivered",
     data: { id, delivered: false, queue, reason: "cancelled" },
   }));
-  return [...refusals, { type: "cancelled", data: { by, reason, ...rest(state) } }];
+  return [...refusals, { type: "cancelled", data: { by, reason, ...UNSEALED } }];
 }
 
 function request(state: AgentState, { model }: Facts): Draft[] {
@@ -114,7 +137,7 @@ function settle(state: AgentState, facts: Facts): Draft[] {
       ...(partial === undefined ? {} : { messageId: partial.messageId }),
       keptChars: keptChars(state),
       latencyMs: interrupt === undefined ? 0 : facts.interruptedForMs,
-      ...rest(state),
+      ...UNSEALED,
     },
     ...cause,
   });

@@ -1,4 +1,5 @@
 import type { EffectName } from "../machines/agent.ts";
+import { seal } from "../machines/derive.ts";
 import type { Draft, Event, HotEvent } from "../machines/events.ts";
 import { isHot } from "../machines/events.ts";
 import { initialState, isAtRest, type AgentState } from "../machines/state.ts";
@@ -87,7 +88,7 @@ export function openHead(options: HeadOptions): Head {
     if (failure !== undefined) return undefined;
     let first: number | undefined;
     for (const draft of drafts) {
-      const event = envelope(draft, cause ?? first);
+      const event = envelope(seal(state, draft), cause ?? first);
       const result = step(state, event);
       if (!result.accepted) break;
       first ??= event.seq;
