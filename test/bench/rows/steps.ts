@@ -1,7 +1,7 @@
 import { createAgent } from "rubato";
 import { us } from "../support/format.ts";
 import { handWrittenLoop } from "../support/hand-written.ts";
-import { compare, interleave, timed } from "../support/interleave.ts";
+import { compare, interleave, timed, turn } from "../support/interleave.ts";
 import { steppingModel } from "../support/models.ts";
 import { expect, type Line, type Row } from "../support/row.ts";
 import { weatherTool } from "../support/weather.ts";
@@ -43,9 +43,11 @@ export const steps: Row = {
 function sample(length: number, quick: boolean) {
   const runs = Math.max(1, Math.round(STEPS_PER_SAMPLE / length));
   const perStep = async (once: () => Promise<void>): Promise<number> => {
-    const took = await timed(async () => {
-      for (let run = 0; run < runs; run++) await once();
-    });
+    let took = 0;
+    for (let run = 0; run < runs; run++) {
+      took += await timed(once);
+      await turn();
+    }
     return took / (runs * length);
   };
   return interleave(

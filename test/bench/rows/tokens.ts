@@ -1,7 +1,7 @@
 import { createAgent, type Run } from "rubato";
 import { rate } from "../support/format.ts";
 import { handWrittenLoop } from "../support/hand-written.ts";
-import { sweep, timed } from "../support/interleave.ts";
+import { sweep, timed, turn } from "../support/interleave.ts";
 import { talkingModel } from "../support/models.ts";
 import { expect, type Line, type Row } from "../support/row.ts";
 import { median } from "../support/stats.ts";
@@ -47,6 +47,7 @@ async function inTurn(
   const samples = Object.entries(sides).map(([name, side]) => ({ name, side, times: new Array<number>() }));
   for (let round = -warmup; round < rounds; round++) {
     for (const { side, times } of samples) {
+      await turn();
       sweep();
       const took = await side();
       if (round >= 0) times.push(took);
