@@ -1,0 +1,54 @@
+import type { Fault, Json } from "../../machines/events.ts";
+import type { ToolOutcome } from "../../machines/messages.ts";
+import { oneLine } from "./sanitizer.ts";
+
+/** What a tool gave back or asked for, in one line of at most `max` UTF-16 units. */
+export function describeValue(value: Json | undefined, max = 120): string {
+  if (value === undefined || value === null) return "";
+  return oneLine(typeof value === "string" ? value : describeFields(value), max);
+}
+
+/** A call with its arguments: `read_file path: "README.md"`. */
+export function describeCall(name: string, args: Json | undefined, max = 120): string {
+  return oneLine(`${oneLine(name, 64)} ${describeFields(args)}`, max);
+}
+
+function describeFields(value: Json | undefined): string {
+  if (value === undefined || value === null) return "";
+  if (typeof value !== "object" || Array.isArray(value)) return JSON.stringify(value);
+  return Object.entries(value)
+    .map(([key, field]) => `${key}: ${JSON.stringify(field)}`)
+    .join(", ");
+}
+
+/** How a call ended: what it answered, or why it has no answer. */
+export function describeOutcome(
+  outcome: ToolOutcome,
+  output: Json | undefined,
+  error: Fault | undefined,
+  max = 120,
+): string {
+  const why = error === undefined ? "" : `: ${oneLine(error.message, max)}`;
+  switch (outcome) {
+    case "ok":
+      return describeValue(output, max) || "ok";
+    case "error":
+      return `failed${why}`;
+    case "unknown":
+      return why === "" ? "unknown: it did not stop in time, so nobody knows what it did" : `unknown${why}`;
+    case "timeout":
+    case "rejected":
+    case "skipped":
+    case "aborted":
+      return `${outcome}${why}`;
+  }
+}
+
+/** A tool's progress. `{ elapsed, total }` in seconds reads `3/20 s`. */
+export function describeProgress(value: Json): string {
+  if (typeof value === "object" && value !== null && "elapsed" in value && "total" in value) {
+    const { elapsed, total } = value;
+    if (typeof elapsed === "number" && typeof total === "number") return `${elapsed}/${total} s`;
+  }
+  return describeValue(value, 40);
+}

@@ -1,0 +1,61 @@
+import type { EventData } from "../../machines/events.ts";
+import { oneLine } from "./sanitizer.ts";
+import type { TracedCall, TurnTrace } from "./turn-trace.ts";
+
+/** Says what an interrupt did, in one line: `interrupted, step 2, mid-sentence, 214 characters kept, 0.8 ms`. */
+export function describeInterrupted(data: EventData<"interrupted">, turn: TurnTrace): string {
+  const { by, reason, step, keptChars, latencyMs } = data;
+  const parts = [
+    by === "tool" ? `interrupted by a tool${reason === "" ? "" : ` (${oneLine(reason, 80)})`}` : "interrupted",
+  ];
+  if (step > 0) parts.push(`step ${step}`);
+  parts.push(placeOf(data, turn));
+  if (keptChars > 0) parts.push(`${keptChars} ${keptChars === 1 ? "character" : "characters"} kept`);
+  parts.push(...skippedNote(turn.calls));
+  parts.push(describeDuration(latencyMs));
+  return parts.join(", ");
+}
+
+/** Says at which limit a run rests, and what a person at a command line raises. */
+export function describeLimit({ kind, used, max }: EventData<"limit">): string {
+  if (kind === "max_steps") {
+    return `stopped at the limit of ${max} ${max === 1 ? "step" : "steps"} per turn (raise it with --max-steps)`;
+  }
+  return `stopped at the limit ${oneLine(kind, 40)} (${used} of ${max})`;
+}
+
+/** A short time for people: `0.8 ms`, `12 ms`, `2.1 s`, `3:05 min`. */
+export function describeDuration(ms: number): string {
+  if (ms < 10) return `${ms.toFixed(1)} ms`;
+  if (ms < 1_000) return `${Math.round(ms)} ms`;
+  if (ms < 60_000) return `${(ms / 1_000).toFixed(1)} s`;
+  const seconds = Math.floor(ms / 1_000);
+  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")} min`;
+}
+
+function placeOf({ where, mode }: EventData<"interrupted">, { tail, calls }: TurnTrace): string {
+  if (where === "thinking.backoff") return "while it waited to try again";
+  if (where === "thinking.finishing") return "after the answer";
+  if (where.startsWith("acting")) {
+    const ran = calls.filter((call) => call.started);
+    if (ran.length === 0) return "before a tool ran";
+    const stopped = ran.some((call) => call.outcome === "aborted" || call.outcome === "unknown");
+    const names = ran.map(({ name, outcome }) => `${oneLine(name, 64)} (${outcome ?? "open"})`);
+    return `${stopped ? "during" : "after"} ${names.join(", ")}`;
+  }
+  if (where === "thinking.streaming") {
+    if (mode === "step") return "after the answer";
+    if (tail.trim() === "") return "before the answer began";
+    return endsSentence(tail) ? "after a sentence" : "mid-sentence";
+  }
+  return "before the answer began";
+}
+
+function endsSentence(text: string): boolean {
+  return /[.!?…。！？]["'”’)\]」』）]*\s*$|\n\s*$/.test(text);
+}
+
+function skippedNote(calls: readonly TracedCall[]): string[] {
+  const skipped = calls.filter((call) => call.outcome === "skipped").length;
+  return skipped === 0 ? [] : [`${skipped} ${skipped === 1 ? "call" : "calls"} skipped`];
+}

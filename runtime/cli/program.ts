@@ -1,0 +1,104 @@
+import { createRequire } from "node:module";
+import { messageOf } from "../errors.ts";
+import { chat } from "./chat.ts";
+import { EXIT, runTask } from "./one-shot.ts";
+import { HELP, parseCommand, type Settings } from "./options.ts";
+import { MAX_PIPED, readAll } from "./piped.ts";
+import { oneLine } from "./sanitizer.ts";
+import { prepare } from "./setup.ts";
+import { createWriter, type Writer } from "./writer.ts";
+
+/** Runs the command line and answers the exit code. */
+export async function program(argv: readonly string[]): Promise<number> {
+  let unread = (): void => {};
+  const out = createWriter(process.stdout, () => {
+    unread();
+  });
+  const err = createWriter(process.stderr);
+  const screen = process.stdout.isTTY && process.env["TERM"] !== "dumb";
+  const command = parseCommand(argv, { env: process.env, cwd: process.cwd(), keyboard: process.stdin.isTTY, screen });
+
+  async function task(text: string, json: boolean, settings: Settings): Promise<number> {
+    if (text.trim() === "") return wrong("The task is empty.");
+    const setup = await prepare(settings);
+    if (typeof setup === "string") return wrong(setup);
+    const { agent, notice } = setup;
+    if (notice !== undefined) await err.write(`${notice}\n`);
+    const onUnread = (stop: () => void): void => {
+      unread = stop;
+      if (out.closed) stop();
+    };
+    return runTask({ agent, task: text.trimEnd(), json, out, err, onSignal, onUnread });
+  }
+
+  async function wrong(message: string): Promise<number> {
+    await err.write(`rubato: ${oneLine(message, 1_000)}\n`);
+    return EXIT.usage;
+  }
+
+  try {
+    switch (command.kind) {
+      case "help":
+        await out.write(HELP);
+        return EXIT.done;
+      case "version":
+        await out.write(`${version()}\n`);
+        return EXIT.done;
+      case "usage":
+        return await wrong(`${command.message} Try rubato --help.`);
+      case "task":
+        return await task(command.task, command.json, command.settings);
+      case "piped": {
+        const text = await readAll(process.stdin);
+        if (text === undefined) return await wrong(`The task is longer than ${MAX_PIPED} bytes.`);
+        return await task(text, command.json, command.settings);
+      }
+      case "chat": {
+        const setup = await prepare(command.settings);
+        return typeof setup === "string" ? await wrong(setup) : await chat(setup);
+      }
+    }
+  } catch (error) {
+    return await crashed(error, err);
+  } finally {
+    await out.flush();
+    await err.flush();
+  }
+}
+
+/** What nobody expected: one sentence, and the trace for those who ask for it. */
+async function crashed(error: unknown, err: Writer): Promise<number> {
+  const trace = process.env["DEBUG"] === "rubato" && error instanceof Error ? `${error.stack ?? ""}\n` : "";
+  await err.write(`rubato: ${oneLine(messageOf(error), 1_000)}\n${trace}`);
+  return EXIT.failed;
+}
+
+/** `npm start` passes on the Ctrl-C that the terminal has sent already: what comes sooner is the same key. */
+const SAME_KEY_MS = 200;
+
+/** The first SIGINT or SIGTERM asks to stop, a second SIGINT leaves at once. */
+function onSignal(stop: (exitCode: number) => void): () => void {
+  let asked: number | undefined;
+  const interrupt = (): void => {
+    if (asked !== undefined && performance.now() - asked > SAME_KEY_MS) process.exit(EXIT.interrupted);
+    if (asked === undefined) stop(EXIT.interrupted);
+    asked ??= performance.now();
+  };
+  const terminate = (): void => {
+    asked ??= performance.now();
+    stop(EXIT.terminated);
+  };
+  process.on("SIGINT", interrupt);
+  process.on("SIGTERM", terminate);
+  return () => {
+    process.off("SIGINT", interrupt);
+    process.off("SIGTERM", terminate);
+  };
+}
+
+/** By the package's own name, so that it is found from the sources and from `dist`. */
+function version(): string {
+  const described: unknown = createRequire(import.meta.url)("rubato/package.json");
+  const known = typeof described === "object" && described !== null && "version" in described;
+  return known ? String(described.version) : "unknown";
+}

@@ -1,0 +1,115 @@
+import { describe, expect, it } from "vitest";
+import { parseEvent } from "../../machines/events.ts";
+import { rubato, start } from "./child.ts";
+
+describe.concurrent("rubato with a task, as a process", () => {
+  it("answers on stdout, tells what it does on stderr, and ends with 0", async () => {
+    const { code, out, err } = await rubato(["what is 17*23?"]);
+    expect(code).toBe(0);
+    expect(out).toMatch(/391[^\n]*\n$/);
+    expect(err).toContain("offline model");
+    expect(err).toContain('· calculate expression: "17*23"');
+    expect(err).toMatch(/calculate → 391/);
+    expect(out).not.toContain("calculate");
+  });
+
+  it("takes the task from a pipe", async () => {
+    const { code, out } = await rubato([], "what is 17*23?\n");
+    expect([code, out.includes("391")]).toEqual([0, true]);
+  });
+
+  it("prints each event as one line of JSON", async () => {
+    const { code, out } = await rubato(["run", "--json", "what is 17*23?"]);
+    expect(code).toBe(0);
+    const events = out
+      .trimEnd()
+      .split("\n")
+      .map((line) => parseEvent(JSON.parse(line)));
+    expect(events.map((event) => event.seq)).toEqual(events.map((_event, index) => index + 1));
+    expect(events[0]?.type).toBe("run_start");
+    expect(events.at(-1)?.type).toBe("done");
+  });
+
+  it.each([
+    ["an unknown option", ["--nonsense"], "Unknown option '--nonsense'"],
+    ["an empty task", [" "], "The task is empty"],
+    ["a root that is none", ["--root", "/does/not/exist", "hi"], "--root must be a folder"],
+    ["an endpoint without a model", ["--base-url", "http://127.0.0.1:9", "hi"], "Name it with --model"],
+    ["a chat without a terminal", ["chat"], "needs a terminal"],
+    ["a command of later", ["serve"], "not there yet"],
+  ])("answers %s with one sentence and 2", async (_name, args, sentence) => {
+    const { code, out, err } = await rubato(args);
+    expect(code).toBe(2);
+    expect(out).toBe("");
+    expect(err).toContain(sentence);
+    expect(err.trimEnd().split("\n")).toHaveLength(1);
+  });
+
+  it("answers an empty pipe with one sentence and 2", async () => {
+    const { code, err } = await rubato([], "");
+    expect([code, err]).toEqual([2, "rubato: The task is empty.\n"]);
+  });
+
+  it("answers an endpoint that is not there with one sentence and 1", async () => {
+    const { code, out, err } = await rubato(["hi", "--model", "m"], "", { OPENAI_BASE_URL: "http://127.0.0.1:9" });
+    expect(code).toBe(1);
+    expect(out).toBe("");
+    expect(err).toMatch(/^rubato: [^\n]*127\.0\.0\.1:9[^\n]*\n$/);
+  });
+
+  it("SIGINT within an answer keeps it, says where it stopped, and ends with 130", async () => {
+    const child = start(["write a long answer about tides"]);
+    await child.until(/tides/);
+    child.process.kill("SIGINT");
+    const { code, out, err } = await child.ended;
+    expect(code).toBe(130);
+    expect(out).toMatch(/tides[\s\S]*\n$/);
+    expect(err).toMatch(/interrupted, step 1, (mid-sentence|after a sentence), \d+ characters kept, /);
+  });
+
+  it("SIGINT while a tool runs says so", async () => {
+    const child = start(["wait 60 seconds"]);
+    await child.until(/· wait seconds: 60/);
+    child.process.kill("SIGINT");
+    const { code, err } = await child.ended;
+    expect(code).toBe(130);
+    expect(err).toMatch(/interrupted, step 1, (during wait \(aborted\)|before a tool ran)/);
+  });
+
+  it("SIGTERM ends with 143", async () => {
+    const child = start(["wait 60 seconds"]);
+    await child.until(/· wait seconds: 60/);
+    child.process.kill("SIGTERM");
+    expect((await child.ended).code).toBe(143);
+  });
+
+  it("a limit is an interrupt that says what to raise", async () => {
+    const { code, err } = await rubato(["--max-steps", "1", "what is 17*23?"]);
+    expect(code).toBe(130);
+    expect(err).toContain("stopped at the limit of 1 step per turn (raise it with --max-steps)");
+  });
+
+  it("a reader that goes away ends it quietly", async () => {
+    const child = start(["write a long answer about tides"]);
+    await child.until(/longer text/);
+    child.process.stdout?.destroy();
+    const { code, err } = await child.ended;
+    expect(code).toBe(141);
+    expect(err.trimEnd().split("\n")).toHaveLength(1);
+  });
+
+  it("hostile text reaches neither stream as a control sequence", async () => {
+    const hostile = 'search for "\u001b]52;c;ZXZpbA==\u0007\u009b31m\u202e"';
+    const { out, err } = await rubato([hostile]);
+    expect(out + err).not.toMatch(/[^\P{Cc}\n\t]|\u202e/u);
+    const json = await rubato(["--json", hostile]);
+    expect(json.out).not.toMatch(/[^\P{Cc}\n]|\u202e/u);
+    expect(json.out).toContain("\\u009b");
+  });
+
+  it("says its version and its help", async () => {
+    expect((await rubato(["--version"])).out).toMatch(/^\d+\.\d+\.\d+\n$/);
+    const { code, out } = await rubato(["--help"]);
+    expect([code, out.includes("--max-steps")]).toEqual([0, true]);
+  });
+});
