@@ -336,6 +336,29 @@ const agentSetup = setup({
   },
 });
 
+/** What a request that is out can meet, whether its answer has begun to stream or not. */
+const answering = agentSetup.createStateConfig({
+  on: {
+    message: [
+      { guard: "answerTruncated", actions: ["cutAnswer"] },
+      { guard: "answerEndedInterrupted", target: "#draining", actions: ["endAnswer", "skip", "settle"] },
+      { guard: "answerWantsTools", target: "#executing", actions: ["endAnswer", "announce"] },
+      { guard: "answerEndedInputAtLimit", target: "#draining", actions: ["endAnswer", "tripLimit", "settle"] },
+      { guard: "answerEndedInputWaits", target: "#preparing", actions: ["endAnswer", "prepare"] },
+      { guard: "answerEnded", target: "#finishing", actions: ["endAnswer", "finish"] },
+    ],
+    error: [
+      { guard: "isModelErrorInterrupted", target: "#draining", actions: ["settle"] },
+      { guard: "isModelError", actions: ["recover"] },
+    ],
+    retry: { guard: "mayFail", target: "#backoff", actions: ["schedule_retry"] },
+    interrupt: [
+      { guard: "stopNow", target: "#draining", actions: ["requestInterrupt", "abort_model", "settle"] },
+      { guard: "stopAtBoundary", actions: ["requestInterrupt"] },
+    ],
+  },
+});
+
 export const agentMachine = agentSetup.createMachine({
   id: "agent",
   context: INITIAL_CONTEXT,
@@ -376,46 +399,14 @@ export const agentMachine = agentSetup.createMachine({
           on: {
             token_stream: { target: "#streaming" },
             tool_call_delta: { target: "#streaming" },
-            message: [
-              { guard: "answerTruncated", actions: ["cutAnswer"] },
-              { guard: "answerEndedInterrupted", target: "#draining", actions: ["endAnswer", "skip", "settle"] },
-              { guard: "answerWantsTools", target: "#executing", actions: ["endAnswer", "announce"] },
-              { guard: "answerEndedInputAtLimit", target: "#draining", actions: ["endAnswer", "tripLimit", "settle"] },
-              { guard: "answerEndedInputWaits", target: "#preparing", actions: ["endAnswer", "prepare"] },
-              { guard: "answerEnded", target: "#finishing", actions: ["endAnswer", "finish"] },
-            ],
-            error: [
-              { guard: "isModelErrorInterrupted", target: "#draining", actions: ["settle"] },
-              { guard: "isModelError", actions: ["recover"] },
-            ],
-            retry: { guard: "mayFail", target: "#backoff", actions: ["schedule_retry"] },
-            interrupt: [
-              { guard: "stopNow", target: "#draining", actions: ["requestInterrupt", "abort_model", "settle"] },
-              { guard: "stopAtBoundary", actions: ["requestInterrupt"] },
-            ],
+            ...answering.on,
           },
         },
         streaming: {
           id: "streaming",
           description: "The answer streams.",
           on: {
-            message: [
-              { guard: "answerTruncated", actions: ["cutAnswer"] },
-              { guard: "answerEndedInterrupted", target: "#draining", actions: ["endAnswer", "skip", "settle"] },
-              { guard: "answerWantsTools", target: "#executing", actions: ["endAnswer", "announce"] },
-              { guard: "answerEndedInputAtLimit", target: "#draining", actions: ["endAnswer", "tripLimit", "settle"] },
-              { guard: "answerEndedInputWaits", target: "#preparing", actions: ["endAnswer", "prepare"] },
-              { guard: "answerEnded", target: "#finishing", actions: ["endAnswer", "finish"] },
-            ],
-            error: [
-              { guard: "isModelErrorInterrupted", target: "#draining", actions: ["settle"] },
-              { guard: "isModelError", actions: ["recover"] },
-            ],
-            retry: { guard: "mayFail", target: "#backoff", actions: ["schedule_retry"] },
-            interrupt: [
-              { guard: "stopNow", target: "#draining", actions: ["requestInterrupt", "abort_model", "settle"] },
-              { guard: "stopAtBoundary", actions: ["requestInterrupt"] },
-            ],
+            ...answering.on,
           },
         },
         backoff: {
