@@ -15,6 +15,7 @@ export interface Ask {
 
 export interface Conversation {
   readonly asks: readonly Ask[];
+  /** Of what is said about the answer as a whole. */
   readonly language: Language;
   /** What has been said of the answer already, when it was cut and is to be continued. */
   readonly said: string;
@@ -39,7 +40,7 @@ export function readConversation(messages: readonly Message[]): Conversation {
     switch (message.role) {
       case "user": {
         const reading = understand(message.content);
-        language = reading.language ?? language;
+        language = reading.wanted ?? reading.written ?? language;
         if (closed) asks = [];
         if (reading.intents.length === 0 && topic.length > 0) {
           const changed = topic.map((ask) => restyle(ask, reading, at));
@@ -71,7 +72,7 @@ export function readConversation(messages: readonly Message[]): Conversation {
         break;
     }
   }
-  return { asks, language, said };
+  return { asks, language: asks.at(-1)?.language ?? language, said };
 }
 
 function asksOf({ intents, short }: Reading, text: string, language: Language, at: number): Ask[] {
@@ -79,9 +80,9 @@ function asksOf({ intents, short }: Reading, text: string, language: Language, a
   return asked.map((intent) => ({ intent, language, short, at, since: at }));
 }
 
-function restyle(ask: Ask, { language, short, goOn }: Reading, at: number): Ask {
-  // "Go on" is no wish for another language, in whichever one it is said.
-  return { ...ask, at, language: goOn ? ask.language : (language ?? ask.language), short: short || ask.short };
+/** The manner changes, the language only when it is asked for: "shorter" is no wish for English. */
+function restyle(ask: Ask, { wanted, short }: Reading, at: number): Ask {
+  return { ...ask, at, language: wanted ?? ask.language, short: short || ask.short };
 }
 
 function isTopic({ kind }: Intent): boolean {

@@ -6,8 +6,10 @@ import { quoted } from "./words.ts";
 export interface Reading {
   /** In the order of the text. Empty when the message only changes how the last topic is answered. */
   readonly intents: readonly Intent[];
-  /** The language that it asks for, or else is written in; undefined for a text without words. */
-  readonly language: Language | undefined;
+  /** The language that it asks for, if it does. */
+  readonly wanted: Language | undefined;
+  /** The language that it is written in; undefined for a text without words. */
+  readonly written: Language | undefined;
   readonly short: boolean;
   /** "Go on": the rest of what was being said. */
   readonly goOn: boolean;
@@ -35,8 +37,7 @@ const fillers =
 export function understand(message: string): Reading {
   const text = message.slice(0, maxLength);
   const unquoted = text.replaceAll(new RegExp(`(?<!\\w)${quoted}(?!\\w)`, "gu"), blank);
-  const wantsChinese = has(unquoted, chinese);
-  const language = wantsChinese ? "zh" : has(unquoted, english) ? "en" : languageOf(text);
+  const wanted = has(unquoted, chinese) ? "zh" : has(unquoted, english) ? "en" : undefined;
   const short = has(unquoted, shortWords);
   const goOn = has(unquoted, goOnWords);
 
@@ -50,11 +51,11 @@ export function understand(message: string): Reading {
       return blank(match);
     });
   }
-  const changes = wantsChinese || short || goOn || has(unquoted, english);
+  const changes = wanted !== undefined || short || goOn;
   const left = leftOver(rest.replaceAll(shortWords, spaces), text, found.length === 0 && !changes);
   if (left !== undefined) found.push({ at: text.length, intent: { kind: "unknown", text: left } });
   const intents = found.sort((a, b) => a.at - b.at).map(({ intent }) => intent);
-  return { intents, language, short, goOn };
+  return { intents, wanted, written: languageOf(text), short, goOn };
 }
 
 /** The part of the text that no rule took, if it says something. Nothing taken at all: the whole text. */
