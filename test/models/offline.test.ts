@@ -131,6 +131,7 @@ describe("what it understands", () => {
   test.each([
     ["list files", "list_files", { path: "." }],
     ["List the files in tools.", "list_files", { path: "tools" }],
+    ["list all the files in src", "list_files", { path: "src", recursive: true }],
     ["list all .md files", "list_files", { path: ".", pattern: "*.md", recursive: true }],
     ["what is in machines?", "list_files", { path: "machines" }],
     [

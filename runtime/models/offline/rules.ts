@@ -84,7 +84,7 @@ const table: readonly (readonly [string, Read])[] = [
   ],
 
   [
-    String.raw`\b(?:list|show(?:\s+me)?|find|what|which|(?<deep>list\s+all|find\s+all|show(?:\s+me)?\s+all))\s+${type}files(?:\s+(?:are|exist|do\s+(?:we|i|you)\s+(?:have|see)))?(?:\s+(?:there|here))?(?:${inPath})?`,
+    String.raw`\b(?:(?<deep>(?:list|find|show(?:\s+me)?)\s+all)|list|show(?:\s+me)?|find|what|which)\s+${type}files(?:\s+(?:are|exist|do\s+(?:we|i|you)\s+(?:have|see)))?(?:\s+(?:there|here))?(?:${inPath})?`,
     list,
   ],
   [
