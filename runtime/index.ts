@@ -6,8 +6,19 @@ export type { AppendBatch, EventLog, ReadRange, RunSummary } from "./log/event-l
 export { memoryLog } from "./log/memory.ts";
 export type { ChatModel, ModelChunk, ModelRequest, ToolDescription } from "./models/chat-model.ts";
 export { offlineModel } from "./models/offline.ts";
-export { openaiModel } from "./models/openai.ts";
-export { scriptedModel } from "./models/scripted.ts";
+export { modelFailureOf, type ModelFailure } from "./models/openai-errors.ts";
+export { openaiModel, type OpenAIModelOptions, type ToolChoice } from "./models/openai.ts";
+export {
+  pause,
+  scriptedModel,
+  toolCalls,
+  type Gate,
+  type Script,
+  type ScriptedAnswer,
+  type ScriptedCall,
+  type ScriptedModel,
+  type ScriptStep,
+} from "./models/scripted.ts";
 export type { Outcome } from "./outcome.ts";
 export type { ReadOptions } from "./reader.ts";
 export type {
