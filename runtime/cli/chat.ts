@@ -1,5 +1,272 @@
+import type { Event } from "../../machines/events.ts";
+import { messageOf } from "../errors.ts";
+import type { Run } from "../run.ts";
+import { createConversation } from "./conversation.ts";
+import { describeEvent } from "./describe-event.ts";
+import { describeState, whenOf } from "./describe-state.ts";
+import { EXIT } from "./exit-code.ts";
+import { decide, hintOf, isWorking, phaseOf, readKeys, type Key } from "./keys.ts";
+import { createPacer } from "./pacer.ts";
+import { createPrompt } from "./prompt.ts";
+import { refusalOf } from "./refusal.ts";
+import { oneLine } from "./sanitizer.ts";
+import { createScreen, type LiveArea } from "./screen.ts";
 import type { Setup } from "./setup.ts";
+import { onTermination } from "./signals.ts";
+import { readSlash, SLASH_HELP, type Slash } from "./slash.ts";
+import { statusLine } from "./status-line.ts";
+import { openTerminal } from "./terminal.ts";
+import { createTheme, wantsColour } from "./theme.ts";
+import { createTranscript } from "./transcript.ts";
+import { fit } from "./wrap.ts";
 
-export async function chat(_setup: Setup): Promise<number> {
-  return 0;
+const FRAME_MS = 33;
+/** How often the figures of the status line move while it works. */
+const TICK_MS = 100;
+/** Waiting inputs that are listed above the prompt. */
+const MAX_LISTED = 4;
+
+/** Talks in the terminal until the person leaves. Answers the exit code. Closes the agent, and gives the terminal back whatever happens. */
+export async function chat({ agent, modelName, notice }: Setup): Promise<number> {
+  const theme = createTheme(wantsColour(process.env));
+  const transcript = createTranscript(theme);
+  const conversation = createConversation(transcript);
+  /** Commands under way. Their answers matter only where they were refused. */
+  const commands = new Set<Promise<void>>();
+  let run: Run | undefined;
+  let again = false;
+  let leaving = false;
+  let drawnWidth = 0;
+  let clock = { since: 0, from: 0, to: 0 };
+  /** What an interrupt put back into the prompt: sent unchanged it needs no second message. */
+  let restored: string | undefined;
+  let leave = (_code: number): void => {};
+  let crash = (_error: unknown): void => {};
+  const left = new Promise<number>((resolve, reject) => {
+    leave = resolve;
+    crash = reject;
+  });
+
+  /** What throws in a callback of the terminal must end the chat, not leave the terminal as it is. */
+  function guarded<Args extends unknown[]>(job: (...args: Args) => void): (...args: Args) => void {
+    return (...args) => {
+      try {
+        job(...args);
+      } catch (error) {
+        crash(error);
+      }
+    };
+  }
+
+  const pacer = createPacer(guarded(paint), FRAME_MS, TICK_MS);
+  const terminal = openTerminal({
+    onKey: guarded(onKey),
+    onPaste: guarded((text) => {
+      again = false;
+      prompt.paste(text);
+      pacer.request();
+    }),
+    onResize: () => {
+      pacer.request();
+    },
+    onEnd: () => {
+      leave(EXIT.done);
+    },
+  });
+  const screen = createScreen((text) => {
+    terminal.write(text);
+  });
+  const prompt = createPrompt(() => terminal.rows, guarded(onEnter), theme);
+
+  function paint(): void {
+    const width = terminal.columns;
+    const live = liveArea(width);
+    if (drawnWidth !== 0 && drawnWidth !== width) {
+      const { finished, open } = transcript.retake(width, terminal.rows);
+      screen.redraw(finished, withOpenRows(open, live), terminal.rows);
+    } else {
+      const { finished, open } = transcript.take(width);
+      screen.paint(finished, withOpenRows(open, live));
+    }
+    drawnWidth = width;
+  }
+
+  function liveArea(width: number): LiveArea {
+    const phase = phaseOf(run?.state);
+    const working = isWorking(phase);
+    if (working) clock = { ...clock, to: performance.now() };
+    pacer.ticking(working && !leaving);
+    const elapsedMs = clock.to - clock.from;
+    const note = leaving ? "leaving" : undefined;
+    const status = statusLine(run?.state, { elapsedMs, progress: conversation.progress, note }, theme, width - 1);
+    const edited = prompt.render(width - 1, hintOf(phase, run?.state.interruptRequested ?? false));
+    const above = ["", ...waitingRows(width), status];
+    // The prompt is what must be seen where the terminal is too low for all.
+    const rows = [...above, ...edited.rows].slice(-Math.max(1, terminal.rows - 1));
+    const cut = above.length + edited.rows.length - rows.length;
+    return { rows, cursor: { row: Math.max(0, above.length + edited.row - cut), column: edited.column } };
+  }
+
+  function withOpenRows(open: readonly string[], { rows, cursor }: LiveArea): LiveArea {
+    if (open.length === 0 || rows.length + open.length >= terminal.rows) return { rows, cursor };
+    return { rows: [...open, ...rows], cursor: { row: cursor.row + open.length, column: cursor.column } };
+  }
+
+  function waitingRows(width: number): string[] {
+    const inputs = run?.state.inputs ?? [];
+    const rows = inputs
+      .slice(0, MAX_LISTED)
+      .map(({ queue, text }) => theme.dim(fit(`↳ ${whenOf(queue)}: ${oneLine(text, 400)}`, width - 1)));
+    if (inputs.length > MAX_LISTED) rows.push(theme.dim(`↳ and ${inputs.length - MAX_LISTED} more`));
+    return rows;
+  }
+
+  function onEvent(event: Event): void {
+    conversation.follow(event);
+    const { turn } = conversation;
+    if (turn.since !== clock.since) clock = { since: turn.since, from: performance.now(), to: performance.now() };
+    const stopped = event.type === "interrupted" && event.data.by === "user";
+    if (stopped && !turn.answered && turn.input !== undefined && prompt.text === "" && !leaving) {
+      prompt.set(turn.input);
+      restored = turn.input;
+    }
+    pacer.request();
+  }
+
+  function onKey(bytes: string): void {
+    for (const key of readKeys(bytes)) act(key, bytes);
+    pacer.request();
+  }
+
+  function act(key: Key, bytes: string): void {
+    const text = prompt.text;
+    const state = run?.state;
+    const situation = { phase: phaseOf(state), stopAsked: state?.interruptRequested ?? false, text, again };
+    again = key === "ctrl-c";
+    // Closing waits for a tool that does not stop. Whoever cannot wait need not.
+    if (leaving && key === "ctrl-c") process.exit(EXIT.interrupted);
+    const action = decide(key, situation);
+    switch (action.type) {
+      case "edit":
+        prompt.key(bytes);
+        return;
+      case "interrupt":
+        if (run !== undefined) adopt(run.interrupt("", { mode: action.mode }));
+        return;
+      case "redirect":
+        prompt.set("");
+        say(text, "now");
+        return;
+      case "follow_up":
+        prompt.set("");
+        say(text, "done");
+        return;
+      case "clear":
+        prompt.set("");
+        return;
+      case "leave":
+        leave(EXIT.done);
+        return;
+      case "nothing":
+    }
+  }
+
+  function onEnter(text: string): void {
+    const unchanged = text === restored;
+    const phase = phaseOf(run?.state);
+    restored = undefined;
+    if (text.trim() === "" || (unchanged && phase === "interrupted")) {
+      if (phase === "interrupted" || phase === "failed") resume(undefined, "keep");
+      return;
+    }
+    const slash = readSlash(text);
+    if (slash === undefined) say(text, "step");
+    else {
+      prompt.remember(text);
+      obey(slash);
+    }
+  }
+
+  function say(text: string, when: "now" | "step" | "done"): void {
+    prompt.remember(text);
+    if (run === undefined) run = agent.run(text);
+    else adopt(run.send(text, { when }));
+  }
+
+  function resume(text: string | undefined, partial: "keep" | "continue" | "discard"): void {
+    if (run === undefined) transcript.add("note", "There is nothing to resume yet.");
+    else adopt(run.resume(text, { partial }));
+  }
+
+  function obey(slash: Slash): void {
+    switch (slash.type) {
+      case "help":
+        transcript.add("info", SLASH_HELP);
+        return;
+      case "state":
+        transcript.add("info", run === undefined ? "Nothing was said yet." : describeState(run.state, run.durableSeq));
+        return;
+      case "log":
+        if (run === undefined) transcript.add("info", "Nothing was said yet.");
+        else adopt(showLog(run, slash.count));
+        return;
+      case "after":
+        say(slash.text, "done");
+        return;
+      case "resume":
+        resume(slash.text, slash.partial);
+        return;
+      case "exit":
+        leave(EXIT.done);
+        return;
+      case "wrong":
+        transcript.add("note", slash.message);
+    }
+  }
+
+  async function showLog(of: Run, count: number): Promise<void> {
+    const events = await of.history("*", count);
+    transcript.add("info", events.map(describeEvent).join("\n"));
+  }
+
+  /** Owns a command until it is answered. */
+  function adopt(command: Promise<{ readonly accepted: boolean; readonly reason?: string } | void>): void {
+    const owned = command
+      .then(
+        (answer) => {
+          if (answer?.accepted === false) transcript.add("note", `Not now: ${refusalOf(answer.reason)}.`);
+        },
+        (error: unknown) => {
+          transcript.add("error", oneLine(messageOf(error), 400));
+        },
+      )
+      .finally(() => {
+        commands.delete(owned);
+        pacer.request();
+      });
+    commands.add(owned);
+  }
+
+  const unsubscribe = agent.subscribe("*", guarded(onEvent));
+  const signals = onTermination(() => {
+    onKey("\u0003");
+  }, leave);
+  transcript.add("info", `rubato, model ${oneLine(modelName, 60)}`);
+  if (notice !== undefined) transcript.add("note", notice);
+  pacer.request();
+  try {
+    const code = await left;
+    leaving = true;
+    pacer.request();
+    await agent.close();
+    return code;
+  } finally {
+    signals();
+    unsubscribe();
+    pacer.stop();
+    const { finished, open } = transcript.take(terminal.columns);
+    screen.paint([...finished, ...open], { rows: [""], cursor: { row: 0, column: 0 } });
+    screen.clear();
+    terminal.stop();
+  }
 }

@@ -4,10 +4,8 @@ import type { TracedCall, TurnTrace } from "./turn-trace.ts";
 
 /** Says what an interrupt did, in one line: `interrupted, step 2, mid-sentence, 214 characters kept, 0.8 ms`. */
 export function describeInterrupted(data: EventData<"interrupted">, turn: TurnTrace): string {
-  const { by, reason, step, keptChars, latencyMs } = data;
-  const parts = [
-    by === "tool" ? `interrupted by a tool${reason === "" ? "" : ` (${oneLine(reason, 80)})`}` : "interrupted",
-  ];
+  const { step, keptChars, latencyMs } = data;
+  const parts = [whatOf(data)];
   if (step > 0) parts.push(`step ${step}`);
   parts.push(placeOf(data, turn));
   if (keptChars > 0) parts.push(`${keptChars} ${keptChars === 1 ? "character" : "characters"} kept`);
@@ -33,7 +31,18 @@ export function describeDuration(ms: number): string {
   return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")} min`;
 }
 
-function placeOf({ where, mode }: EventData<"interrupted">, { tail, calls }: TurnTrace): string {
+function whatOf({ by, reason }: EventData<"interrupted">): string {
+  switch (by) {
+    case "input":
+      return "redirected";
+    case "tool":
+      return `interrupted by a tool${reason === "" ? "" : ` (${oneLine(reason, 80)})`}`;
+    default:
+      return "interrupted";
+  }
+}
+
+function placeOf({ where, mode }: EventData<"interrupted">, { tail, asks, calls }: TurnTrace): string {
   if (where === "thinking.backoff") return "while it waited to try again";
   if (where === "thinking.finishing") return "after the answer";
   if (where.startsWith("acting")) {
@@ -45,6 +54,7 @@ function placeOf({ where, mode }: EventData<"interrupted">, { tail, calls }: Tur
   }
   if (where === "thinking.streaming") {
     if (mode === "step") return "after the answer";
+    if (asks) return "while it asked for a tool";
     if (tail.trim() === "") return "before the answer began";
     return endsSentence(tail) ? "after a sentence" : "mid-sentence";
   }

@@ -4,12 +4,10 @@ import type { Outcome } from "../outcome.ts";
 import type { Run } from "../run.ts";
 import { describeCall, describeOutcome } from "./describe-call.ts";
 import { describeInterrupted, describeLimit } from "./describe-interrupt.ts";
+import { EXIT } from "./exit-code.ts";
 import { createSanitizer, oneLine, safeJson } from "./sanitizer.ts";
 import { NO_TURN, trace } from "./turn-trace.ts";
 import type { Writer } from "./writer.ts";
-
-/** 128 and the signal's number, as a shell reports it. An interrupt is not a failure (P25). */
-export const EXIT = { done: 0, failed: 1, usage: 2, interrupted: 130, brokenPipe: 141, terminated: 143 } as const;
 
 /** Where one task writes to and what may stop it. */
 export interface OneShot {

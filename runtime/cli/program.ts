@@ -1,9 +1,11 @@
 import { createRequire } from "node:module";
 import { messageOf } from "../errors.ts";
 import { chat } from "./chat.ts";
-import { EXIT, runTask } from "./one-shot.ts";
+import { EXIT } from "./exit-code.ts";
+import { runTask } from "./one-shot.ts";
 import { HELP, parseCommand, type Settings } from "./options.ts";
 import { MAX_PIPED, readAll } from "./piped.ts";
+import { onSignal } from "./signals.ts";
 import { oneLine } from "./sanitizer.ts";
 import { prepare } from "./setup.ts";
 import { createWriter, type Writer } from "./writer.ts";
@@ -71,29 +73,6 @@ async function crashed(error: unknown, err: Writer): Promise<number> {
   const trace = process.env["DEBUG"] === "rubato" && error instanceof Error ? `${error.stack ?? ""}\n` : "";
   await err.write(`rubato: ${oneLine(messageOf(error), 1_000)}\n${trace}`);
   return EXIT.failed;
-}
-
-/** `npm start` passes on the Ctrl-C that the terminal has sent already: what comes sooner is the same key. */
-const SAME_KEY_MS = 200;
-
-/** The first SIGINT or SIGTERM asks to stop, a second SIGINT leaves at once. */
-function onSignal(stop: (exitCode: number) => void): () => void {
-  let asked: number | undefined;
-  const interrupt = (): void => {
-    if (asked !== undefined && performance.now() - asked > SAME_KEY_MS) process.exit(EXIT.interrupted);
-    if (asked === undefined) stop(EXIT.interrupted);
-    asked ??= performance.now();
-  };
-  const terminate = (): void => {
-    asked ??= performance.now();
-    stop(EXIT.terminated);
-  };
-  process.on("SIGINT", interrupt);
-  process.on("SIGTERM", terminate);
-  return () => {
-    process.off("SIGINT", interrupt);
-    process.off("SIGTERM", terminate);
-  };
 }
 
 /** By the package's own name, so that it is found from the sources and from `dist`. */

@@ -2,6 +2,7 @@ import { isAtRest, type AgentState } from "../../machines/state.ts";
 import { describeDuration } from "./describe-interrupt.ts";
 import { oneLine } from "./sanitizer.ts";
 import type { Theme } from "./theme.ts";
+import { columnsOf, fit } from "./wrap.ts";
 
 /** What the line shows besides the state. */
 export interface StatusFacts {
@@ -13,17 +14,34 @@ export interface StatusFacts {
   readonly note?: string | undefined;
 }
 
-/** The chart and the figures of a run: `idle > THINKING > acting   step 2 · 4.2 s · ~53 tokens`. Its pieces, for a screen that cuts to width. */
-export function statusLine(state: AgentState | undefined, facts: StatusFacts, theme: Theme): string {
-  const figures = figuresOf(state, facts).map((figure) => theme.dim(figure));
-  return [chartLine(state, theme), ...(figures.length === 0 ? [] : [figures.join(theme.dim(" · "))])].join("   ");
+/**
+ * The chart and the figures of a run: `idle > THINKING > acting   step 2 · 4.2 s · ~53 tokens`. Where `width` columns do not hold it, the
+ * figures are cut first.
+ */
+export function statusLine(state: AgentState | undefined, facts: StatusFacts, theme: Theme, width: number): string {
+  const path = pathOf(state);
+  const chart = path.map((name) => (name === activeOf(state) ? name.toUpperCase() : name)).join(" > ");
+  if (columnsOf(chart) > width) return fit(activeOf(state).toUpperCase(), width);
+  const figures = figuresOf(state, facts).join(" · ");
+  const room = width - columnsOf(chart) - GAP.length;
+  const shown = figures === "" || room < 2 ? "" : GAP + theme.dim(fit(figures, room));
+  return paintChart(path, activeOf(state), theme) + shown;
 }
 
-/** The states of the chart in the order of a turn, the active one in upper case. */
-export function chartLine(state: AgentState | undefined, theme: Theme): string {
-  const active = state === undefined ? "idle" : (state.value.split(".", 1)[0] ?? "idle");
+const GAP = "   ";
+
+function activeOf(state: AgentState | undefined): string {
+  return state === undefined ? "idle" : (state.value.split(".", 1)[0] ?? "idle");
+}
+
+/** The states of the chart in the order of a turn; how it ended stands behind them. */
+function pathOf(state: AgentState | undefined): string[] {
   const path = ["idle", "thinking", "acting"];
-  if (!path.includes(active)) path.push(active);
+  const active = activeOf(state);
+  return path.includes(active) ? path : [...path, active];
+}
+
+function paintChart(path: readonly string[], active: string, theme: Theme): string {
   return path
     .map((name) => (name === active ? theme.bold(theme.accent(name.toUpperCase())) : theme.dim(name)))
     .join(theme.dim(" > "));
@@ -40,9 +58,7 @@ function figuresOf(state: AgentState | undefined, { elapsedMs, progress, note }:
     }
     if (running.length > 3) figures.push(`and ${running.length - 3} more`);
     if (state.value === "thinking.backoff") figures.push("waits to try again");
-    figures.push(
-      elapsedMs < 1_000 ? "0.0 s".replace("0.0", (elapsedMs / 1_000).toFixed(1)) : describeDuration(elapsedMs),
-    );
+    figures.push(elapsedMs < 1_000 ? `${(elapsedMs / 1_000).toFixed(1)} s` : describeDuration(elapsedMs));
     const tokens = describeTokens(state);
     if (tokens !== "") figures.push(tokens);
     if (!isAtRest(state) && state.interruptRequested) figures.push(stopNote(state));
@@ -51,14 +67,18 @@ function figuresOf(state: AgentState | undefined, { elapsedMs, progress, note }:
   return figures;
 }
 
-/** While an answer streams nobody has counted its tokens: an estimate, marked as one. */
+/** Tokens in and out. While an answer streams nobody has counted them: an estimate, marked `~`. A `+` says that some were never counted. */
 export function describeTokens({ usage, partial }: AgentState): string {
   const streamed = partial === undefined ? 0 : partial.text.length - partial.base.length + partial.reasoning.length;
-  if (streamed > 0) return `~${usage.outputTokens + Math.ceil(streamed / 4)} tokens`;
+  if (streamed > 0) return `~${short(usage.outputTokens + Math.ceil(streamed / 4))} tokens`;
   const { inputTokens, outputTokens, unknownRequests } = usage;
   if (inputTokens + outputTokens === 0) return "";
-  const uncounted = unknownRequests === 0 ? "" : ` (${unknownRequests} not counted)`;
-  return `${inputTokens} + ${outputTokens} tokens${uncounted}`;
+  const more = unknownRequests === 0 ? "" : "+";
+  return `${short(inputTokens)}${more} in, ${short(outputTokens)}${more} out`;
+}
+
+function short(count: number): string {
+  return count < 1_000 ? String(count) : `${(count / 1_000).toFixed(count < 10_000 ? 1 : 0)}k`;
 }
 
 function stopNote({ core }: AgentState): string {

@@ -2,7 +2,7 @@ import type { Theme } from "./theme.ts";
 import { wrapLine } from "./wrap.ts";
 
 /** Who speaks in a line. */
-export type LineKind = "user" | "answer" | "reasoning" | "tool" | "result" | "note" | "error";
+export type LineKind = "user" | "answer" | "reasoning" | "tool" | "result" | "note" | "error" | "info";
 
 interface Line {
   readonly kind: LineKind | "gap";
@@ -41,6 +41,7 @@ const MARKS: Readonly<Record<LineKind, readonly [first: string, rest: string]>> 
   result: ["  → ", "    "],
   note: ["", ""],
   error: ["", ""],
+  info: ["", ""],
 };
 
 export function createTranscript(theme: Theme): Transcript {
@@ -60,6 +61,7 @@ export function createTranscript(theme: Theme): Transcript {
     result: theme.dim,
     note: theme.warn,
     error: theme.error,
+    info: (text) => text,
   };
 
   function rowsOf(line: Line, width: number): string[] {
@@ -67,7 +69,9 @@ export function createTranscript(theme: Theme): Transcript {
     const [first, rest] = MARKS[line.kind];
     const paint = paints[line.kind];
     // One column stays free: a terminal that counts a character wider than we do must not break the row.
-    return wrapLine(line.text, width - rest.length - 1).map(
+    // What goes on after a stop begins with the space between two words.
+    const text = line.kind === "answer" && line.first ? line.text.trimStart() : line.text;
+    return wrapLine(text, width - rest.length - 1).map(
       (row, index) => (index === 0 && line.first ? first : rest) + paint(row),
     );
   }
@@ -75,7 +79,8 @@ export function createTranscript(theme: Theme): Transcript {
   function separate(kind: LineKind): void {
     const together = last === undefined || last === kind || kind === "result" || (last === "result" && kind === "tool");
     last = kind;
-    if (!together || kind === "user") push({ kind: "gap", text: "", first: false });
+    if (!together || kind === "user" || (kind === "info" && lines.length > 0))
+      push({ kind: "gap", text: "", first: false });
   }
 
   function push(line: Line): void {

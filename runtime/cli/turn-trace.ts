@@ -15,6 +15,8 @@ export interface TurnTrace {
   readonly since: number;
   /** The end of the answer that streams or was cut. */
   readonly tail: string;
+  /** It streams a call. */
+  readonly asks: boolean;
   readonly calls: readonly TracedCall[];
   /** Something was answered in this turn: text that stays, or a tool's outcome. */
   readonly answered: boolean;
@@ -29,6 +31,7 @@ export interface TurnTrace {
 export const NO_TURN: TurnTrace = {
   since: 0,
   tail: "",
+  asks: false,
   calls: [],
   answered: false,
   input: undefined,
@@ -55,7 +58,9 @@ export function trace(turn: TurnTrace, event: Event): TurnTrace {
       return { ...next, waiting, input: next.input === undefined ? text : `${next.input}\n${text}` };
     }
     case "thinking":
-      return { ...next, tail: "", calls: [] };
+      return { ...next, tail: "", asks: false, calls: [] };
+    case "tool_call_delta":
+      return next.asks ? next : { ...next, asks: true };
     case "token_stream":
       if (event.data.kind !== "text") return next;
       return { ...next, tail: (next.tail + event.data.text).slice(-TAIL), answered: true };

@@ -1,0 +1,129 @@
+import type { Event, EventData, PartialPolicy } from "../../machines/events.ts";
+import { describeCall, describeOutcome, describeProgress, describeValue } from "./describe-call.ts";
+import { describeInterrupted, describeLimit } from "./describe-interrupt.ts";
+import { createSanitizer, oneLine, sanitize } from "./sanitizer.ts";
+import type { Transcript } from "./transcript.ts";
+import { NO_TURN, trace, type TurnTrace } from "./turn-trace.ts";
+
+/** Writes a run's events into the transcript. What a model, a tool or a person said passes the sanitizer here. */
+export interface Conversation {
+  follow(event: Event): void;
+  readonly turn: TurnTrace;
+  /** The latest progress of each call of the open step, by `callId`. */
+  readonly progress: ReadonlyMap<string, string>;
+}
+
+export function createConversation(transcript: Transcript): Conversation {
+  const progress = new Map<string, string>();
+  let turn = NO_TURN;
+  let text = createSanitizer();
+  let reasoning = createSanitizer();
+  let limited = false;
+
+  function follow(event: Event): void {
+    // An input leaves the waiting ones when the model hears it: its words are in the trace before.
+    const { waiting } = turn;
+    turn = trace(turn, event);
+    switch (event.type) {
+      case "input_delivered":
+        showInput(event.data, waiting.get(event.data.id));
+        return;
+      case "resume":
+        // With an input the person's own words say it.
+        if (event.data.inputId === undefined) transcript.add("note", goesOn(event.data.partial));
+        return;
+      case "thinking":
+        text = createSanitizer();
+        reasoning = createSanitizer();
+        progress.clear();
+        limited = false;
+        return;
+      case "token_stream":
+        if (event.data.kind === "text") transcript.stream("answer", text.write(event.data.text));
+        else transcript.stream("reasoning", reasoning.write(event.data.text));
+        return;
+      case "message":
+        showEnd(event.data);
+        return;
+      case "tool_call":
+        transcript.add("tool", describeCall(event.data.name, event.data.args, 240));
+        return;
+      case "tool_progress":
+        progress.set(event.data.callId, describeProgress(event.data.value));
+        return;
+      case "tool_result":
+        showResult(event.data);
+        return;
+      case "retry":
+        transcript.add("note", `The answer begins again: ${oneLine(event.data.reason, 200)}`);
+        return;
+      case "error":
+        // A model's error ends the turn or is tried again: those events say so.
+        if (event.data.source !== "model") transcript.add("error", oneLine(event.data.message, 400));
+        return;
+      case "limit":
+        limited = true;
+        transcript.add("note", describeLimit(event.data));
+        return;
+      case "interrupted":
+        transcript.close();
+        if (!limited) transcript.add("note", describeInterrupted(event.data, turn));
+        return;
+      case "failed":
+        transcript.add("error", `failed: ${oneLine(event.data.error.message, 600)}`);
+        return;
+      case "cancelled":
+        transcript.add("note", "cancelled");
+        return;
+      case "done":
+        transcript.close();
+        if (event.data.output === "") transcript.add("note", "(the model answered nothing)");
+        return;
+      case "custom":
+        transcript.add("tool", oneLine(`${event.data.name} ${describeValue(event.data.data)}`));
+        return;
+      default:
+    }
+  }
+
+  function showInput({ delivered, reason }: EventData<"input_delivered">, said: string | undefined): void {
+    if (delivered) transcript.add("user", sanitize(said ?? ""));
+    else transcript.add("note", `not heard (${oneLine(reason ?? "", 60)}): ${oneLine(said ?? "", 120)}`);
+  }
+
+  function showEnd({ finish, calls }: EventData<"message">): void {
+    transcript.stream("reasoning", reasoning.end());
+    transcript.stream("answer", text.end());
+    transcript.close();
+    if (finish === "length") transcript.add("note", "(the answer was cut: the endpoint's token limit was reached)");
+    if (finish === "truncated") transcript.add("note", "(the answer was cut by the endpoint)");
+    if (finish === "interrupted" && calls.length > 0) transcript.add("note", "(calls of the cut answer were dropped)");
+  }
+
+  function showResult({ callId, outcome, output, error, late }: EventData<"tool_result">): void {
+    const name = oneLine(turn.calls.find((call) => call.callId === callId)?.name ?? callId, 64);
+    const said = describeOutcome(outcome, output, error, 240);
+    progress.delete(callId);
+    if (late === true) transcript.add("note", `${name} came back late: ${said}`);
+    else transcript.add("result", turn.calls.length > 1 ? `${name}: ${said}` : said);
+  }
+
+  return {
+    follow,
+    get turn() {
+      return turn;
+    },
+    progress,
+  };
+}
+
+function goesOn(partial: PartialPolicy): string {
+  switch (partial) {
+    case "keep":
+      return "(goes on)";
+    case "continue":
+      return "(goes on in its sentence)";
+    case "discard":
+      return "(goes on, the cut answer is left out)";
+  }
+}

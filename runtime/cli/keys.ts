@@ -1,0 +1,101 @@
+import { matchesKey } from "@earendil-works/pi-tui";
+import { isAtRest, type AgentState } from "../../machines/state.ts";
+
+/** A key that means something to the chat. Everything else is for the prompt. */
+export type Key = "escape" | "ctrl-c" | "ctrl-d" | "alt-enter" | "edit";
+
+/** Where the conversation stands, as far as keys care. */
+export type Phase = "idle" | "thinking" | "acting" | "stopping" | "interrupted" | "failed" | "done";
+
+export interface Situation {
+  readonly phase: Phase;
+  /** A stop at the end of the step is asked for already. */
+  readonly stopAsked: boolean;
+  readonly text: string;
+  /** The key before this one was Ctrl-C too. */
+  readonly again: boolean;
+}
+
+/** What a key does. */
+export type Action =
+  | { readonly type: "edit" }
+  | { readonly type: "nothing" }
+  | { readonly type: "interrupt"; readonly mode: "step" | "now" }
+  | { readonly type: "redirect" }
+  | { readonly type: "follow_up" }
+  | { readonly type: "clear" }
+  | { readonly type: "leave" };
+
+/** The keys in the bytes of one: two ESC that come at once are one sequence for the terminal. */
+export function readKeys(bytes: string): Key[] {
+  if (bytes === "\u001b\u001b") return ["escape", "escape"];
+  if (matchesKey(bytes, "escape")) return ["escape"];
+  if (matchesKey(bytes, "ctrl+c")) return ["ctrl-c"];
+  if (matchesKey(bytes, "ctrl+d")) return ["ctrl-d"];
+  if (matchesKey(bytes, "alt+enter") || bytes === "\u001b\r" || bytes === "\u001b\n") return ["alt-enter"];
+  return ["edit"];
+}
+
+export function phaseOf(state: AgentState | undefined): Phase {
+  if (state === undefined) return "idle";
+  if (state.value === "interrupted.draining") return "stopping";
+  if (!isAtRest(state)) return state.status === "acting" ? "acting" : "thinking";
+  switch (state.status) {
+    case "waiting":
+      return "acting";
+    case "interrupted":
+    case "failed":
+    case "done":
+      return state.status;
+    default:
+      return "idle";
+  }
+}
+
+export function isWorking(phase: Phase): boolean {
+  return phase === "thinking" || phase === "acting" || phase === "stopping";
+}
+
+/** Decides what a key means. Pure. */
+export function decide(key: Key, { phase, stopAsked, text, again }: Situation): Action {
+  const empty = text.trim() === "";
+  switch (key) {
+    case "edit":
+      return { type: "edit" };
+    case "alt-enter":
+      return empty ? { type: "nothing" } : { type: "follow_up" };
+    case "ctrl-d":
+      return empty ? { type: "leave" } : { type: "edit" };
+    case "ctrl-c":
+      if (again) return { type: "leave" };
+      if (isWorking(phase)) return { type: "interrupt", mode: "now" };
+      return empty ? { type: "leave" } : { type: "clear" };
+    case "escape":
+      if (!isWorking(phase)) return { type: "nothing" };
+      if (!empty) return { type: "redirect" };
+      // A tool may finish its step, once; text stops at once.
+      return { type: "interrupt", mode: phase === "acting" && !stopAsked ? "step" : "now" };
+  }
+}
+
+/** What the empty prompt says: what the keys do now. */
+export function hintOf(phase: Phase, stopAsked: boolean): string {
+  switch (phase) {
+    case "idle":
+      return "Ask something (/help for more)";
+    case "thinking":
+      return "Esc stops, Enter steers, Esc with text redirects, Alt-Enter follows up";
+    case "acting":
+      return stopAsked
+        ? "Esc again stops it now, Enter says how to go on"
+        : "Esc stops after this step, Enter steers, Esc with text redirects";
+    case "stopping":
+      return "Stopping";
+    case "interrupted":
+      return "New direction? (Enter alone goes on)";
+    case "failed":
+      return "Enter tries again, or say something else";
+    case "done":
+      return "Go on (/help for more)";
+  }
+}

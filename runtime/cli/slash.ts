@@ -1,0 +1,73 @@
+import type { PartialPolicy } from "../../machines/events.ts";
+
+/** What a line that begins with `/` asks for. */
+export type Slash =
+  | { readonly type: "help" }
+  | { readonly type: "state" }
+  | { readonly type: "log"; readonly count: number }
+  | { readonly type: "after"; readonly text: string }
+  | { readonly type: "resume"; readonly text: string | undefined; readonly partial: PartialPolicy }
+  | { readonly type: "exit" }
+  | { readonly type: "wrong"; readonly message: string };
+
+export const SLASH_HELP = `Enter        sends; while it works, steers at its next step
+Alt-Enter    says it after the answer, as /after does
+Esc          stops: text at once, a tool after its step; a second Esc stops the tool
+Esc + text   redirects: stops now and goes on with the text
+Ctrl-C       stops at once; a second one leaves; Ctrl-D leaves
+Ctrl-J, or \\ before Enter: a new line. Up and Down: what you said before.
+
+/after TEXT                        said after the answer
+/resume [--continue | --discard] [TEXT]   goes on after a stop; the cut answer is kept,
+                                   continued in its sentence, or left out
+/state                             where the run stands
+/log [N]                           its last events (20)
+/exit                              leaves`;
+
+const DEFAULT_EVENTS = 20;
+const MAX_EVENTS = 500;
+
+/** Reads a line, or answers undefined when it is none of ours: text for the model. */
+export function readSlash(line: string): Slash | undefined {
+  // A path or a comment is text: a command is one word of letters.
+  const match = /^\/([a-z]+)(?:\s+([\s\S]*))?$/.exec(line.trim());
+  if (match === null) return undefined;
+  const [, name = "", rest = ""] = match;
+  switch (name) {
+    case "help":
+      return { type: "help" };
+    case "state":
+      return { type: "state" };
+    case "exit":
+    case "quit":
+      return { type: "exit" };
+    case "after":
+      return rest === "" ? { type: "wrong", message: "/after needs a text." } : { type: "after", text: rest };
+    case "log":
+      return readLog(rest);
+    case "resume":
+      return readResume(rest);
+    default:
+      return { type: "wrong", message: `There is no command /${name}. /help lists them.` };
+  }
+}
+
+function readLog(rest: string): Slash {
+  if (rest === "") return { type: "log", count: DEFAULT_EVENTS };
+  const count = Number(rest);
+  return /^\d+$/.test(rest) && count >= 1 && count <= MAX_EVENTS
+    ? { type: "log", count }
+    : { type: "wrong", message: `/log takes a number from 1 to ${MAX_EVENTS}.` };
+}
+
+function readResume(rest: string): Slash {
+  const [, option, after = ""] = /^--(\S*)\s*([\s\S]*)$/.exec(rest) ?? [];
+  const text = option === undefined ? rest : after;
+  if (option !== undefined && option !== "continue" && option !== "discard" && option !== "keep") {
+    return { type: "wrong", message: "/resume knows --continue, --discard and --keep." };
+  }
+  if (option === "continue" && text !== "") {
+    return { type: "wrong", message: "/resume --continue takes no text: the model goes on in its own sentence." };
+  }
+  return { type: "resume", text: text === "" ? undefined : text, partial: option ?? "keep" };
+}
