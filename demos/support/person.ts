@@ -1,0 +1,79 @@
+import type { Event, Run } from "rubato";
+
+// One person at the keyboard. Without a terminal a scripted one plays, who needs no keys and waits for nothing, so that the demos run in the
+// test suite: it goes on at every pause and presses Esc at the very event that the demo names.
+
+/** True when somebody is there: keys can be read and the screen can be seen. */
+export const live = process.stdin.isTTY && process.stdout.isTTY;
+
+type Key = "space" | "escape";
+const listeners = new Set<(key: Key) => void>();
+let listening = false;
+
+/** "Press space to go on." The scripted person goes on at once. */
+export async function goOn(prompt = "go on"): Promise<void> {
+  if (!live) return;
+  process.stdout.write(`\x1b[2m  [space: ${prompt}]\x1b[22m`);
+  await nextKey("space").pressed;
+  process.stdout.write("\r\x1b[K");
+}
+
+/**
+ * Resolves with true when Esc is pressed, or with false when the run came to rest before. The scripted person presses it at the first event
+ * that `when` names.
+ */
+export async function escape(run: Run, when: (event: Event) => boolean): Promise<boolean> {
+  const key = live ? nextKey("escape") : firstEvent(run, when);
+  const pressed = await Promise.race([key.pressed, run.settled().then(() => false)]);
+  key.forget();
+  return pressed;
+}
+
+interface Awaited {
+  readonly pressed: Promise<boolean>;
+  readonly forget: () => void;
+}
+
+function nextKey(wanted: Key): Awaited {
+  listen();
+  let forget = (): void => {};
+  const pressed = new Promise<boolean>((resolve) => {
+    const onKey = (key: Key): void => {
+      if (key !== wanted) return;
+      forget();
+      resolve(true);
+    };
+    forget = () => {
+      listeners.delete(onKey);
+      // Nobody waits for a key: then the terminal alone does not keep the process alive.
+      if (listeners.size === 0) process.stdin.unref();
+    };
+    listeners.add(onKey);
+    process.stdin.ref();
+  });
+  return { pressed, forget };
+}
+
+function firstEvent(run: Run, when: (event: Event) => boolean): Awaited {
+  let forget = (): void => {};
+  const pressed = new Promise<boolean>((resolve) => {
+    forget = run.subscribe("*", (event) => {
+      if (when(event)) resolve(true);
+    });
+  });
+  return { pressed, forget };
+}
+
+/** Takes the keyboard for the rest of the process, which gives it back at its end. */
+function listen(): void {
+  if (listening) return;
+  listening = true;
+  process.stdin.setRawMode(true);
+  process.on("exit", () => process.stdin.setRawMode(false));
+  process.stdin.setEncoding("utf8").on("data", (bytes: string) => {
+    // In raw mode Ctrl-C is a key like any other.
+    if (bytes.includes("\x03")) process.exit(130);
+    const key = bytes === "\x1b" ? "escape" : bytes === " " || bytes === "\r" ? "space" : undefined;
+    if (key !== undefined) for (const onKey of listeners) onKey(key);
+  });
+}
