@@ -23,6 +23,7 @@ export {
   type RunUsage,
   type Usage,
 } from "./events.ts";
+export { toMermaid } from "./mermaid.ts";
 export { messageListProblem, messageSchema, type Message, type RequestedCall, type ToolOutcome } from "./messages.ts";
 export {
   encodeState,
