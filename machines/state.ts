@@ -167,6 +167,11 @@ export class AgentState {
   get messages(): Message[] {
     const messages = itemsOf(this.core.history);
     for (const message of this.core.tail) messages.push(message);
+    const { partial } = this;
+    if (partial !== undefined && partial.base !== "") {
+      // The cut message that the coming answer continues: the model has to read where it stopped.
+      messages.push({ role: "assistant", content: partial.base, messageId: partial.messageId, cut: true });
+    }
     return messages;
   }
 

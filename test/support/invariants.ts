@@ -45,7 +45,8 @@ export function checkLog(events: readonly Event[]): AgentState {
 
     switch (event.type) {
       case "interrupted":
-        ended = event;
+        // With a resume already recorded it also begins the next turn.
+        ended = state.value === "interrupted.paused" ? event : undefined;
         break;
       case "thinking":
       case "tool_start":

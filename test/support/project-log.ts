@@ -6,7 +6,6 @@ import type { Event, EventOf, Message } from "rubato/machines";
 export function projectLog(events: readonly Event[]): Message[] {
   const messages: Message[] = [];
   const inputs = new Map<string, string>();
-  const texts = new Map<string, string>();
   let open: EventOf<"message"> | undefined;
   let results: EventOf<"tool_result">[] = [];
   let cut = false;
@@ -50,11 +49,10 @@ export function projectLog(events: readonly Event[]): Message[] {
       }
       case "thinking":
         if (stopped) leaveStop();
-        reopened = undefined;
-        texts.clear();
         break;
       case "message": {
         const { finish, text, messageId, calls } = event.data;
+        reopened = undefined;
         if (finish === "interrupted" || finish === "truncated") {
           if (text !== "") {
             messages.push({ role: "assistant", content: text, messageId, cut: true });
@@ -89,7 +87,9 @@ export function projectLog(events: readonly Event[]): Message[] {
         break;
     }
   }
-  return open === undefined ? messages : [...messages, ...stepMessages(open, results)];
+  if (open !== undefined) messages.push(...stepMessages(open, results));
+  if (reopened !== undefined) messages.push(reopened);
+  return messages;
 }
 
 function stepMessages(message: EventOf<"message">, results: readonly EventOf<"tool_result">[]): Message[] {

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { initialState, step, type AgentState, type Draft, type Event } from "rubato/machines";
 import { alphabet, eventOf } from "./alphabet.ts";
 
