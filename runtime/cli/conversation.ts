@@ -96,7 +96,6 @@ export function createConversation(transcript: Transcript): Conversation {
     transcript.stream("answer", text.end());
     transcript.close();
     if (finish === "length") transcript.add("note", "(the answer was cut: the endpoint's token limit was reached)");
-    if (finish === "truncated") transcript.add("note", "(the answer was cut by the endpoint)");
     if (finish === "interrupted" && calls.length > 0) transcript.add("note", "(calls of the cut answer were dropped)");
   }
 

@@ -1,5 +1,5 @@
 import type { Theme } from "./theme.ts";
-import { wrapLine } from "./wrap.ts";
+import { rowStarts, wrapLine } from "./wrap.ts";
 
 /** Who speaks in a line. */
 export type LineKind = "user" | "answer" | "reasoning" | "tool" | "result" | "note" | "error" | "info";
@@ -68,10 +68,7 @@ export function createTranscript(theme: Theme): Transcript {
     if (line.kind === "gap") return [""];
     const [first, rest] = MARKS[line.kind];
     const paint = paints[line.kind];
-    // One column stays free: a terminal that counts a character wider than we do must not break the row.
-    // What goes on after a stop begins with the space between two words.
-    const text = line.kind === "answer" && line.first ? line.text.trimStart() : line.text;
-    return wrapLine(text, width - rest.length - 1).map(
+    return wrapLine(line.text, textWidth(line, width)).map(
       (row, index) => (index === 0 && line.first ? first : rest) + paint(row),
     );
   }
@@ -92,8 +89,8 @@ export function createTranscript(theme: Theme): Transcript {
   }
 
   function close(): void {
-    if (open === undefined) return;
-    push(open);
+    // A newline at the end of a text opens no line.
+    if (open !== undefined && open.text !== "") push(open);
     open = undefined;
   }
 
@@ -110,7 +107,9 @@ export function createTranscript(theme: Theme): Transcript {
         separate(kind);
         open = { kind, text: "", first: true };
       }
-      const [head = "", ...more] = spread(text).split("\n");
+      // Models begin with blank lines, and what goes on after a stop with the space between two words.
+      const shown = open.first && open.text === "" ? text.trimStart() : text;
+      const [head = "", ...more] = spread(shown).split("\n");
       open = { ...open, text: open.text + head };
       for (const line of more) {
         push(open);
@@ -125,21 +124,21 @@ export function createTranscript(theme: Theme): Transcript {
         if (line !== undefined) finished.push(...rowsOf(line, width).slice(openRows));
         openRows = 0;
       }
-      if (open === undefined) return { finished, open: [] };
+      if (open === undefined || open.text === "") return { finished, open: [] };
       const rows = rowsOf(open, width);
       finished.push(...rows.slice(openRows, -1));
       openRows = rows.length - 1;
       if (open.text.length > MAX_OPEN && openRows > 0) {
-        const rest = wrapLine(open.text, width - MARKS[kindOf(open)][1].length - 1).at(-1) ?? "";
-        lines.push({ ...open, text: open.text.slice(0, open.text.length - rest.length) });
+        const start = rowStarts(open.text, textWidth(open, width)).at(-1) ?? 0;
+        push({ ...open, text: open.text.slice(0, start) });
         taken = lines.length;
-        open = { ...open, text: rest, first: false };
+        open = { ...open, text: open.text.slice(start), first: false };
         openRows = 0;
       }
       return { finished, open: rows.slice(-1) };
     },
     retake(width, rows) {
-      const shown = open === undefined ? [] : rowsOf(open, width);
+      const shown = open === undefined || open.text === "" ? [] : rowsOf(open, width);
       const finished = shown.slice(0, -1);
       for (let index = lines.length - 1; index >= 0 && finished.length < rows; index--) {
         const line = lines[index];
@@ -152,8 +151,9 @@ export function createTranscript(theme: Theme): Transcript {
   };
 }
 
-function kindOf(line: Line): LineKind {
-  return line.kind === "gap" ? "note" : line.kind;
+/** The columns that a line's text has. One stays free: a terminal that counts a character wider than we do must not break the row. */
+function textWidth({ kind }: Line, width: number): number {
+  return width - 1 - (kind === "gap" ? 0 : MARKS[kind][1].length);
 }
 
 /** Tabs as spaces: a tab has no width of its own. */

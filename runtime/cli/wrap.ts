@@ -12,8 +12,14 @@ export function columnsOf(text: string): number {
  * it is longer than a row. Text that is added to the end changes no row but the last, so that all others may be printed for good.
  */
 export function wrapLine(line: string, width: number): string[] {
+  const starts = rowStarts(line, width);
+  return starts.map((start, index) => line.slice(start, starts[index + 1]).trimEnd());
+}
+
+/** Where the rows of {@link wrapLine} begin, in UTF-16 units. */
+export function rowStarts(line: string, width: number): number[] {
   const columns = Math.max(2, width);
-  const rows: string[] = [];
+  const starts = [0];
   let start = 0;
   let used = 0;
   /** Where the row may break, and the columns up to there. */
@@ -32,7 +38,7 @@ export function wrapLine(line: string, width: number): string[] {
     // A space at the end of a row hangs over: it is not shown there and begins no new row.
     if (used + size > columns && !space) {
       const at = breakAt > start ? breakAt : index;
-      rows.push(line.slice(start, at).trimEnd());
+      starts.push(at);
       used = at === index ? 0 : used - usedAtBreak;
       start = at;
       breakAt = at;
@@ -41,8 +47,7 @@ export function wrapLine(line: string, width: number): string[] {
     used += size;
     afterWide = wide;
   }
-  rows.push(line.slice(start).trimEnd());
-  return rows;
+  return starts;
 }
 
 /** A text cut to `width` columns, with `…` where something is missing. */

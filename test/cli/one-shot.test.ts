@@ -14,12 +14,12 @@ describe.concurrent("rubato with a task, as a process", () => {
   });
 
   it("takes the task from a pipe", async () => {
-    const { code, out } = await rubato([], "what is 17*23?\n");
-    expect([code, out.includes("391")]).toEqual([0, true]);
+    const { code, out } = await rubato([], "list files in tools\n");
+    expect([code, out.includes("standard.ts")]).toEqual([0, true]);
   });
 
   it("prints each event as one line of JSON", async () => {
-    const { code, out } = await rubato(["run", "--json", "what is 17*23?"]);
+    const { code, out } = await rubato(["run", "--json", "list files in tools"]);
     expect(code).toBe(0);
     const events = out
       .trimEnd()
@@ -32,11 +32,7 @@ describe.concurrent("rubato with a task, as a process", () => {
 
   it.each([
     ["an unknown option", ["--nonsense"], "Unknown option '--nonsense'"],
-    ["an empty task", [" "], "The task is empty"],
     ["a root that is none", ["--root", "/does/not/exist", "hi"], "--root must be a folder"],
-    ["an endpoint without a model", ["--base-url", "http://127.0.0.1:9", "hi"], "Name it with --model"],
-    ["a chat without a terminal", ["chat"], "needs a terminal"],
-    ["a command of later", ["serve"], "not there yet"],
   ])("answers %s with one sentence and 2", async (_name, args, sentence) => {
     const { code, out, err } = await rubato(args);
     expect(code).toBe(2);
@@ -84,7 +80,7 @@ describe.concurrent("rubato with a task, as a process", () => {
   });
 
   it("a limit is an interrupt that says what to raise", async () => {
-    const { code, err } = await rubato(["--max-steps", "1", "what is 17*23?"]);
+    const { code, err } = await rubato(["--max-steps", "1", "list files in tools"]);
     expect(code).toBe(130);
     expect(err).toContain("stopped at the limit of 1 step per turn (raise it with --max-steps)");
   });
@@ -107,9 +103,7 @@ describe.concurrent("rubato with a task, as a process", () => {
     expect(json.out).toContain("\\u009b");
   });
 
-  it("says its version and its help", async () => {
+  it("says its version", async () => {
     expect((await rubato(["--version"])).out).toMatch(/^\d+\.\d+\.\d+\n$/);
-    const { code, out } = await rubato(["--help"]);
-    expect([code, out.includes("--max-steps")]).toEqual([0, true]);
   });
 });

@@ -1,0 +1,51 @@
+import { describe, expect, it } from "vitest";
+import { decide, hintOf, phaseOf, readKeys, type Action, type Key, type Phase } from "../../runtime/cli/keys.ts";
+
+const situation = { phase: "idle" as const, stopAsked: false, text: "", again: false };
+const phases: readonly Phase[] = ["idle", "thinking", "acting", "stopping", "interrupted", "failed", "done"];
+
+describe("keys", () => {
+  it.each([
+    ["\u001b", ["escape"]],
+    ["\u001b\u001b", ["escape", "escape"]],
+    ["\u0003", ["ctrl-c"]],
+    ["\u0004", ["ctrl-d"]],
+    ["\u001b\r", ["alt-enter"]],
+    ["\r", ["edit"]],
+    ["x", ["edit"]],
+    ["\u001b[A", ["edit"]],
+  ])("%j", (bytes, keys) => {
+    expect(readKeys(bytes)).toEqual(keys);
+  });
+
+  const cases: readonly [
+    string,
+    Key,
+    Partial<{ phase: Phase; stopAsked: boolean; text: string; again: boolean }>,
+    Action,
+  ][] = [
+    ["Esc stops text at once", "escape", { phase: "thinking" }, { type: "interrupt", mode: "now" }],
+    ["Esc lets a tool finish", "escape", { phase: "acting" }, { type: "interrupt", mode: "step" }],
+    ["a second Esc stops it", "escape", { phase: "acting", stopAsked: true }, { type: "interrupt", mode: "now" }],
+    ["Esc with text redirects", "escape", { phase: "thinking", text: "x" }, { type: "redirect" }],
+    ["Esc with text redirects a tool", "escape", { phase: "acting", text: "x" }, { type: "redirect" }],
+    ["Esc at rest is nothing", "escape", { phase: "done", text: "x" }, { type: "nothing" }],
+    ["Ctrl-C stops", "ctrl-c", { phase: "acting", text: "x" }, { type: "interrupt", mode: "now" }],
+    ["a second Ctrl-C leaves", "ctrl-c", { phase: "stopping", again: true }, { type: "leave" }],
+    ["Ctrl-C at rest clears", "ctrl-c", { phase: "done", text: "x" }, { type: "clear" }],
+    ["Ctrl-C at rest and empty leaves", "ctrl-c", { phase: "idle" }, { type: "leave" }],
+    ["Ctrl-D leaves", "ctrl-d", { phase: "thinking" }, { type: "leave" }],
+    ["Ctrl-D in a text deletes", "ctrl-d", { text: "x" }, { type: "edit" }],
+    ["Alt-Enter follows up", "alt-enter", { phase: "thinking", text: "x" }, { type: "follow_up" }],
+    ["Alt-Enter says something", "alt-enter", { text: " " }, { type: "nothing" }],
+    ["others edit", "edit", { phase: "acting" }, { type: "edit" }],
+  ];
+  it.each(cases)("%s", (_name, key, change, action) => {
+    expect(decide(key, { ...situation, ...change })).toEqual(action);
+  });
+
+  it("no run is idle, and every phase has its hint", () => {
+    expect(phaseOf(undefined)).toBe("idle");
+    for (const phase of phases) expect(hintOf(phase, false)).not.toBe("");
+  });
+});
