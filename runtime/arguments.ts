@@ -38,11 +38,21 @@ export function toJson(value: unknown): Json {
   if (typeof value === "string") return value.toWellFormed();
   if (typeof value === "boolean") return value;
   if (typeof value === "number") return Number.isFinite(value) ? value : null;
-  const text = JSON.stringify(value);
+  const text = stringify(value);
   if (text === undefined) throw new TypeError(`a ${typeof value} is not JSON`);
   if (textDepth(text) > MAX_DEPTH) throw new TypeError(`it is nested deeper than ${MAX_DEPTH} levels`);
   const copy: Json = JSON.parse(text);
   return copy;
+}
+
+function stringify(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value);
+  } catch (error) {
+    // The engine draws a cycle over several lines; the first says it all.
+    const [line] = (error instanceof Error ? error.message : "it cannot be written").split("\n");
+    throw new TypeError(line, { cause: error });
+  }
 }
 
 /** How deep a JSON text nests, without parsing it. */
