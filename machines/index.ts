@@ -1,4 +1,5 @@
-export { agentGuards, agentMachine, EFFECTS, INITIAL_CONTEXT, type ChartContext, type EffectName } from "./agent.ts";
+export { agentGuards, INITIAL_CONTEXT, type ChartContext } from "./agent-rules.ts";
+export { agentMachine, EFFECTS, type EffectName } from "./agent.ts";
 export { respond, type Command, type CommandAnswer, type Refusal } from "./command.ts";
 export { derive, type Facts } from "./derive.ts";
 export {

@@ -35,11 +35,12 @@ function insideOf(node: AnyStateNode, arrows: readonly Arrow[]): string[] {
   for (const child of childrenOf(node)) {
     if (isComposite(child)) {
       const own = arrows.filter(({ within }) => within === child).map(lineOf);
-      lines.push(`${declare(child)} {`);
+      lines.push(`state ${idOf(child)} {`);
       lines.push(...[...insideOf(child, arrows), ...own].map((line) => `  ${line}`), "}");
       continue;
     }
-    if (child.key !== idOf(child)) lines.push(declare(child));
+    const inside = arrows.filter(({ within }) => within === node);
+    if (!inside.some(({ source, target }) => source === child || target === child)) lines.push(idOf(child));
     if (child.type === "final") lines.push(`${idOf(child)} --> [*]`);
   }
   return lines;
@@ -91,13 +92,10 @@ function guardName(guard: unknown): string {
   return typeof guard === "object" && guard !== null && "type" in guard ? String(guard.type) : "guard";
 }
 
-/** Ids are whole paths, names the last part. */
-function declare(node: AnyStateNode): string {
-  return node.key === idOf(node) ? `state ${node.key}` : `state "${node.key}" as ${idOf(node)}`;
-}
-
+/** A name that two states have is no id in Mermaid: then the whole path is. */
 function idOf(node: AnyStateNode): string {
-  return node.path.join("_");
+  const same = nodesBelow(node.machine.root).filter(({ key }) => key === node.key);
+  return same.length === 1 ? node.key : node.path.join("_");
 }
 
 function childrenOf(node: AnyStateNode): AnyStateNode[] {

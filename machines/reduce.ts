@@ -1,5 +1,6 @@
 import type { ChartMove } from "./chart-table.ts";
-import type { ChartContext, EffectName } from "./agent.ts";
+import type { ChartContext } from "./agent-rules.ts";
+import type { EffectName } from "./agent.ts";
 import type { Event, EventData, EventOf } from "./events.ts";
 import type { Message } from "./messages.ts";
 import {

@@ -1,4 +1,4 @@
-import { INITIAL_CONTEXT, type ChartContext } from "./agent.ts";
+import { INITIAL_CONTEXT, type ChartContext } from "./agent-rules.ts";
 import type { EventData, Fault, InterruptMode, Json, PartialPolicy, RunUsage } from "./events.ts";
 import { canonical, hashText } from "./hash.ts";
 import type { Message, ToolOutcome } from "./messages.ts";

@@ -1,4 +1,5 @@
-import { agentGuards, agentMachine, agentUpdates, EFFECTS, type ChartContext, type EffectName } from "./agent.ts";
+import { agentGuards, agentUpdates, type ChartContext } from "./agent-rules.ts";
+import { agentMachine, EFFECTS, type EffectName } from "./agent.ts";
 import { compileChart } from "./chart-table.ts";
 import { isNote, type Event, type EventOf } from "./events.ts";
 import { hashText } from "./hash.ts";

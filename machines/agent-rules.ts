@@ -1,0 +1,261 @@
+import type { Event } from "./events.ts";
+
+/**
+ * What the agent chart counts, asks and changes: its context, its guards and its updates, by the names that the chart uses. Pure functions of
+ * (context, event).
+ */
+
+export interface ChartContext {
+  /** Turns begun, from 1. A turn begins at the event that leaves idle, done, interrupted or failed. */
+  readonly turn: number;
+  /** Model requests of the run, retries of one request counted once. */
+  readonly step: number;
+  /** The same within this turn: what `maxSteps` counts. */
+  readonly turnSteps: number;
+  readonly maxSteps: number;
+  readonly interrupt: "none" | "step" | "now";
+  readonly cancelling: boolean;
+  /** Whether the run goes on by itself after `interrupted`: an input came meanwhile, or `resume` is already recorded. */
+  readonly resuming: "no" | "input" | "recorded";
+  /** Inputs that wait for a step boundary, and follow-ups that wait for the end of the turn. */
+  readonly next: number;
+  readonly after: number;
+  /** Calls of this step: asked for and not yet announced, waiting for approval, ready, executing, left behind by a dead process. */
+  readonly expected: number;
+  readonly pending: number;
+  readonly ready: number;
+  readonly running: number;
+  readonly orphans: number;
+  readonly limit: "none" | "tripped" | "steps" | "budget";
+  /** The last message is a complete answer and nothing came after it. */
+  readonly complete: boolean;
+}
+
+export const INITIAL_CONTEXT: ChartContext = Object.freeze({
+  turn: 0,
+  step: 0,
+  turnSteps: 0,
+  maxSteps: 10,
+  interrupt: "none",
+  cancelling: false,
+  resuming: "no",
+  next: 0,
+  after: 0,
+  expected: 0,
+  pending: 0,
+  ready: 0,
+  running: 0,
+  orphans: 0,
+  limit: "none",
+  complete: false,
+});
+
+interface Args {
+  readonly context: ChartContext;
+  readonly event: Event;
+}
+type Patch = Partial<ChartContext>;
+
+/** Calls that have no outcome yet and still can get one from this process. */
+function openCalls(context: ChartContext): number {
+  return context.expected + context.pending + context.ready + context.running;
+}
+
+function ended(event: Event): boolean {
+  return (
+    event.type === "message" &&
+    (event.data.finish === "stop" || event.data.finish === "tool_calls" || event.data.finish === "length")
+  );
+}
+
+function settles(event: Event): boolean {
+  return event.type === "tool_result" && event.data.late !== true;
+}
+
+function settlesLast({ context, event }: Args): boolean {
+  return settles(event) && openCalls(context) === 1;
+}
+
+function atLimit(context: ChartContext): boolean {
+  return context.turnSteps >= context.maxSteps;
+}
+
+function requested(context: ChartContext): boolean {
+  return context.interrupt !== "none";
+}
+
+function quiet(context: ChartContext): boolean {
+  return openCalls(context) === 0 && context.limit !== "tripped";
+}
+
+/** Every guard of the chart. `interruptRequested` is the check at every step boundary. */
+export const agentGuards = {
+  interruptRequested: ({ context }: Args) => requested(context),
+  isModelError: ({ event }: Args) => event.type === "error" && event.data.source === "model",
+  isModelErrorInterrupted: ({ context, event }: Args) =>
+    event.type === "error" && event.data.source === "model" && requested(context),
+
+  answerTruncated: ({ event }: Args) => event.type === "message" && event.data.finish === "truncated",
+  answerEnded: ({ event }: Args) => ended(event),
+  answerEndedInterrupted: ({ context, event }: Args) => ended(event) && requested(context),
+  answerWantsTools: ({ event }: Args) => ended(event) && event.type === "message" && event.data.calls.length > 0,
+  answerEndedInputWaits: ({ context, event }: Args) => ended(event) && context.next > 0,
+  answerEndedInputAtLimit: ({ context, event }: Args) => ended(event) && context.next > 0 && atLimit(context),
+  answerCut: ({ event }: Args) =>
+    event.type === "message" && (event.data.finish === "interrupted" || event.data.finish === "truncated"),
+
+  callsExpected: ({ context }: Args) => context.expected > 0,
+  approvalPending: ({ context }: Args) => context.pending > 0,
+  onlyApprovalsLeft: ({ context }: Args) =>
+    context.pending > 0 && context.expected + context.ready + context.running === 0,
+  mayStart: ({ context, event }: Args) =>
+    event.type === "tool_start" && !requested(context) && (event.data.attempt > 1 ? true : context.ready > 0),
+  settlesCall: ({ context, event }: Args) => settles(event) && openCalls(context) + context.orphans > 0,
+  settlesOrphan: ({ context, event }: Args) => settles(event) && context.orphans > 0,
+  settlesLast,
+  settlesLastInterrupted: (args: Args) => settlesLast(args) && requested(args.context),
+  settlesLastAtLimit: (args: Args) => settlesLast(args) && atLimit(args.context),
+  settlesLastButApprovals: ({ context, event }: Args) =>
+    settles(event) &&
+    event.type === "tool_result" &&
+    context.pending > (event.data.from === "awaiting_approval" ? 1 : 0) &&
+    context.expected + context.ready + context.running - (event.data.from === "awaiting_approval" ? 0 : 1) === 0,
+
+  stopNow: ({ context, event }: Args) =>
+    event.type === "interrupt" &&
+    event.data.mode === "now" &&
+    (context.interrupt !== "now" || (event.data.cancel === true && !context.cancelling)),
+  stopAtBoundary: ({ context, event }: Args) =>
+    event.type === "interrupt" &&
+    event.data.mode === "step" &&
+    (context.interrupt === "none" || context.resuming !== "no"),
+  stopAtBoundaryIdle: ({ context, event }: Args) =>
+    event.type === "interrupt" &&
+    event.data.mode === "step" &&
+    (context.interrupt === "none" || context.resuming !== "no") &&
+    context.running === 0,
+  stopHarder: ({ context, event }: Args) =>
+    event.type === "interrupt" &&
+    !context.cancelling &&
+    ((event.data.mode === "now" && context.interrupt !== "now") ||
+      event.data.cancel === true ||
+      context.resuming !== "no"),
+
+  quiet: ({ context }: Args) => quiet(context) && !context.cancelling,
+  quietAndResumed: ({ context }: Args) => quiet(context) && !context.cancelling && context.resuming === "recorded",
+  quietAndResumedComplete: ({ context }: Args) =>
+    quiet(context) && !context.cancelling && context.resuming === "recorded" && context.complete && context.next === 0,
+  quietAndCancelling: ({ context }: Args) => quiet(context) && context.cancelling,
+  limitTripped: ({ context }: Args) => context.limit === "tripped",
+
+  mayResumeLater: ({ context }: Args) => requested(context) && !context.cancelling && context.resuming !== "recorded",
+  mayResume: ({ context, event }: Args) =>
+    context.orphans === 0 && event.type === "resume" && (context.limit !== "budget" || event.data.budget !== undefined),
+  mayResumeComplete: ({ context, event }: Args) =>
+    context.orphans === 0 &&
+    event.type === "resume" &&
+    (context.limit !== "budget" || event.data.budget !== undefined) &&
+    context.complete &&
+    context.next === 0,
+  notCancelling: ({ context }: Args) => !context.cancelling,
+
+  maySend: ({ context }: Args) => !requested(context),
+  inputWaits: ({ context, event }: Args) =>
+    event.type === "input_delivered" && event.data.delivered && context.next > 0,
+  followUpDelivered: ({ context, event }: Args) =>
+    event.type === "input_delivered" && event.data.delivered && context.after > 0,
+  inputRefused: ({ context, event }: Args) =>
+    event.type === "input_delivered" && !event.data.delivered && context.next + context.after > 0,
+  followUpWaits: ({ context }: Args) => context.after > 0,
+  mayFail: ({ context }: Args) => !requested(context),
+};
+
+function queued(context: ChartContext, event: Event): Patch {
+  if (event.type !== "user_input") return {};
+  return event.data.when === "done" ? { after: context.after + 1 } : { next: context.next + 1 };
+}
+
+/** Which counter a call leaves. An orphan is a call that ran in a process that died. */
+function settled(context: ChartContext, event: Event): Patch {
+  if (event.type !== "tool_result") return {};
+  switch (event.data.from) {
+    case "complete":
+      return { expected: Math.max(0, context.expected - 1) };
+    case "awaiting_approval":
+      return { pending: Math.max(0, context.pending - 1) };
+    case "refused":
+    case "ready":
+      return { ready: Math.max(0, context.ready - 1) };
+    case "running":
+      return context.running > 0 ? { running: context.running - 1 } : { orphans: Math.max(0, context.orphans - 1) };
+  }
+}
+
+/** Everything that ends with the rest: granted or asked anew in the next turn. */
+const restOver: Patch = { turnSteps: 0, interrupt: "none", resuming: "no", limit: "none" };
+
+/** Every update of the context, as a pure function. */
+export const agentUpdates = {
+  startRun: ({ event }: Args): Patch => (event.type === "run_start" ? { maxSteps: event.data.limits.maxSteps } : {}),
+  beginTurn: ({ context }: Args): Patch => ({ ...restOver, turn: context.turn + 1 }),
+  beginTurnWithInput: ({ context }: Args): Patch => ({ ...restOver, turn: context.turn + 1, next: context.next + 1 }),
+  beginTurnWithFollowUp: ({ context }: Args): Patch => ({
+    ...restOver,
+    turn: context.turn + 1,
+    after: context.after - 1,
+    complete: false,
+  }),
+  queueInput: ({ context, event }: Args): Patch => queued(context, event),
+  queueNext: ({ context }: Args): Patch => ({ next: context.next + 1 }),
+  queueForResume: ({ context }: Args): Patch => ({
+    next: context.next + 1,
+    resuming: context.resuming === "no" ? "input" : context.resuming,
+  }),
+  deliverInput: ({ context }: Args): Patch => ({ next: context.next - 1, complete: false }),
+  dropInput: ({ context, event }: Args): Patch => {
+    if (event.type !== "input_delivered") return {};
+    const follow = event.data.queue === "done" ? context.after > 0 : context.next === 0;
+    return follow ? { after: context.after - 1 } : { next: context.next - 1 };
+  },
+  beginRequest: ({ context, event }: Args): Patch =>
+    event.type === "thinking"
+      ? {
+          step: event.data.step,
+          turnSteps: event.data.step === context.step ? context.turnSteps : context.turnSteps + 1,
+          complete: false,
+        }
+      : {},
+  endAnswer: ({ event }: Args): Patch =>
+    event.type === "message" ? { expected: event.data.calls.length, complete: event.data.calls.length === 0 } : {},
+  cutAnswer: (): Patch => ({ complete: false, expected: 0 }),
+  announceCall: ({ context, event }: Args): Patch =>
+    event.type === "tool_call" && event.data.approval === "required"
+      ? { expected: context.expected - 1, pending: context.pending + 1 }
+      : { expected: context.expected - 1, ready: context.ready + 1 },
+  answerApproval: ({ context }: Args): Patch => ({ pending: context.pending - 1, ready: context.ready + 1 }),
+  startCall: ({ context, event }: Args): Patch =>
+    event.type === "tool_start" && event.data.attempt > 1
+      ? {}
+      : { ready: context.ready - 1, running: context.running + 1 },
+  settleCall: ({ context, event }: Args): Patch => settled(context, event),
+  requestInterrupt: ({ context, event }: Args): Patch => {
+    if (event.type !== "interrupt") return {};
+    return {
+      interrupt: event.data.mode === "now" || context.interrupt === "now" ? "now" : "step",
+      cancelling: context.cancelling || event.data.cancel === true,
+      resuming: event.data.redirect === undefined ? "no" : "input",
+    };
+  },
+  resumeLater: (): Patch => ({ resuming: "recorded" }),
+  tripLimit: (): Patch => ({ limit: "tripped" }),
+  noteLimit: ({ event }: Args): Patch =>
+    event.type === "limit" ? { limit: event.data.kind === "max_steps" ? "steps" : "budget" } : {},
+  rest: (): Patch => ({ interrupt: "none", resuming: "no" }),
+  loseOwner: ({ context }: Args): Patch => ({
+    interrupt: "now",
+    orphans: context.orphans + context.running,
+    running: 0,
+    resuming: context.resuming,
+  }),
+  note: (): Patch => ({}),
+};
