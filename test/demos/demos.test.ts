@@ -1,0 +1,119 @@
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { ROOT, source, type Ended } from "../project/child.ts";
+
+// Every demo as a process of its own, without a terminal: the scripted person plays it to its end.
+
+function demo(...args: readonly string[]): Promise<Ended> {
+  return source(join(ROOT, "demos/main.ts"), ...args);
+}
+
+/** Runs one demo and answers its lines. */
+async function linesOf(number: string): Promise<string[]> {
+  const { code, out, err } = await demo(number);
+  expect({ code, err }).toEqual({ code: 0, err: "" });
+  return out.split("\n");
+}
+
+/** The lines that match, in the order of the output. */
+function find(lines: readonly string[], pattern: RegExp): string[] {
+  return lines.filter((line) => pattern.test(line));
+}
+
+describe.concurrent("the demos", () => {
+  it("are listed, each with what it shows", async ({ expect }) => {
+    const { code, out } = await demo();
+    expect(code).toBe(0);
+    const files = readdirSync(join(ROOT, "demos")).filter((file) => /^\d\d-/.test(file));
+    const listed = [...out.matchAll(/npm run demo (\d\d) {3}\S/g)].map(([, number]) => number);
+    expect(listed).toEqual(files.map((file) => file.slice(0, 2)).sort());
+  });
+
+  it("say so when there is no such demo", async ({ expect }) => {
+    expect(await demo("99")).toMatchObject({ code: 2, out: "", err: expect.stringContaining("99") });
+  });
+
+  it("00: steps event by event, with the interrupt check at each", async ({ expect }) => {
+    const lines = await linesOf("00");
+    expect(find(lines, /interrupt\? YES/)).toHaveLength(3);
+    expect(find(lines, /^ *\d+ tool_result/)).toHaveLength(2);
+    expect(find(lines, /REFUSED/)).toEqual([expect.stringContaining("unknown_call")]);
+    expect(find(lines, /history/).at(-1)).toMatch(/user assistant tool:ok user assistant$/);
+    expect(find(lines, /^ {3}state/).at(-1)).toContain("done (status done, step 2, tools: none)");
+  });
+
+  it("01: runs, iterates, settles", async ({ expect }) => {
+    const lines = await linesOf("01");
+    const seqs = lines.flatMap((line) => /^ +(\d+) [a-z]/.exec(line)?.[1] ?? []).map(Number);
+    expect(seqs).toEqual(seqs.map((_, index) => index + 1));
+    expect(find(lines, /token_stream/).length).toBeGreaterThan(5);
+    expect(find(lines, /^outcome = /)).toEqual([expect.stringContaining('"status":"done"')]);
+  });
+
+  it("02: runs at most two of three tools at once and gives each one outcome", async ({ expect }) => {
+    const lines = await linesOf("02");
+    expect(find(lines, /tool_call_delta /).length).toBeGreaterThan(3);
+    expect(find(lines, / tool_start /)).toHaveLength(3);
+    expect(find(lines, / tool_result /)).toHaveLength(3);
+    expect(find(lines, /^most at a time = 2$/)).toHaveLength(1);
+    expect(find(lines, /^output = /)).toEqual([expect.stringContaining("Paris 15 °C, Rome 25 °C, Oslo 5 °C")]);
+  });
+
+  it("03: stops in mid-sentence, in mid-tool and at a boundary, each with its receipt, and goes on", async ({
+    expect,
+  }) => {
+    const lines = await linesOf("03");
+    const receipts = find(lines, /^receipt = .*"effective":true/);
+    expect(receipts).toHaveLength(3);
+    expect(receipts[0]).toMatch(/"where":"thinking\.streaming".*"keptChars":1\d\d,"latencyMs":/);
+    expect(receipts[1]).toContain('"where":"acting.executing"');
+    expect(find(lines, /^call /).map((line) => /"outcome":"(\w+)"/.exec(line)?.[1])).toEqual([
+      "aborted",
+      "aborted",
+      "ok",
+      "ok",
+    ]);
+    expect(find(lines, /^assistant = "On the last rock/)).toHaveLength(1);
+    expect(find(lines, / done +after/)).toEqual([
+      expect.stringContaining("somebody came"),
+      expect.stringContaining("Oslo 41 °F"),
+      expect.stringContaining("Paris 59 °F, Rome 77 °F"),
+    ]);
+    expect(find(lines, /"accepted":false,"reason":"done"/)).toHaveLength(1);
+  });
+
+  it("04: redirects, steers and follows up, each with the receipt of its delivery", async ({ expect }) => {
+    const lines = await linesOf("04");
+    expect(find(lines, /^input_delivered = /)).toEqual([
+      'input_delivered = {"id":"now-1","delivered":true,"queue":"step","step":2}',
+      'input_delivered = {"id":"step-1","delivered":true,"queue":"step","step":2}',
+      'input_delivered = {"id":"done-1","delivered":true,"queue":"done","step":3}',
+    ]);
+    expect(find(lines, / interrupted +where/)).toHaveLength(1);
+    expect(find(lines, / done +after 3 steps: "It is Paris 59 °F, Rome 77 °F/)).toHaveLength(1);
+    expect(find(lines, /^turns = 2$/)).toHaveLength(1);
+  });
+
+  it("05: interrupts one of two agents, the other finishes", async ({ expect }) => {
+    const lines = await linesOf("05");
+    expect(find(lines, /^left {2}= /)[0]).toContain('"status":"interrupted"');
+    expect(find(lines, /^right = /)[0]).toContain(
+      '"status":"done","output":"It is Paris 15 °C, Rome 25 °C, Oslo 5 °C."',
+    );
+    const sides = Number(/= (\d+)$/.exec(find(lines, /^changes of side/)[0] ?? "")?.[1]);
+    expect(sides).toBeGreaterThan(5);
+    const stop = lines.indexOf("interrupted");
+    expect(lines.slice(stop).some((line) => line.endsWith(" tool_result"))).toBe(true);
+  });
+
+  it("06: folds a log to the very state of the live run, and asks no model", async ({ expect }) => {
+    const lines = await linesOf("06");
+    expect(find(lines, /^events refused = 0$/)).toHaveLength(1);
+    expect(find(lines, /=== encodeState\(run\.state\) = true$/)).toHaveLength(1);
+    const requests = find(lines, /^requests to the model/);
+    expect(requests).toHaveLength(2);
+    expect(requests[0]).toBe(requests[1]);
+    expect(find(lines, /interrupted\.draining -> interrupted\.paused/)).toHaveLength(1);
+  });
+});

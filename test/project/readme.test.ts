@@ -1,0 +1,82 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { agentMachine, EVENT_TYPES, toMermaid } from "rubato/machines";
+import { SLASH_HELP } from "../../runtime/cli/slash.ts";
+import { node, ROOT, source } from "./child.ts";
+import { codeBlocks, README, readReadme, section } from "./readme.ts";
+
+// What the README says is held to what is there.
+
+describe("the README", () => {
+  it("draws the statechart that is (README_UPDATE=1 draws it anew)", () => {
+    const drawn = toMermaid(agentMachine);
+    if (process.env["README_UPDATE"] === "1") {
+      const block = `\`\`\`mermaid\n${drawn}\`\`\``;
+      writeFileSync(
+        README,
+        readReadme().replace(/```mermaid\n[\s\S]*?```/, () => block),
+      );
+    }
+    expect(codeBlocks(readReadme(), "mermaid")).toEqual([drawn]);
+  });
+
+  it("lists every event, in the order of the vocabulary", () => {
+    const cells = [...section(readReadme(), "Events").matchAll(/^\| (`.*?) +\|/gm)].map(([, cell = ""]) => cell);
+    const listed = cells.flatMap((cell) => [...cell.matchAll(/`(\w+)`/g)].map(([, name]) => name));
+    expect(listed).toEqual(EVENT_TYPES);
+  });
+
+  it("names only npm scripts that exist", () => {
+    const described: unknown = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
+    const scripts = isRecord(described) && isRecord(described["scripts"]) ? Object.keys(described["scripts"]) : [];
+    const named = [...readReadme().matchAll(/npm (?:run )?([a-z:]+)/g)].map(([, name = ""]) => name);
+    expect(named).toContain("start");
+    expect(named.filter((name) => name !== "ci" && !scripts.includes(name))).toEqual([]);
+  });
+
+  it("names the slash commands that the chat's own help names", () => {
+    const names = (text: string): string[] => [...new Set(text.match(/(?<=^|[\s`])\/[a-z]+/gm))].sort();
+    const named = names(section(readReadme(), "The chat"));
+    expect(named.length).toBeGreaterThan(3);
+    expect(named).toEqual([...new Set([...names(SLASH_HELP), "/help"])].sort());
+  });
+});
+
+describe("the README's code", () => {
+  let folder = "";
+
+  beforeAll(() => {
+    // Inside the tree, where the package is found by its own name. A folder with a dot is nobody's source.
+    folder = mkdtempSync(join(ROOT, "test/project/.tmp-"));
+  });
+
+  afterAll(() => {
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  it("compiles with the repository's own options", async () => {
+    const snippets = codeBlocks(readReadme(), "ts");
+    expect(snippets.length).toBeGreaterThan(1);
+    for (const [index, code] of snippets.entries()) writeFileSync(join(folder, `snippet-${index}.ts`), code);
+    const config = { extends: join(ROOT, "tsconfig.json"), include: ["*.ts"] };
+    writeFileSync(join(folder, "tsconfig.json"), JSON.stringify(config));
+    const { code, out } = await node([join(ROOT, "node_modules/typescript/bin/tsc"), "-p", folder]);
+    expect({ code, out }).toEqual({ code: 0, out: "" });
+  });
+
+  it("begins with a sample of 15 lines that does what it says, offline", async () => {
+    const [sample = ""] = codeBlocks(readReadme(), "ts");
+    const [, promised = "nothing"] = /\/\/ (done: .*)$/m.exec(sample) ?? [];
+    expect(sample.split("\n").filter((line) => line !== "").length).toBeLessThanOrEqual(15);
+
+    writeFileSync(join(folder, "sample.ts"), sample);
+    const ended = await source(join(folder, "sample.ts"));
+    expect(ended).toMatchObject({ code: 0, err: "" });
+    expect(ended.out.trimEnd().split("\n").at(-1)).toBe(promised);
+  });
+});
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null;
+}
