@@ -41,8 +41,10 @@ export interface Head {
   durable(seq: number): Promise<void>;
   /** Events after a cursor that are published and not yet durable. */
   volatileAfter(cursor: number): readonly Event[];
-  /** Calls back at the next chance to find something new: an event was published, or the run came to rest. Answers its undo. */
+  /** Calls back once, at the next chance to find something new: an event was published, or the run came to rest. Answers its undo. */
   onProgress(callback: () => void): () => void;
+  /** Resolves when the run is at rest; at once when it is. */
+  rest(): Promise<void>;
 }
 
 export interface HeadOptions {
@@ -82,7 +84,10 @@ export function openHead(options: HeadOptions): Head {
   let publishing = false;
   let rested = false;
   let failure: RubatoError | undefined;
+  // Three kinds of waiters, so that none is woken for every token that does not need it.
   const progress = new Set<() => void>();
+  const storing = new Set<() => void>();
+  const resting = new Set<() => void>();
 
   function record(drafts: readonly Draft[], cause?: number): number | undefined {
     if (failure !== undefined) return undefined;
@@ -134,11 +139,14 @@ export function openHead(options: HeadOptions): Head {
       }
     } while (commit() || effects.length > 0);
     draining = false;
-    const resting = settledDown();
-    if (resting === rested) return;
-    rested = resting;
-    options.onRest(resting);
-    if (resting && progress.size > 0) notify();
+    const still = settledDown();
+    if (still !== rested) {
+      rested = still;
+      options.onRest(still);
+    }
+    // Also where the run left its rest and came back to it in one go: somebody may have begun to wait in between.
+    if (still && resting.size > 0) wake(resting);
+    if (still && progress.size > 0) wake(progress);
   }
 
   /** Hands what is pending to the log. True when it is durable already. */
@@ -174,6 +182,7 @@ export function openHead(options: HeadOptions): Head {
     durableSeq = writing.at(-1)?.seq ?? durableSeq;
     writing = [];
     if (unpublished.length > 0) publishReady();
+    if (storing.size > 0) wake(storing);
     if (starts.length === 0) return;
     const due = starts;
     starts = [];
@@ -199,12 +208,12 @@ export function openHead(options: HeadOptions): Head {
   function tell(event: Event): void {
     publishedSeq = event.seq;
     publish(event);
-    if (progress.size > 0) notify();
+    if (progress.size > 0) wake(progress);
   }
 
-  function notify(): void {
-    const waiting = [...progress];
-    progress.clear();
+  function wake(waiters: Set<() => void>): void {
+    const waiting = [...waiters];
+    waiters.clear();
     for (const callback of waiting) callback();
   }
 
@@ -223,7 +232,7 @@ export function openHead(options: HeadOptions): Head {
       rested = true;
       options.onRest(true);
     }
-    notify();
+    for (const waiters of [storing, resting, progress]) wake(waiters);
   }
 
   function settledDown(): boolean {
@@ -256,13 +265,20 @@ export function openHead(options: HeadOptions): Head {
       while (durableSeq < seq) {
         if (failure !== undefined) throw failure;
         await new Promise<void>((resolve) => {
-          progress.add(resolve);
+          storing.add(resolve);
         });
       }
     },
     volatileAfter(cursor) {
       if (publishedSeq === durableSeq) return [];
       return [...writing, ...pending].filter((event) => event.seq > cursor && event.seq <= publishedSeq);
+    },
+    async rest() {
+      while (draining || !settledDown()) {
+        await new Promise<void>((resolve) => {
+          resting.add(resolve);
+        });
+      }
     },
     onProgress(callback) {
       progress.add(callback);

@@ -52,6 +52,8 @@ const MAX_BACKGROUND_TASKS = 1_000;
 
 export function createRun<Context>(setup: RunSetup<Context>): OwnedRun {
   const { runId, log, clock } = setup;
+  /** Interrupts that wait to become effective. */
+  const stopping = new Set<() => void>();
   let unwatch: (() => void) | undefined;
   let begun = false;
 
@@ -83,6 +85,7 @@ export function createRun<Context>(setup: RunSetup<Context>): OwnedRun {
     },
     onFailure: () => {
       effects.abandon();
+      for (const wake of stopping) wake();
     },
     onRest(atRest) {
       if (atRest) unwatchSignal();
@@ -171,31 +174,33 @@ export function createRun<Context>(setup: RunSetup<Context>): OwnedRun {
     checkOption("graceMs", graceMs, graceMs === undefined || graceMs >= 0, "milliseconds from 0");
     const inside = insideCall(runId) || bus.delivering;
     let stopped: Event | undefined;
+    let wake = (): void => {};
+    const end = new Promise<void>((resolve) => {
+      wake = resolve;
+    });
     const note = (event: Event): void => {
       stopped ??= event;
+      wake();
     };
     const undo = [bus.subscribe("interrupted", note), bus.subscribe("cancelled", note)];
+    stopping.add(wake);
     try {
       const receipt = await command({ type: "interrupt", by, reason, mode }, graceMs);
       if (!receipt.accepted) return receipt;
-      while (stopped === undefined && !inside && head.failure === undefined) await progress();
+      // An accepted interrupt ends in one of the two events, or the log fails and the run rests without them.
+      if (stopped === undefined && !inside && head.failure === undefined) await end;
       const { seq } = receipt;
       if (stopped?.type !== "interrupted") return { accepted: true, seq, effective: false };
       const { where, step, keptChars, latencyMs } = stopped.data;
       return { accepted: true, seq, effective: true, where, step, keptChars, latencyMs };
     } finally {
+      stopping.delete(wake);
       for (const off of undo) off();
     }
   }
 
-  function progress(): Promise<void> {
-    return new Promise((resolve) => {
-      head.onProgress(resolve);
-    });
-  }
-
   async function settled(): Promise<Outcome> {
-    while (!head.atRest) await progress();
+    await head.rest();
     return outcomeOf(head.state, head.failure, head.durableSeq);
   }
 
@@ -247,7 +252,7 @@ export function createRun<Context>(setup: RunSetup<Context>): OwnedRun {
       const inside = insideCall(runId) || bus.delivering;
       const receipt = await command({ type: "cancel", by, reason }, graceMs);
       if (!receipt.accepted || inside) return receipt;
-      while (!head.atRest) await progress();
+      await head.rest();
       return receipt;
     },
     async approve(callId, { args, by = "user" } = {}) {

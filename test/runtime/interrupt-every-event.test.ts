@@ -86,7 +86,7 @@ describe.each(moments)("at every event, when it is %s", (moment) => {
   });
 
   it.each(["step", "now"] as const)(
-    "interrupt %s, resume: same answer, valid log (R1-R8, P11, P13-P19, P23-P25)",
+    "case 11: interrupt %s, resume: same answer, valid log (R1-R8, P11, P13-P19, P23-P25)",
     async (mode) => {
       const length = await goldenLength(moment);
       let effective = 0;
