@@ -50,6 +50,8 @@ function paintChart(path: readonly string[], active: string, theme: Theme): stri
 function figuresOf(state: AgentState | undefined, { elapsedMs, progress, note }: StatusFacts): string[] {
   const figures: string[] = [];
   if (state !== undefined && state.turn > 0) {
+    // First, because the end is cut where the terminal is narrow.
+    if (!isAtRest(state) && state.interruptRequested) figures.push(stopNote(state));
     figures.push(`step ${state.step}`);
     const running = state.core.calls.filter((call) => call.phase === "running");
     for (const { callId, name } of running.slice(0, 3)) {
@@ -61,7 +63,6 @@ function figuresOf(state: AgentState | undefined, { elapsedMs, progress, note }:
     figures.push(elapsedMs < 1_000 ? `${(elapsedMs / 1_000).toFixed(1)} s` : describeDuration(elapsedMs));
     const tokens = describeTokens(state);
     if (tokens !== "") figures.push(tokens);
-    if (!isAtRest(state) && state.interruptRequested) figures.push(stopNote(state));
   }
   if (note !== undefined) figures.push(note);
   return figures;
@@ -82,5 +83,5 @@ function short(count: number): string {
 }
 
 function stopNote({ core }: AgentState): string {
-  return core.context.interrupt === "step" ? "stops after this step, Esc again: now" : "stopping";
+  return core.context.interrupt === "step" ? "stops after this step" : "stopping";
 }

@@ -184,7 +184,7 @@ describe("the status line", () => {
     const facts = { elapsedMs: 4_200, progress: conversation.progress };
     expect(statusLine(run.state, facts, plain, 80)).toBe("idle > thinking > ACTING   step 1 · slow 1/2 s · 4.2 s");
     const stop = run.interrupt("", { mode: "step" });
-    expect(statusLine(run.state, facts, plain, 120)).toContain("stops after this step, Esc again: now");
+    expect(statusLine(run.state, facts, plain, 120)).toContain("ACTING   stops after this step · step 1 · slow 1/2 s");
     gate.open();
     await stop;
     expect(statusLine(run.state, facts, plain, 80)).toMatch(

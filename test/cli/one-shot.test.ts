@@ -1,16 +1,21 @@
+import { createServer } from "node:http";
 import { describe, expect, it } from "vitest";
 import { parseEvent } from "../../machines/events.ts";
 import { rubato, start } from "./child.ts";
 
+function frame(choice: object): string {
+  return `data: ${JSON.stringify({ id: "c", object: "chat.completion.chunk", choices: [{ index: 0, ...choice }] })}\n\n`;
+}
+
 describe.concurrent("rubato with a task, as a process", () => {
   it("answers on stdout, tells what it does on stderr, and ends with 0", async () => {
-    const { code, out, err } = await rubato(["what is 17*23?"]);
+    const { code, out, err } = await rubato(["list files in tools"]);
     expect(code).toBe(0);
-    expect(out).toMatch(/391[^\n]*\n$/);
+    expect(out).toMatch(/standard\.ts[^\n]*\n$/);
     expect(err).toContain("offline model");
-    expect(err).toContain('· calculate expression: "17*23"');
-    expect(err).toMatch(/calculate → 391/);
-    expect(out).not.toContain("calculate");
+    expect(err).toContain('· list_files path: "tools"');
+    expect(err).toMatch(/list_files → files: /);
+    expect(out).not.toContain("list_files");
   });
 
   it("takes the task from a pipe", async () => {
@@ -101,6 +106,27 @@ describe.concurrent("rubato with a task, as a process", () => {
     const json = await rubato(["--json", hostile]);
     expect(json.out).not.toMatch(/[^\P{Cc}\n]|\u202e/u);
     expect(json.out).toContain("\\u009b");
+  });
+
+  it("a hostile model reaches neither stream with a control sequence, however it is split", async () => {
+    const hostile = "safe \u001b]52;c;ZXZpbA==\u0007\u001b[31m\u009b2Jtext\u202e\rend";
+    const server = createServer((request, response) => {
+      request.resume();
+      response.writeHead(200, { "content-type": "text/event-stream" });
+      for (const content of hostile) response.write(frame({ delta: { content } }));
+      response.end(`${frame({ delta: {}, finish_reason: "stop" })}data: [DONE]\n\n`);
+    });
+    await new Promise<void>((resolve) => {
+      server.listen(0, "127.0.0.1", resolve);
+    });
+    const address = server.address();
+    const port = typeof address === "object" && address !== null ? address.port : 0;
+    try {
+      const { code, out, err } = await rubato(["--base-url", `http://127.0.0.1:${port}/v1`, "--model", "m", "hi"]);
+      expect({ code, out, err }).toEqual({ code: 0, out: "safe text\nend\n", err: "" });
+    } finally {
+      server.close();
+    }
   });
 
   it("says its version", async () => {
