@@ -84,8 +84,8 @@ describe("a tool", { timeout: 120_000 }, () => {
 
   it("is stopped by one Esc after its step", async () => {
     const pane = await chat([], 100, 40);
-    await pane.keys("wait 4 seconds", "Enter");
-    await pane.until(/wait \d\/4 s/);
+    await pane.keys("wait 8 seconds", "Enter");
+    await pane.until(/wait \d\/8 s/);
     await pane.keys("Escape");
     await pane.until(/interrupted, step 1, after wait \(ok\)/);
   });
