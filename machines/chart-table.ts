@@ -45,7 +45,7 @@ interface Implementations<Context, Effect extends string> {
 }
 
 /** Compiles a machine. Throws when it uses what the table cannot do. */
-export function compileChart<Context, Effect extends string>(
+export function compileChart<Context extends object, Effect extends string>(
   machine: AnyStateMachine,
   parts: Implementations<Context, Effect>,
 ): ChartTable<Context, Effect> {
@@ -60,8 +60,10 @@ export function compileChart<Context, Effect extends string>(
       const args = { context, event };
       for (const { guard, target, updates, effects } of candidates) {
         if (guard !== undefined && !guard(args)) continue;
-        let next = context;
-        for (const update of updates) next = { ...next, ...update({ context: next, event }) };
+        if (updates.length === 0) return { value: target ?? value, context, effects };
+        // One copy, changed before anybody sees it; each update reads what the ones before it wrote.
+        const next = { ...context };
+        for (const update of updates) Object.assign(next, update({ context: next, event }));
         return { value: target ?? value, context: next, effects };
       }
       return undefined;

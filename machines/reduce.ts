@@ -1,7 +1,7 @@
 import type { ChartMove } from "./chart-table.ts";
 import type { ChartContext } from "./agent-rules.ts";
 import type { EffectName } from "./agent.ts";
-import type { Event, EventData, EventOf } from "./events.ts";
+import type { Event, EventData, EventOf, RunUsage } from "./events.ts";
 import type { Message } from "./messages.ts";
 import {
   AgentState,
@@ -11,6 +11,7 @@ import {
   type PartialAnswer,
   type StreamingCall,
   type ToolCallState,
+  type WaitingInput,
 } from "./state.ts";
 import { append, withoutLast } from "./timeline.ts";
 
@@ -23,6 +24,9 @@ import { append, withoutLast } from "./timeline.ts";
 
 type Move = ChartMove<ChartContext, EffectName>;
 
+/** A copy of the core that nobody has seen yet: it is changed in place, then it is a value like all others. */
+type Draft = { -readonly [Key in keyof Core]: Core[Key] };
+
 /** Folds a control event. `calls` are the calls of the open step after the tool-call chart took the event. */
 export function reduceControl(
   state: AgentState,
@@ -31,83 +35,87 @@ export function reduceControl(
   calls: readonly ToolCallState[],
 ): AgentState {
   const before = state.core;
-  let core: Core = { ...before, value: move.value, context: move.context, calls };
+  const core: Draft = { ...before };
+  core.value = move.value;
+  core.context = move.context;
+  core.calls = calls;
   if (move.context.turn !== before.context.turn) {
-    core = { ...core, limit: undefined, error: undefined, interrupt: undefined };
+    core.limit = undefined;
+    core.error = undefined;
+    core.interrupt = undefined;
   }
   let partial = state.partial;
 
   switch (event.type) {
     case "run_start":
-      core = {
-        ...core,
-        start: event.data,
-        runId: event.runId,
-        history: append(core.history, ...(event.data.messages ?? [])),
-      };
+      core.start = event.data;
+      core.runId = event.runId;
+      core.history = append(core.history, ...(event.data.messages ?? []));
       break;
     case "user_input":
-      core = withInput(core, before.context, event);
+      addInput(core, before.context, event);
       break;
     case "input_delivered":
-      core = withoutInput(core, event.data.id);
-      if (event.data.delivered) {
-        if (partial !== undefined && partial.text !== "") {
-          // A reopened message that an input follows after all: it stays as the cut message that it was.
-          core = { ...core, history: append(core.history, cutMessage(partial)) };
-          partial = undefined;
-        }
-        const input = before.inputs.find((waiting) => waiting.id === event.data.id);
-        if (input !== undefined) {
-          const heard: Message = { role: "user", content: input.text, inputId: input.id };
-          core = { ...core, history: append(core.history, heard), cut: undefined };
-        }
+      core.inputs = core.inputs.filter((input) => input.id !== event.data.id);
+      if (!event.data.delivered) break;
+      if (partial !== undefined && partial.text !== "") {
+        // A reopened message that an input follows after all: it stays as the cut message that it was.
+        core.history = append(core.history, cutMessage(partial));
+        partial = undefined;
       }
+      hearInput(
+        core,
+        before.inputs.find((waiting) => waiting.id === event.data.id),
+      );
       break;
     case "thinking":
       partial = openAnswer(partial, event.data);
-      core = { ...core, cut: undefined, retry: undefined, error: undefined };
+      core.cut = undefined;
+      core.retry = undefined;
+      core.error = undefined;
       break;
     case "message":
-      core = withMessage(core, event.data);
+      addMessage(core, event.data);
       partial = undefined;
       break;
     case "tool_result":
-      core = withResult(core, event.data);
+      addResult(core, event.data);
       break;
     case "interrupt":
-      core = { ...core, interrupt: interruptInfo(before, event) };
+      core.interrupt = interruptInfo(before, event);
       break;
     case "interrupted":
       partial = undefined;
-      core = { ...core, interrupt: undefined, hashed: hashHistory(core) };
+      core.interrupt = undefined;
+      core.hashed = hashHistory(core);
       break;
     case "resume":
-      core = { ...core, policy: event.data.partial };
+      core.policy = event.data.partial;
       break;
     case "retry":
-      core = { ...core, retry: { step: event.data.step, attempt: event.data.attempt } };
+      core.retry = { step: event.data.step, attempt: event.data.attempt };
       break;
     case "error":
-      core = { ...core, error: { code: event.data.code, message: event.data.message } };
+      core.error = { code: event.data.code, message: event.data.message };
       break;
     case "limit":
-      core = { ...core, limit: event.data };
+      core.limit = event.data;
       break;
     case "failed":
       partial = undefined;
-      core = { ...core, error: event.data.error, hashed: hashHistory(core) };
+      core.error = event.data.error;
+      core.hashed = hashHistory(core);
       break;
     case "done":
     case "cancelled":
       partial = undefined;
-      core = { ...core, hashed: hashHistory(core) };
+      core.hashed = hashHistory(core);
       break;
     default:
       break;
   }
 
-  if (leftStop(before.value, core.value)) ({ core, partial } = applyPolicy(core, partial));
+  if (leftStop(before.value, core.value)) partial = applyPolicy(core, partial);
   return new AgentState(core, event.seq, partial);
 }
 
@@ -141,18 +149,17 @@ export function reduceCallDelta(core: Core, partial: PartialAnswer, event: Event
   return new AgentState(core, event.seq, { ...partial, calls });
 }
 
-function withInput(core: Core, before: ChartContext, event: EventOf<"user_input">): Core {
+function addInput(core: Draft, before: ChartContext, event: EventOf<"user_input">): void {
   const { id, text } = event.data;
   const queue = core.context.after > before.after ? "done" : "step";
-  return {
-    ...core,
-    inputs: [...core.inputs, { id, text, queue, seq: event.seq }],
-    inputIds: append(core.inputIds, { id, seq: event.seq }),
-  };
+  core.inputs = [...core.inputs, { id, text, queue, seq: event.seq }];
+  core.inputIds = append(core.inputIds, { id, seq: event.seq });
 }
 
-function withoutInput(core: Core, id: string): Core {
-  return { ...core, inputs: core.inputs.filter((input) => input.id !== id) };
+function hearInput(core: Draft, input: WaitingInput | undefined): void {
+  if (input === undefined) return;
+  core.history = append(core.history, { role: "user", content: input.text, inputId: input.id });
+  core.cut = undefined;
 }
 
 /** The answer of a new request: empty, or the reopened text of the message that it continues. A retry drops what the attempt before said. */
@@ -165,39 +172,36 @@ function cutMessage(partial: { readonly messageId: string; readonly text: string
   return { role: "assistant", content: partial.text, messageId: partial.messageId, cut: true };
 }
 
-function withMessage(core: Core, data: EventData<"message">): Core {
-  const known = data.usage !== "unknown" ? data.usage : undefined;
-  const usage = {
-    inputTokens: core.usage.inputTokens + (known?.inputTokens ?? 0),
-    outputTokens: core.usage.outputTokens + (known?.outputTokens ?? 0),
-    requests: core.usage.requests + 1,
-    unknownRequests: core.usage.unknownRequests + (known === undefined ? 1 : 0),
+function addMessage(core: Draft, data: EventData<"message">): void {
+  const { messageId, attempt, text, finish, calls, usage } = data;
+  core.usage = addUsage(core.usage, usage);
+  if (finish === "interrupted" || finish === "truncated") {
+    if (text === "") return;
+    core.history = append(core.history, cutMessage({ messageId, text }));
+    core.cut = { messageId, attempt, text };
+    return;
+  }
+  if (calls.length === 0) {
+    core.output = text;
+    if (text !== "") core.history = append(core.history, { role: "assistant", content: text, messageId });
+    return;
+  }
+  const toolCalls = calls.map((call) => ({ ...call, args: validJsonText(call.args) }));
+  const tail: Message[] = [{ role: "assistant", content: text, messageId, toolCalls }];
+  for (const { callId, name } of calls) {
+    tail.push({ role: "tool", callId, name, content: "(no result yet)", outcome: "open" });
+  }
+  core.tail = tail;
+}
+
+function addUsage(total: RunUsage, usage: EventData<"message">["usage"]): RunUsage {
+  const known = usage === "unknown" ? undefined : usage;
+  return {
+    inputTokens: total.inputTokens + (known?.inputTokens ?? 0),
+    outputTokens: total.outputTokens + (known?.outputTokens ?? 0),
+    requests: total.requests + 1,
+    unknownRequests: total.unknownRequests + (known === undefined ? 1 : 0),
   };
-  const { messageId, attempt, text } = data;
-  if (data.finish === "interrupted" || data.finish === "truncated") {
-    if (text === "") return { ...core, usage };
-    const history = append(core.history, cutMessage({ messageId, text }));
-    return { ...core, usage, history, cut: { messageId, attempt, text } };
-  }
-  if (data.calls.length === 0) {
-    if (text === "") return { ...core, usage, output: "" };
-    return {
-      ...core,
-      usage,
-      output: text,
-      history: append(core.history, { role: "assistant", content: text, messageId }),
-    };
-  }
-  const toolCalls = data.calls.map((call) => ({ ...call, args: validJsonText(call.args) }));
-  const assistant: Message = { role: "assistant", content: text, messageId, toolCalls };
-  const placeholders = data.calls.map((call): Message => ({
-    role: "tool",
-    callId: call.callId,
-    name: call.name,
-    content: "(no result yet)",
-    outcome: "open",
-  }));
-  return { ...core, usage, tail: [assistant, ...placeholders] };
 }
 
 /** Half a call never reaches history: a provider refuses arguments that are no JSON, so they are shown as none. */
@@ -210,21 +214,21 @@ function validJsonText(args: string): string {
   }
 }
 
-function withResult(core: Core, data: EventData<"tool_result">): Core {
+function addResult(core: Draft, data: EventData<"tool_result">): void {
   const content = resultText(data);
   const tail = core.tail.map((message): Message =>
     message.role === "tool" && message.callId === data.callId
       ? { ...message, content, outcome: data.outcome }
       : message,
   );
-  if (core.calls.some((call) => call.outcome === undefined)) return { ...core, tail };
-  return {
-    ...core,
-    history: append(core.history, ...tail),
-    tail: [],
-    settledCalls: append(core.settledCalls, ...core.calls),
-    calls: [],
-  };
+  if (core.calls.some((call) => call.outcome === undefined)) {
+    core.tail = tail;
+    return;
+  }
+  core.history = append(core.history, ...tail);
+  core.tail = [];
+  core.settledCalls = append(core.settledCalls, ...core.calls);
+  core.calls = [];
 }
 
 /** What the model reads of a call. */
@@ -265,16 +269,15 @@ function leftStop(before: string, after: string): boolean {
 }
 
 /** What becomes of the cut message when the run goes on. `continue` needs that nothing was said after it. */
-function applyPolicy(
-  core: Core,
-  partial: PartialAnswer | undefined,
-): { core: Core; partial: PartialAnswer | undefined } {
+function applyPolicy(core: Draft, partial: PartialAnswer | undefined): PartialAnswer | undefined {
   const { cut, policy } = core;
-  const rested: Core = { ...core, policy: "keep", cut: undefined };
-  if (cut === undefined || policy === "keep") return { core: rested, partial };
-  const shorter: Core = { ...rested, history: withoutLast(core.history), hashed: UNHASHED };
-  if (policy === "discard") return { core: shorter, partial };
-  if (core.context.next > 0) return { core: rested, partial };
+  core.policy = "keep";
+  core.cut = undefined;
+  if (cut === undefined || policy === "keep") return partial;
+  if (policy === "continue" && core.context.next > 0) return partial;
+  core.history = withoutLast(core.history);
+  core.hashed = UNHASHED;
+  if (policy === "discard") return partial;
   const { messageId, attempt, text } = cut;
-  return { core: shorter, partial: { messageId, attempt, base: text, text, reasoning: "", calls: [] } };
+  return { messageId, attempt, base: text, text, reasoning: "", calls: [] };
 }

@@ -1,6 +1,6 @@
 import { INITIAL_CONTEXT, type ChartContext } from "./agent-rules.ts";
 import type { EventData, Fault, InterruptMode, Json, PartialPolicy, RunUsage } from "./events.ts";
-import { canonical, hashText } from "./hash.ts";
+import { canonical, EMPTY_HASH, hashOn, hashText, type Hash } from "./hash.ts";
 import type { Message, ToolOutcome } from "./messages.ts";
 import { emptyTimeline, itemsOf, type Timeline } from "./timeline.ts";
 
@@ -89,11 +89,10 @@ export interface Core {
   readonly retry: { readonly step: number; readonly attempt: number } | undefined;
   readonly output: string;
   /** The chained hash of the first `count` messages. */
-  readonly hashed: { readonly count: number; readonly value: string };
+  readonly hashed: { readonly count: number; readonly hash: Hash };
 }
 
 const NO_USAGE: RunUsage = { inputTokens: 0, outputTokens: 0, requests: 0, unknownRequests: 0 };
-const HASH_SEED = "rubato";
 
 export const EMPTY_CORE: Core = {
   start: undefined,
@@ -114,7 +113,7 @@ export const EMPTY_CORE: Core = {
   cut: undefined,
   retry: undefined,
   output: "",
-  hashed: { count: 0, value: HASH_SEED },
+  hashed: { count: 0, hash: EMPTY_HASH },
 };
 
 /**
@@ -277,13 +276,41 @@ export function encodeState(state: AgentState): string {
   });
 }
 
-/** The chained hash of the settled messages, from where the last rest left it: a long conversation is hashed once, not once per turn. */
+const hashes = new WeakMap<Timeline<Message>, Core["hashed"]>();
+
+/**
+ * The chained hash of the settled messages, from where the last rest left it: a long conversation is hashed once, not once per turn. Kept per
+ * version of the history, since the event that carries it and the state after it need the same one.
+ */
 export function hashHistory({ history, hashed }: Core): Core["hashed"] {
-  let value = hashed.value;
+  const known = hashes.get(history);
+  if (known !== undefined) return known;
+  let { hash } = hashed;
   for (let index = hashed.count; index < history.length; index++) {
-    value = hashText(value + canonical(history.items[index]));
+    const message = history.items[index];
+    if (message !== undefined) hash = hashMessage(hash, message);
   }
-  return { count: history.length, value };
+  const made = { count: history.length, hash };
+  hashes.set(history, made);
+  return made;
+}
+
+function hashMessage(before: Hash, message: Message): Hash {
+  switch (message.role) {
+    case "assistant": {
+      const { content, messageId = "", cut = false, toolCalls = [] } = message;
+      let hash = hashOn(before, "assistant", content, messageId, cut ? "cut" : "");
+      for (const { callId, providerCallId, name, args } of toolCalls)
+        hash = hashOn(hash, callId, providerCallId, name, args);
+      return hash;
+    }
+    case "tool":
+      return hashOn(before, "tool", message.callId, message.name, message.outcome, message.content);
+    case "user":
+      return hashOn(before, "user", message.content, message.inputId ?? "");
+    case "system":
+      return hashOn(before, "system", message.content);
+  }
 }
 
 /** The hash that stands in rest events: of everything that decides how the run goes on. */

@@ -18,3 +18,8 @@ export const systemClock: Clock = {
     };
   },
 };
+
+/** A duration to the microsecond: what lies below is noise, and would fill the log with digits. */
+export function milliseconds(duration: number): number {
+  return Math.round(duration * 1_000) / 1_000;
+}

@@ -1,7 +1,7 @@
 import type { EffectName } from "../machines/agent.ts";
 import { derive } from "../machines/derive.ts";
 import type { Event } from "../machines/events.ts";
-import type { Clock } from "./clock.ts";
+import { milliseconds, type Clock } from "./clock.ts";
 import type { Head } from "./head.ts";
 import { callModel, type ModelCall } from "./model-call.ts";
 import type { ChatModel, ToolDescription } from "./models/chat-model.ts";
@@ -81,7 +81,8 @@ export function createEffects(options: EffectsOptions): Effects {
           // No retry is ever recorded by this shell, so there is no timer either.
           return;
         default: {
-          const interruptedForMs = head.state.core.interrupt === undefined ? 0 : clock.monotonic() - interruptedAt;
+          const interruptedForMs =
+            head.state.core.interrupt === undefined ? 0 : milliseconds(clock.monotonic() - interruptedAt);
           const drafts = derive(head.state, effect, { model: model.name, interruptedForMs });
           if (drafts.length > 0) head.record(drafts, event.seq);
           if (effect === "dispatch") options.toolCalls().dispatch(event.seq);

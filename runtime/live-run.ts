@@ -5,7 +5,7 @@ import type { Tool } from "../tools/tool.ts";
 import { createBus, type Bus, type EventPattern, type Lane, type Listener } from "./bus.ts";
 import { insideCall } from "./call-scope.ts";
 import { checkOption, checkText } from "./checks.ts";
-import type { Clock } from "./clock.ts";
+import { milliseconds, type Clock } from "./clock.ts";
 import { createEffects } from "./effects.ts";
 import { messageOf, RubatoError } from "./errors.ts";
 import { openHead, type Head } from "./head.ts";
@@ -173,12 +173,15 @@ export function createRun<Context>(setup: RunSetup<Context>): OwnedRun {
     checkOption("mode", mode, mode === "step" || mode === "now", '"step" or "now"');
     checkOption("graceMs", graceMs, graceMs === undefined || graceMs >= 0, "milliseconds from 0");
     const inside = insideCall(runId) || bus.delivering;
+    const asked = clock.monotonic();
     let stopped: Event | undefined;
+    let latencyMs = 0;
     let wake = (): void => {};
     const end = new Promise<void>((resolve) => {
       wake = resolve;
     });
     const note = (event: Event): void => {
+      if (stopped === undefined) latencyMs = milliseconds(clock.monotonic() - asked);
       stopped ??= event;
       wake();
     };
@@ -191,7 +194,7 @@ export function createRun<Context>(setup: RunSetup<Context>): OwnedRun {
       if (stopped === undefined && !inside && head.failure === undefined) await end;
       const { seq } = receipt;
       if (stopped?.type !== "interrupted") return { accepted: true, seq, effective: false };
-      const { where, step, keptChars, latencyMs } = stopped.data;
+      const { where, step, keptChars } = stopped.data;
       return { accepted: true, seq, effective: true, where, step, keptChars, latencyMs };
     } finally {
       stopping.delete(wake);
