@@ -21,7 +21,7 @@ export const http: Row = {
       const model = openaiModel({ model: "steps", baseURL: server.baseURL, apiKey: "bench" });
       const { loop, rubato, ratio } = compare(
         await interleave(
-          quick ? { rounds: 10, warmup: 3 } : { rounds: 100, warmup: 15 },
+          quick ? { rounds: 6, warmup: 2 } : { rounds: 100, warmup: 15 },
           () => timed(() => sdkLoop(client)),
           () =>
             timed(async () => {

@@ -25,12 +25,12 @@ export const interrupt: Row = {
   async measure({ quick }) {
     const server = await startSseServer();
     const client = new OpenAI({ baseURL: server.baseURL, apiKey: "bench", maxRetries: 0 });
-    const rounds = quick ? 100 : 1_000;
+    const rounds = quick ? 60 : 1_000;
     const loop: Stop[] = [];
     const rubato: Stop[] = [];
     let kept = 0;
     try {
-      for (let round = -30; round < rounds; round++) {
+      for (let round = quick ? -10 : -30; round < rounds; round++) {
         const sides = round % 2 === 0 ? (["loop", "rubato"] as const) : (["rubato", "loop"] as const);
         for (const side of sides) {
           const bench = { server, client, user: `${side} ${round}` };
@@ -58,7 +58,9 @@ export const interrupt: Row = {
         share,
       );
       const ratio = ofRubato / ofLoop;
-      return { what, loop: us(ofLoop), rubato: us(ofRubato), ratio, target: "<= 1.2 x", met: ratio <= 1.2 };
+      const figures = { what, loop: us(ofLoop), rubato: us(ofRubato), ratio };
+      // The promise is about the slow ones. The median says whether a p99 on a busy machine is the machine's.
+      return share === 0.99 ? { ...figures, target: "<= 1.2 x", met: ratio <= 1.2 } : figures;
     };
     return [
       line("interrupt of an HTTP stream, call to settled, p99", "settled", 0.99),

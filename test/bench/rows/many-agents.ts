@@ -16,7 +16,7 @@ export const manyAgentsRow: Row = {
   async measure({ quick }) {
     const { loop, rubato, ratio } = compare(
       await interleave(
-        quick ? { rounds: 4, warmup: 2 } : { rounds: 20, warmup: 5 },
+        quick ? { rounds: 3, warmup: 1 } : { rounds: 20, warmup: 5 },
         () => timed(() => manyLoops(AGENTS, STEPS)),
         () => timed(() => manyAgents(AGENTS, STEPS)),
       ),

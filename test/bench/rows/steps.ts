@@ -51,7 +51,7 @@ function sample(length: number, quick: boolean) {
     return took / (runs * length);
   };
   return interleave(
-    quick ? { rounds: 10, warmup: 4 } : { rounds: 60, warmup: 15 },
+    quick ? { rounds: 5, warmup: 3 } : { rounds: 60, warmup: 15 },
     () => perStep(() => loopOnce(length)),
     () => perStep(() => rubatoOnce(length)),
   );

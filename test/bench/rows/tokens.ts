@@ -13,7 +13,7 @@ export const tokens: Row = {
     const lines: Line[] = [];
     for (const count of [50_000, 200_000]) {
       const sides = { loop: () => byLoop(count), listener: () => byListener(count), reader: () => byReader(count) };
-      const figures = await inTurn(sides, quick ? { rounds: 5, warmup: 2 } : { rounds: 25, warmup: 5 });
+      const figures = await inTurn(sides, quick ? { rounds: 3, warmup: 1 } : { rounds: 25, warmup: 5 });
       const perSecond = (took: number): number => (count / took) * 1_000;
       const loop = rate(perSecond(figures.loop));
       lines.push({
