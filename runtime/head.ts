@@ -64,6 +64,8 @@ export interface HeadOptions {
 /** Effects that touch the world wait until their event is durable (R1). */
 const WAITS: ReadonlySet<EffectName> = new Set<EffectName>(["request", "execute", "schedule_retry"]);
 
+const NOTHING: readonly Event[] = [];
+
 interface Todo {
   readonly effect: EffectName;
   readonly event: Event;
@@ -73,7 +75,7 @@ export function openHead(options: HeadOptions): Head {
   const { runId, log, epoch, clock, publish, perform } = options;
   let state = initialState();
   let pending: Event[] = [];
-  let writing: readonly Event[] = [];
+  let writing: readonly Event[] = NOTHING;
   let unpublished: Event[] = [];
   let effects: Todo[] = [];
   let starts: Todo[] = [];
@@ -107,23 +109,33 @@ export function openHead(options: HeadOptions): Head {
   }
 
   function envelope(draft: Draft, cause: number | undefined): Event {
-    const event = { seq: state.seq + 1, timestamp: clock.now(), runId, ...draft };
-    return cause === undefined || draft.cause !== undefined ? event : { ...event, cause };
+    const seq = state.seq + 1;
+    const timestamp = clock.now();
+    return cause === undefined || draft.cause !== undefined
+      ? { seq, timestamp, runId, ...draft }
+      : { seq, timestamp, runId, ...draft, cause };
   }
 
+  /** The hot path: nothing but the fold, one append and the listeners. */
   function delta(event: HotEvent): boolean {
     if (failure !== undefined) return false;
     const next = stepDelta(state, event);
     if (next === undefined) return false;
     state = next;
-    pending.push(event);
-    if (unpublished.length === 0 && !publishing) {
-      publishing = true;
-      tell(event);
-      publishing = false;
-      if (unpublished.length > 0) publishReady();
-    } else unpublished.push(event);
-    if (!draining && !committing) drain();
+    if (pending.length === 0 && !committing && !draining) {
+      writing = [event];
+      write();
+    } else pending.push(event);
+    if (unpublished.length > 0 || publishing) {
+      unpublished.push(event);
+      return true;
+    }
+    publishing = true;
+    tell(event);
+    publishing = false;
+    if (unpublished.length > 0) publishReady();
+    // A listener recorded something: what follows from it, rest included, could not be seen before it was published.
+    if (state !== next) drain();
     return true;
   }
 
@@ -154,6 +166,10 @@ export function openHead(options: HeadOptions): Head {
     if (committing || pending.length === 0 || failure !== undefined) return false;
     writing = pending;
     pending = [];
+    return write();
+  }
+
+  function write(): boolean {
     try {
       const written = log.append(runId, { epoch, events: writing });
       if (written === undefined) {
@@ -180,7 +196,7 @@ export function openHead(options: HeadOptions): Head {
 
   function stored(): void {
     durableSeq = writing.at(-1)?.seq ?? durableSeq;
-    writing = [];
+    writing = NOTHING;
     if (unpublished.length > 0) publishReady();
     if (storing.size > 0) wake(storing);
     if (starts.length === 0) return;
@@ -223,7 +239,7 @@ export function openHead(options: HeadOptions): Head {
         ? error
         : new RubatoError("log", "The log could not store an event.", { cause: error });
     pending = [];
-    writing = [];
+    writing = NOTHING;
     unpublished = [];
     effects = [];
     starts = [];

@@ -107,6 +107,8 @@ export function callModel(options: ModelCallOptions): ModelCall {
     const partial = head.state.partial;
     over = true;
     if (partial === undefined) return;
+    // Reading a character makes one flat string of the many pieces: the log then keeps the text and not the pieces.
+    partial.text.charCodeAt(0);
     const calls = partial.calls.map(({ callId, providerCallId, name, args }) => ({
       callId,
       providerCallId,
