@@ -10,6 +10,7 @@ import { isPromiseLike } from "./promise-like.ts";
  *    counted in `stats()`.
  * B3 A listener that answers a promise gets its next event when that promise is settled. Meanwhile nothing is queued for it: it keeps its
  *    cursor and reads on from the run's own events, so a slow one costs no memory.
+ * B4 In a lane that many runs share nobody starves: who reads on goes to the end of the queue after each page.
  */
 
 /** An event type, a prefix such as `tool_*`, or `*`. */
@@ -143,6 +144,7 @@ export function createBus(readAfter: ReadAfter): Bus {
     };
     const readOn = async (): Promise<void> => {
       while (!closed) {
+        const seen = publishedSeq;
         let page: readonly Event[];
         try {
           page = await readAfter(cursor);
@@ -152,8 +154,9 @@ export function createBus(readAfter: ReadAfter): Bus {
           return;
         }
         if (page.length === 0) {
-          if (cursor < publishedSeq) continue;
-          behind = false;
+          if (publishedSeq > seen) continue;
+          // What was published and cannot be read any more is lost (deltas that a failed log never stored): asking again would spin.
+          behind = cursor < publishedSeq;
           return;
         }
         for (const event of page) {
@@ -165,6 +168,10 @@ export function createBus(readAfter: ReadAfter): Bus {
           } catch (error) {
             fail(error);
           }
+        }
+        if (lane.waiting.size > 0) {
+          lane.waiting.add(catchUp);
+          return;
         }
       }
     };
@@ -180,7 +187,8 @@ export function createBus(readAfter: ReadAfter): Bus {
       const answer = call(event);
       if (answer === undefined) release();
       else {
-        answer.then(release, (error: unknown) => {
+        // A thenable of somebody else's may throw here, or call back twice; a promise of our own does not.
+        Promise.resolve(answer).then(release, (error: unknown) => {
           fail(error);
           release();
         });

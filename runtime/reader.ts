@@ -1,5 +1,6 @@
 import type { Event, EventType } from "../machines/events.ts";
 import { typesOf } from "./bus.ts";
+import { RubatoError } from "./errors.ts";
 import type { Head } from "./head.ts";
 import type { EventLog } from "./log/event-log.ts";
 
@@ -8,12 +9,24 @@ import type { EventLog } from "./log/event-log.ts";
  * readers at any pace cost no memory (P26: every event after the cursor, once, in order, with no seam).
  */
 
+/** What a reader needs of a head. */
+export type ReadableHead = Pick<
+  Head,
+  "runId" | "durableSeq" | "publishedSeq" | "atRest" | "failure" | "volatileAfter" | "onProgress"
+>;
+
 const PAGE = 256;
 
 /** Published events after a cursor, oldest first. Empty when there are none yet. */
-export function readPublished(head: Head, log: EventLog, cursor: number): readonly Event[] | Promise<readonly Event[]> {
-  if (cursor < head.durableSeq) return log.read(head.runId, { after: cursor, limit: PAGE });
-  return head.volatileAfter(cursor);
+export function readPublished(
+  head: ReadableHead,
+  log: EventLog,
+  cursor: number,
+): readonly Event[] | Promise<readonly Event[]> {
+  const stored = head.durableSeq - cursor;
+  if (stored <= 0) return head.volatileAfter(cursor);
+  // Not more than the head knows to be stored (P2): an append whose answer is still out may yet be refused.
+  return log.read(head.runId, { after: cursor, limit: Math.min(PAGE, stored) });
 }
 
 export interface ReadOptions {
@@ -25,7 +38,7 @@ export interface ReadOptions {
   readonly follow?: boolean;
 }
 
-export function readEvents(head: Head, log: EventLog, options: ReadOptions = {}): AsyncIterableIterator<Event> {
+export function readEvents(head: ReadableHead, log: EventLog, options: ReadOptions = {}): AsyncIterableIterator<Event> {
   const { from = 0, types, follow = false } = options;
   const wanted = types === undefined ? undefined : new Set<EventType>(types);
   let cursor = from;
@@ -33,6 +46,8 @@ export function readEvents(head: Head, log: EventLog, options: ReadOptions = {})
   let index = 0;
   let closed = false;
   let wake: (() => void) | undefined;
+  let pulls = 0;
+  let lastPull: Promise<unknown> | undefined;
 
   const progress = (): Promise<void> =>
     new Promise((resolve) => {
@@ -49,22 +64,40 @@ export function readEvents(head: Head, log: EventLog, options: ReadOptions = {})
 
   const end: IteratorResult<Event> = { done: true, value: undefined };
 
-  async function next(): Promise<IteratorResult<Event>> {
-    while (!closed) {
-      while (index < page.length) {
-        const event = page[index++];
-        if (event === undefined) break;
-        cursor = event.seq;
-        if (wanted === undefined || wanted.has(event.type)) return { done: false, value: event };
+  /** Pulls that are asked for at the same time are answered one after the other, as a generator does. */
+  function next(): Promise<IteratorResult<Event>> {
+    const before = pulls++ === 0 ? undefined : lastPull;
+    const pull = before === undefined ? take() : before.then(take, take);
+    lastPull = pull;
+    return pull;
+  }
+
+  async function take(): Promise<IteratorResult<Event>> {
+    try {
+      while (!closed) {
+        while (index < page.length) {
+          const event = page[index++];
+          if (event === undefined) break;
+          cursor = event.seq;
+          if (wanted === undefined || wanted.has(event.type)) return { done: false, value: event };
+        }
+        index = 0;
+        page = [];
+        const stored = head.durableSeq;
+        page = await readPublished(head, log, cursor);
+        if (page.length > 0) continue;
+        if (cursor < stored) throw missing(head.runId, cursor, stored);
+        if (cursor < head.durableSeq) continue;
+        // Deltas that were told and that the failed log never stored are gone: they are not waited for.
+        if (head.failure !== undefined) break;
+        if (cursor < head.publishedSeq) continue;
+        if (head.atRest && !follow) break;
+        await progress();
       }
-      index = 0;
-      page = await readPublished(head, log, cursor);
-      if (page.length > 0) continue;
-      if (cursor < head.publishedSeq) continue;
-      if (head.failure !== undefined || (head.atRest && !follow)) break;
-      await progress();
+      return end;
+    } finally {
+      pulls--;
     }
-    return end;
   }
 
   return {
@@ -81,8 +114,16 @@ export function readEvents(head: Head, log: EventLog, options: ReadOptions = {})
   };
 }
 
+/** The run was deleted, or the log lost something: going on would be a gap that nobody sees. */
+function missing(runId: string, cursor: number, stored: number): RubatoError {
+  return new RubatoError(
+    "log",
+    `The log of run "${runId}" answers nothing after seq ${cursor}, and ${stored} events were stored. Was it deleted?`,
+  );
+}
+
 /** The last `limit` events of a pattern, oldest first, read backwards page by page. */
-export async function readHistory(head: Head, log: EventLog, pattern: string, limit: number): Promise<Event[]> {
+export async function readHistory(head: ReadableHead, log: EventLog, pattern: string, limit: number): Promise<Event[]> {
   const wanted = new Set<string>(typesOf(pattern));
   const found: Event[] = [];
   let end = head.durableSeq;
