@@ -37,7 +37,11 @@ export interface RunSummary {
  * - `append` stores the whole batch or nothing. It answers `undefined` when the batch is durable at once, else a promise that resolves when it
  *   is. It throws or rejects with {@link RubatoError} `run_exists` when the first event is seq 1 of a run that exists, and `log` for every
  *   other refusal (wrong seq, stale epoch, failed write).
- * - `read` answers durable events only, in order. Events are values: nobody changes them.
+ * - An empty batch does nothing. A refused batch leaves nothing, its epoch included.
+ * - `read` answers durable events only, in order, as many as there are up to `limit`; none for a run that does not exist. Events are values:
+ *   nobody changes them.
+ * - `list` answers the oldest run first.
+ * - A run id is data: every id that `agent.run` accepts is a run of its own, also `__proto__`, also one that differs only in its capitals.
  */
 export interface EventLog {
   /** What "durable" means here: `memory` ends with the process, `process` survives kill -9, `power` survives power loss. */

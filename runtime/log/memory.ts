@@ -1,26 +1,41 @@
-import { isNote, type Event } from "../../machines/events.ts";
+import { isHot, isNote, type Event } from "../../machines/events.ts";
 import type { Status } from "../../machines/state.ts";
 import { RubatoError } from "../errors.ts";
-import type { EventLog, RunSummary } from "./event-log.ts";
+import type { AppendBatch, EventLog, RunSummary } from "./event-log.ts";
+import { packedEvents, type PackedEvents } from "./packed-events.ts";
 
 interface StoredRun {
   epoch: number;
-  readonly events: Event[];
+  readonly events: PackedEvents;
+  summary: RunSummary;
 }
 
 /** A log that lives and dies with the process. An append is durable at once, as far as anything here is. */
 export function memoryLog(): EventLog {
   const runs = new Map<string, StoredRun>();
+
+  function add(run: StoredRun, { epoch, events }: AppendBatch): void {
+    run.epoch = epoch;
+    for (const event of events) {
+      run.events.append(event);
+      if (!isHot(event)) run.summary = summaryAfter(run.summary, event);
+    }
+  }
+
   return {
     durability: "memory",
-    append(runId, { epoch, events }) {
+    append(runId, batch) {
+      const { epoch, events } = batch;
       const [first] = events;
       if (first === undefined) return undefined;
       const stored = runs.get(runId);
       if (stored === undefined) {
         if (first.seq !== 1)
           throw new RubatoError("log", `Run "${runId}" does not exist: its first event must be seq 1.`);
-        runs.set(runId, { epoch, events: [...events] });
+        checkContiguous(runId, events);
+        const created: StoredRun = { epoch, events: packedEvents(), summary: emptySummary(runId, first) };
+        runs.set(runId, created);
+        add(created, batch);
         return undefined;
       }
       if (first.seq === 1) {
@@ -35,71 +50,76 @@ export function memoryLog(): EventLog {
           `Run "${runId}" is at seq ${stored.events.length}; seq ${first.seq} does not follow.`,
         );
       }
-      stored.epoch = epoch;
-      for (const event of events) stored.events.push(event);
+      if (events.length > 1) checkContiguous(runId, events);
+      add(stored, batch);
       return undefined;
     },
-    read: (runId, { after, limit }) => runs.get(runId)?.events.slice(after, after + limit) ?? [],
+    read: (runId, { after, limit }) => runs.get(runId)?.events.read(after, limit) ?? [],
     head: (runId) => runs.get(runId)?.events.length ?? 0,
     list(filter) {
-      const summaries = [...runs].map(([runId, { events }]) => summarize(runId, events));
+      const summaries = [...runs.values()].map(({ summary, events }) => {
+        const [last] = events.read(events.length - 1, 1);
+        return { ...summary, seq: events.length, updatedAt: last?.timestamp ?? summary.updatedAt };
+      });
       return filter?.status === undefined ? summaries : summaries.filter(({ status }) => status === filter.status);
     },
     delete: (runId) => runs.delete(runId),
   };
 }
 
-function summarize(runId: string, events: readonly Event[]): RunSummary {
-  const [start] = events;
-  const last = events.at(-1);
-  const input = events.find((event) => event.type === "user_input");
-  const data = start?.type === "run_start" ? start.data : undefined;
-  return {
-    runId,
-    agent: data?.agent.name ?? "",
-    status: lastStatus(events),
-    title: input?.type === "user_input" ? titleOf(input.data.text) : "",
-    metadata: data?.metadata ?? {},
-    createdAt: start?.timestamp ?? 0,
-    updatedAt: last?.timestamp ?? 0,
-    seq: last?.seq ?? 0,
-  };
+function checkContiguous(runId: string, events: readonly Event[]): void {
+  let seq = events[0]?.seq ?? 0;
+  for (const event of events) {
+    if (event.seq !== seq++)
+      throw new RubatoError("log", `A batch for run "${runId}" has a gap before seq ${event.seq}.`);
+  }
+}
+
+function emptySummary(runId: string, { timestamp, seq }: Event): RunSummary {
+  return { runId, agent: "", status: "idle", title: "", metadata: {}, createdAt: timestamp, updatedAt: timestamp, seq };
+}
+
+/** Kept from event to event, so that a list costs nothing per event of its runs. */
+function summaryAfter(summary: RunSummary, event: Event): RunSummary {
+  if (event.type === "run_start") {
+    return { ...summary, agent: event.data.agent.name, metadata: event.data.metadata ?? {} };
+  }
+  if (event.type === "user_input" && summary.title === "") {
+    return { ...summary, title: titleOf(event.data.text), status: "thinking" };
+  }
+  const status = statusAfter(event);
+  return status === undefined || status === summary.status ? summary : { ...summary, status };
 }
 
 function titleOf(text: string): string {
-  const line = text.trim().split("\n", 1)[0] ?? "";
-  return line.length > 80 ? `${line.slice(0, 79)}…` : line;
+  const line = text.trim().split(/[\r\n\u2028\u2029]/, 1)[0] ?? "";
+  if (line.length <= 80) return line.toWellFormed();
+  // Not through the middle of a character: half of one is no text.
+  const end = /[\uD800-\uDBFF]/.test(line.charAt(78)) ? 78 : 79;
+  return `${line.slice(0, end)}…`.toWellFormed();
 }
 
-/** Read from the last control event: good enough for a list, where folding every run would cost too much. */
-function lastStatus(events: readonly Event[]): Status {
-  for (let index = events.length - 1; index >= 0; index--) {
-    const event = events[index];
-    if (event === undefined || isNote(event)) continue;
-    const { type } = event;
-    switch (type) {
-      case "done":
-      case "failed":
-      case "cancelled":
-      case "interrupted":
-        return type;
-      case "approval_request":
-        return "waiting";
-      case "tool_start":
-      case "tool_call":
-      case "tool_progress":
-        return "acting";
-      case "thinking":
-      case "token_stream":
-      case "tool_call_delta":
-      case "resume":
-      case "user_input":
-      case "tool_result":
-      case "message":
-        return "thinking";
-      default:
-        break;
-    }
+/** Read from the event alone: good enough for a list, where folding every run would cost too much. */
+function statusAfter(event: Event): Status | undefined {
+  if (isNote(event)) return undefined;
+  switch (event.type) {
+    case "done":
+    case "failed":
+    case "cancelled":
+    case "interrupted":
+      return event.type;
+    case "approval_request":
+      return "waiting";
+    case "tool_start":
+    case "tool_call":
+      return "acting";
+    case "thinking":
+    case "resume":
+    case "user_input":
+    case "tool_result":
+    case "message":
+      return "thinking";
+    default:
+      return undefined;
   }
-  return "idle";
 }
