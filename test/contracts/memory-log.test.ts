@@ -1,0 +1,4 @@
+import { memoryLog } from "rubato";
+import { describeEventLog } from "./event-log.ts";
+
+describeEventLog("memory", () => ({ log: memoryLog() }));
