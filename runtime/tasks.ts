@@ -4,7 +4,7 @@ import { RubatoError } from "./errors.ts";
  * Owns every promise that nobody awaits.
  *
  * K1 Bounded: at most `max` at a time. K2 A task removes itself when it ends. K3 A failure is reported once, to `onFailure`, and is never an
- * unhandled rejection. K4 Closing aborts the signal that every task was given.
+ * unhandled rejection, also where the report itself fails. K4 Closing aborts the signal that every task was given.
  */
 export interface Tasks {
   /** Takes over a promise that is under way. */
@@ -36,7 +36,11 @@ export function createTasks(options: {
       (error: unknown) => {
         running.delete(held);
         failures++;
-        options.onFailure(name, error);
+        try {
+          options.onFailure(name, error);
+        } catch {
+          // It is counted; there is nobody else to tell.
+        }
       },
     );
     running.add(held);
