@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { RubatoError, type Event, type Json } from "rubato";
 import type { EventLog } from "../../runtime/log/event-log.ts";
-import { DONE, events, FOREIGN_IDS, HALVES, RUN_IDS, TEXTS } from "./log-fixture.ts";
+import { deltas, DONE, events, FOREIGN_IDS, HALVES, RUN_IDS, TEXTS } from "./log-fixture.ts";
 
 /** What a suite needs of an adapter: an empty log, and its end. */
 export interface LogUnderTest {
@@ -238,6 +238,24 @@ export function describeEventLog(name: string, open: () => LogUnderTest | Promis
       const [summary] = await log.list();
       expect(JSON.stringify(summary?.metadata)).toBe(JSON.stringify(metadata));
       expect("polluted" in {}).toBe(false);
+    });
+
+    on("deltas come back field by field, from every cursor", async (log) => {
+      const given = deltas("r");
+      for (let from = 0, size = 1; from < given.length; from += size, size = (size % 7) + 1) {
+        await append(log, "r", given.slice(from, from + size));
+      }
+      expect(await all(log, "r")).toEqual(given);
+      for (let after = 0; after <= given.length; after++) {
+        for (const limit of [1, 2, 13]) {
+          expect(await log.read("r", { after, limit }), `${after} + ${limit}`).toEqual(
+            given.slice(after, after + limit),
+          );
+        }
+      }
+      expect(await log.list()).toMatchObject([
+        { status: "thinking", seq: given.length, updatedAt: given.at(-1)?.timestamp },
+      ]);
     });
 
     on("numbers, null and nesting come back as they were", async (log) => {

@@ -1,4 +1,4 @@
-import type { Event, Json } from "rubato";
+import type { Event, EventData, Json } from "rubato";
 
 /** Texts that break adapters which build paths, SQL, lines or objects from data. */
 export const TEXTS: readonly string[] = [
@@ -100,3 +100,37 @@ export const DONE: Extract<Event, { type: "done" }>["data"] = {
   stateHash: "",
   reducer: 1,
 };
+
+/**
+ * Deltas of every kind, in runs and alone: each differs from the one before in one field, then in several, so that an adapter which keeps
+ * what neighbours share must notice every difference.
+ */
+export function deltas(runId: string): Event[] {
+  const list: Event[] = [...events(runId, 1, 2)];
+  const token = (data: Partial<EventData<"token_stream">>, timestamp = 5, cause?: number): void => {
+    list.push({
+      seq: list.length + 1,
+      timestamp,
+      runId,
+      type: "token_stream",
+      data: { kind: "text", text: "ab", messageId: "m1", attempt: 1, offset: 0, ...data },
+      ...(cause === undefined ? {} : { cause }),
+    });
+  };
+  for (let offset = 0; offset < 20; offset += 2) token({ offset }, 5 + offset);
+  for (let round = 0; round < 40; round++) {
+    token({ offset: 20 });
+    token({ offset: 22, ...(round & 1 ? { kind: "reasoning" } : {}) }, 5, round & 32 ? 2 : undefined);
+    token({ offset: 24, ...(round & 2 ? { messageId: "m2" } : {}), text: round % 3 === 0 ? "" : "\u{1F3B5}" });
+    token({ offset: round & 4 ? 7 : 26, ...(round & 8 ? { attempt: 2 } : {}) }, round);
+    const seq = list.length + 1;
+    const envelope = { seq, timestamp: round, runId };
+    const data = { messageId: "m1", attempt: 1, index: round % 3, callId: `1.${round % 3}` };
+    if (round % 4 === 0) list.push({ ...envelope, type: "tool_call_delta", data: { ...data, args: '{"a' } });
+    if (round % 4 === 1)
+      list.push({ ...envelope, type: "tool_call_delta", data: { ...data, name: "t", args: "" }, cause: 1 });
+    if (round % 4 === 2)
+      list.push({ ...envelope, type: "tool_progress", data: { callId: "1.0", attempt: 1, value: [round] } });
+  }
+  return list;
+}

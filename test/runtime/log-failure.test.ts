@@ -199,12 +199,14 @@ it("a tool that ignores its signal is given up after the grace; its timers end, 
   expect(await run.settled()).toMatchObject({ status: "failed", error: { code: "log", message: "gone" } });
   expect(signal.aborted).toBe(true);
   const length = (await stored(base, run.id)).length;
+  const { state } = run;
   clock.advance(50);
   expect(clock.pending).toBe(0);
   gate.open();
   await quiet();
   expect(run.stats().tasks).toBe(0);
   expect(await stored(base, run.id)).toHaveLength(length);
+  expect(run.state, "the state stays where it was").toBe(state);
   expect(clock.pending).toBe(0);
 });
 
