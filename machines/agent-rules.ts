@@ -259,3 +259,26 @@ export const agentUpdates = {
   }),
   note: (): Patch => ({}),
 };
+
+/** A context with some fields changed. Written out field by field: this runs for every control event, and a known shape is copied much faster
+ * than two objects are merged. */
+export function patched(context: ChartContext, patch: Partial<ChartContext>): ChartContext {
+  return {
+    turn: patch.turn ?? context.turn,
+    step: patch.step ?? context.step,
+    turnSteps: patch.turnSteps ?? context.turnSteps,
+    maxSteps: patch.maxSteps ?? context.maxSteps,
+    interrupt: patch.interrupt ?? context.interrupt,
+    cancelling: patch.cancelling ?? context.cancelling,
+    resuming: patch.resuming ?? context.resuming,
+    next: patch.next ?? context.next,
+    after: patch.after ?? context.after,
+    expected: patch.expected ?? context.expected,
+    pending: patch.pending ?? context.pending,
+    ready: patch.ready ?? context.ready,
+    running: patch.running ?? context.running,
+    orphans: patch.orphans ?? context.orphans,
+    limit: patch.limit ?? context.limit,
+    complete: patch.complete ?? context.complete,
+  };
+}

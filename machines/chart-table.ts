@@ -42,6 +42,7 @@ interface Implementations<Context, Effect extends string> {
   readonly guards: Readonly<Record<string, Guard<Context>>>;
   readonly updates: Readonly<Record<string, Update<Context>>>;
   readonly effects: readonly Effect[];
+  readonly merge: (context: Context, patch: Partial<Context>) => Context;
 }
 
 /** Compiles a machine. Throws when it uses what the table cannot do. */
@@ -49,6 +50,7 @@ export function compileChart<Context extends object, Effect extends string>(
   machine: AnyStateMachine,
   parts: Implementations<Context, Effect>,
 ): ChartTable<Context, Effect> {
+  const { merge } = parts;
   const table = new Map<string, ReadonlyMap<string, readonly Candidate<Context, Effect>[]>>();
   for (const leaf of leavesBelow(machine.root)) table.set(pathOf(leaf), rowOf(leaf, parts));
   return {
@@ -61,9 +63,8 @@ export function compileChart<Context extends object, Effect extends string>(
       for (const { guard, target, updates, effects } of candidates) {
         if (guard !== undefined && !guard(args)) continue;
         if (updates.length === 0) return { value: target ?? value, context, effects };
-        // One copy, changed before anybody sees it; each update reads what the ones before it wrote.
-        const next = { ...context };
-        for (const update of updates) Object.assign(next, update({ context: next, event }));
+        let next = context;
+        for (const update of updates) next = merge(next, update({ context: next, event }));
         return { value: target ?? value, context: next, effects };
       }
       return undefined;

@@ -1,4 +1,4 @@
-import { agentGuards, agentUpdates, type ChartContext } from "./agent-rules.ts";
+import { agentGuards, agentUpdates, patched, type ChartContext } from "./agent-rules.ts";
 import { agentMachine, EFFECTS, type EffectName } from "./agent.ts";
 import { compileChart } from "./chart-table.ts";
 import { isNote, type Event, type EventOf } from "./events.ts";
@@ -13,6 +13,7 @@ export const agentTable = compileChart<ChartContext, EffectName>(agentMachine, {
   guards: agentGuards,
   updates: agentUpdates,
   effects: EFFECTS,
+  merge: patched,
 });
 
 /** The tool-call chart, compiled. It has no context: what a call is stands in {@link ToolCallState}. */
@@ -20,6 +21,7 @@ export const toolCallTable = compileChart<object, "note">(toolCallMachine, {
   guards: toolCallGuards,
   updates: {},
   effects: ["note"],
+  merge: (context) => context,
 });
 
 /** Changes with every change of a chart: a log says which charts it was made with. */
@@ -173,7 +175,7 @@ function stepCalls(calls: readonly ToolCallState[], event: Event): readonly Tool
         }
         const phase = toolCallTable.move(call.phase, NO_CONTEXT, event)?.value;
         if (phase === undefined) return undefined;
-        moved.push(withEvent({ ...call, phase }, event));
+        moved.push(withEvent(call, phase, event));
       }
       return moved;
     }
@@ -182,26 +184,30 @@ function stepCalls(calls: readonly ToolCallState[], event: Event): readonly Tool
   }
 }
 
-function withEvent(call: ToolCallState, event: Event): ToolCallState {
+function withEvent(call: ToolCallState, phase: string, event: Event): ToolCallState {
+  const next: { -readonly [Key in keyof ToolCallState]: ToolCallState[Key] } = { ...call };
+  next.phase = phase;
   switch (event.type) {
     case "tool_call":
-      return { ...call, args: event.data.args };
+      next.args = event.data.args;
+      break;
     case "approval":
-      return event.data.args === undefined ? call : { ...call, args: event.data.args };
+      if (event.data.args !== undefined) next.args = event.data.args;
+      break;
     case "tool_start":
-      return { ...call, attempt: event.data.attempt };
+      next.attempt = event.data.attempt;
+      break;
     case "tool_result": {
       const { outcome, output, error } = event.data;
-      return {
-        ...call,
-        outcome,
-        ...(output === undefined ? {} : { output }),
-        ...(error === undefined ? {} : { error }),
-      };
+      next.outcome = outcome;
+      if (output !== undefined) next.output = output;
+      if (error !== undefined) next.error = error;
+      break;
     }
     default:
-      return call;
+      break;
   }
+  return next;
 }
 
 function isSettled({ core }: AgentState, event: EventOf<"tool_result">): boolean {

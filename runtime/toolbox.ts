@@ -42,7 +42,12 @@ export function describeTools<Context>(tools: readonly Tool<Context>[]): ToolDes
   return tools.map(({ name, description, input }) => ({ name, description, parameters: parametersOf(name, input) }));
 }
 
+/** Many agents share their tools: the schema of each is told once. */
+const told = new WeakMap<z.ZodType, Record<string, unknown>>();
+
 function parametersOf(name: string, input: z.ZodType): Record<string, unknown> {
+  const known = told.get(input);
+  if (known !== undefined) return known;
   let schema: Record<string, unknown>;
   try {
     const { $schema: _dialect, ...rest } = z.toJSONSchema(input, { io: "input", target: "draft-7" });
@@ -62,5 +67,6 @@ function parametersOf(name: string, input: z.ZodType): Record<string, unknown> {
       `The input of tool "${name}" must be a z.object({ ... }); a model can only send an object.`,
     );
   }
+  told.set(input, schema);
   return schema;
 }
