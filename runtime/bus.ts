@@ -212,6 +212,7 @@ export function createBus(readAfter: ReadAfter): Bus {
     publish(event) {
       published++;
       publishedSeq = event.seq;
+      if (subscribers.size === 0) return;
       emitter.emit(event.type, event);
       emitter.emit("*", event);
     },

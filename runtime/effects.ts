@@ -29,7 +29,9 @@ export interface EffectsOptions {
   readonly tools: readonly ToolDescription[];
   readonly toolCalls: () => ToolCalls;
   readonly graceMs: number;
-  readonly adopt: (name: string, work: Promise<unknown>) => void;
+  /** Counts what is in flight, so that closing can wait for it. */
+  readonly enter: () => void;
+  readonly leave: () => void;
 }
 
 export function createEffects(options: EffectsOptions): Effects {
@@ -44,15 +46,14 @@ export function createEffects(options: EffectsOptions): Effects {
     // The run was stopped between the announcement and its becoming durable: then nothing is sent.
     if (event.type !== "thinking" || state.value !== "thinking.requesting") return;
     if (state.partial?.messageId !== event.data.messageId || state.partial.attempt !== event.data.attempt) return;
+    options.enter();
     call = callModel({
       head,
       clock,
       model,
       request: { instructions: options.instructions, messages: state.messages, tools: options.tools },
       thinking: event,
-      adopt: (reading) => {
-        options.adopt("model", reading);
-      },
+      leave: options.leave,
     });
   }
 
@@ -81,6 +82,10 @@ export function createEffects(options: EffectsOptions): Effects {
           // No retry is ever recorded by this shell, so there is no timer either.
           return;
         default: {
+          if (effect === "dispatch" && !head.state.core.calls.some((open) => open.phase === "refused")) {
+            options.toolCalls().dispatch(event.seq);
+            return;
+          }
           const interruptedForMs =
             head.state.core.interrupt === undefined ? 0 : milliseconds(clock.monotonic() - interruptedAt);
           const drafts = derive(head.state, effect, { model: model.name, interruptedForMs });

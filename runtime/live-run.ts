@@ -88,8 +88,10 @@ export function createRun<Context>(setup: RunSetup<Context>): OwnedRun {
       for (const wake of stopping) wake();
     },
     onRest(atRest) {
-      if (atRest) unwatchSignal();
-      else if (begun) watchSignal();
+      if (atRest) {
+        unwatchSignal();
+        toolCalls.rest();
+      } else if (begun) watchSignal();
       setup.onRest(atRest);
     },
   });
@@ -103,6 +105,8 @@ export function createRun<Context>(setup: RunSetup<Context>): OwnedRun {
     graceMs: setup.graceMs,
     interrupt: async (reason) => command({ type: "interrupt", by: "tool", reason, mode: "step" }),
     adopt: tasks.adopt,
+    enter: tasks.enter,
+    leave: tasks.leave,
   });
   const effects = createEffects({
     head: () => head,
@@ -112,7 +116,8 @@ export function createRun<Context>(setup: RunSetup<Context>): OwnedRun {
     instructions: setup.instructions,
     tools: setup.descriptions,
     graceMs: setup.graceMs,
-    adopt: tasks.adopt,
+    enter: tasks.enter,
+    leave: tasks.leave,
   });
 
   function begin(): void {

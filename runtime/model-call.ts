@@ -13,6 +13,8 @@ import type { ChatModel, ModelChunk, ModelRequest, Usage } from "./models/chat-m
  */
 export interface ModelCall {
   abort(): void;
+  /** Resolves when the stream is closed, which may be some time after `abort()`. Never rejects. */
+  readonly over: Promise<void>;
 }
 
 export interface ModelCallOptions {
@@ -21,8 +23,8 @@ export interface ModelCallOptions {
   readonly model: ChatModel;
   readonly request: ModelRequest;
   readonly thinking: EventOf<"thinking">;
-  /** Owns the reading, which ends some time after `abort()`. */
-  readonly adopt: (reading: Promise<void>) => void;
+  /** Called when the stream is closed. */
+  readonly leave: () => void;
 }
 
 export function callModel(options: ModelCallOptions): ModelCall {
@@ -194,11 +196,13 @@ export function callModel(options: ModelCallOptions): ModelCall {
         fail(new RubatoError("truncated", `The answer of "${model.name}" ended without saying that it was complete.`));
     } catch (error) {
       if (!over) fail(error);
+    } finally {
+      options.leave();
     }
   }
 
-  options.adopt(read());
   return {
+    over: read(),
     abort() {
       over = true;
       aborted = true;

@@ -9,6 +9,9 @@ import { RubatoError } from "./errors.ts";
 export interface Tasks {
   /** Takes over a promise that is under way. */
   readonly adopt: (name: string, promise: Promise<unknown>) => void;
+  /** Counts work whose promise somebody else holds and which reports its own failures; `leave` once for each `enter`. */
+  readonly enter: () => void;
+  readonly leave: () => void;
   /** Starts a task. False when the set is full or closed. */
   start(name: string, task: (signal: AbortSignal) => Promise<unknown>): boolean;
   readonly size: number;
@@ -27,6 +30,8 @@ export function createTasks(options: {
   let controller: AbortController | undefined;
   let closed = false;
   let failures = 0;
+  let entered = 0;
+  let left: (() => void) | undefined;
 
   function hold(name: string, promise: Promise<unknown>): void {
     const held: Promise<void> = promise.then(
@@ -48,6 +53,13 @@ export function createTasks(options: {
 
   return {
     adopt: hold,
+    enter() {
+      entered++;
+    },
+    leave() {
+      entered--;
+      if (entered === 0) left?.();
+    },
     start(name, task) {
       if (closed || running.size >= options.max) return false;
       controller ??= new AbortController();
@@ -66,7 +78,7 @@ export function createTasks(options: {
       return true;
     },
     get size() {
-      return running.size;
+      return running.size + entered;
     },
     get failures() {
       return failures;
@@ -76,7 +88,13 @@ export function createTasks(options: {
       controller?.abort(new RubatoError("closed", "The agent was closed."));
     },
     async idle() {
-      while (running.size > 0) await Promise.all(running);
+      while (running.size + entered > 0) {
+        await Promise.all(running);
+        if (entered === 0) continue;
+        await new Promise<void>((resolve) => {
+          left = resolve;
+        });
+      }
     },
   };
 }

@@ -15,7 +15,7 @@ import { isPromiseLike } from "./promise-like.ts";
  * T2 (P11) The `tool_start` event, once durable, is the only licence to execute; it is recorded once.
  * T3 (R7, P15) A call has one outcome: what comes after it is recorded as late and changes nothing.
  * T4 (P16) A tool that ignores its signal is abandoned after the grace time, as `unknown`.
- * T5 Timers end with the call.
+ * T5 One timer watches the deadlines of all calls; it ends when the run rests. A call's grace timer ends with the call.
  */
 export interface ToolCalls {
   /** The message is complete: announce its calls, or settle at once those that cannot run. */
@@ -25,6 +25,8 @@ export interface ToolCalls {
   execute(start: EventOf<"tool_start">): void;
   /** Tells every executing call to stop; after `graceMs` it is given up. */
   abort(graceMs: number): void;
+  /** The run is at rest: no call executes, no deadline has to be watched. */
+  rest(): void;
 }
 
 export interface ToolCallsOptions<Context> {
@@ -38,6 +40,9 @@ export interface ToolCallsOptions<Context> {
   readonly interrupt: (reason: string) => Promise<ToolReceipt>;
   /** Owns what a call does until it ends, also after it was abandoned. */
   readonly adopt: (name: string, work: Promise<unknown>) => void;
+  /** Counts the calls that run, abandoned ones included, so that closing can wait for them. */
+  readonly enter: () => void;
+  readonly leave: () => void;
 }
 
 type Ready<Context> = Extract<PreparedCall<Context>, { ok: true }>;
@@ -52,8 +57,11 @@ interface Executing {
   settled: boolean;
   stop: "interrupt" | "timeout" | undefined;
   controller: AbortController | undefined;
-  cancelTimeout: () => void;
+  /** On the monotonic clock, ms. */
+  deadline: number;
   cancelGrace: (() => void) | undefined;
+  /** Settles the call when the tool's promise does. Never rejects. */
+  work: Promise<void> | undefined;
 }
 
 /** What a call ended with, before it is an event. */
@@ -63,6 +71,7 @@ export function createToolCalls<Context>(options: ToolCallsOptions<Context>): To
   const { head, clock, tools } = options;
   const prepared = new Map<string, Prepared<Context>>();
   const executing = new Map<string, Executing>();
+  let watch: { readonly at: number; readonly cancel: () => void } | undefined;
 
   function announce(message: EventOf<"message">): void {
     prepared.clear();
@@ -161,8 +170,9 @@ export function createToolCalls<Context>(options: ToolCallsOptions<Context>): To
       settled: false,
       stop: undefined,
       controller: undefined,
-      cancelTimeout: () => {},
+      deadline: Number.POSITIVE_INFINITY,
       cancelGrace: undefined,
+      work: undefined,
     };
     if (head.state.value === "interrupted.draining") {
       // Stopped after the licence was recorded and before it was durable: the tool need not begin at all.
@@ -183,48 +193,73 @@ export function createToolCalls<Context>(options: ToolCallsOptions<Context>): To
       settle(entry, returned(found.tool, answer));
       return;
     }
-    entry.cancelTimeout = clock.timer(timeoutMs, () => {
-      stop(entry, "timeout", options.graceMs);
-    });
-    options.adopt(
-      `tool ${start.data.name}`,
-      Promise.resolve(answer).then(
-        (value: unknown) => {
-          leaveCall();
-          settle(entry, returned(found.tool, value));
-        },
-        (error: unknown) => {
-          leaveCall();
-          settle(entry, thrown(entry, error, timeoutMs));
-        },
-      ),
+    entry.deadline = clock.monotonic() + timeoutMs;
+    watchDeadlines(entry.deadline);
+    options.enter();
+    entry.work = Promise.resolve(answer).then(
+      (value: unknown) => {
+        leaveCall();
+        options.leave();
+        settle(entry, returned(found.tool, value));
+      },
+      (error: unknown) => {
+        leaveCall();
+        options.leave();
+        settle(entry, thrown(entry, error, timeoutMs));
+      },
     );
   }
 
+  /** Sees to it that the watch rings at this moment or before. It is not moved when a call ends early: setting timers costs, ringing once does not. */
+  function watchDeadlines(deadline: number): void {
+    if (watch !== undefined && watch.at <= deadline) return;
+    watch?.cancel();
+    watch = { at: deadline, cancel: clock.timer(Math.max(0, deadline - clock.monotonic()), onWatch) };
+  }
+
+  function onWatch(): void {
+    watch = undefined;
+    const now = clock.monotonic();
+    let next = Number.POSITIVE_INFINITY;
+    for (const entry of executing.values()) {
+      if (entry.stop !== undefined) continue;
+      if (entry.deadline <= now) stop(entry, "timeout", options.graceMs);
+      else next = Math.min(next, entry.deadline);
+    }
+    if (next < Number.POSITIVE_INFINITY) watchDeadlines(next);
+  }
+
+  /** Functions are made when the tool takes them: most tools take none. */
   function contextOf(entry: Executing): ToolContext<Context> {
     const { callId, attempt, idempotencyKey } = entry.start.data;
+    const { runId } = head;
     return {
       get signal() {
-        // Made when the tool asks for it.
         entry.controller ??= new AbortController();
         if (entry.stop !== undefined) entry.controller.abort();
         return entry.controller.signal;
       },
-      runId: head.runId,
+      runId,
       callId,
       attempt,
       idempotencyKey,
       context: options.context,
-      progress(value) {
-        if (entry.settled) return;
-        const data = { callId, attempt, value: toJson(value) };
-        head.delta({ seq: head.nextSeq, timestamp: clock.now(), runId: head.runId, type: "tool_progress", data });
+      get progress() {
+        return (value: Json): void => {
+          if (entry.settled) return;
+          const data = { callId, attempt, value: toJson(value) };
+          head.delta({ seq: head.nextSeq, timestamp: clock.now(), runId, type: "tool_progress", data });
+        };
       },
-      emit(name, data = null) {
-        if (entry.settled) return;
-        head.record([{ type: "custom", data: { name, data: toJson(data), callId } }], entry.start.seq);
+      get emit() {
+        return (name: string, data: Json = null): void => {
+          if (entry.settled) return;
+          head.record([{ type: "custom", data: { name, data: toJson(data), callId } }], entry.start.seq);
+        };
       },
-      interrupt: (reason = "") => options.interrupt(reason),
+      get interrupt() {
+        return (reason = ""): Promise<ToolReceipt> => options.interrupt(reason);
+      },
     };
   }
 
@@ -258,7 +293,6 @@ export function createToolCalls<Context>(options: ToolCallsOptions<Context>): To
     const { callId, attempt } = entry.start.data;
     const late = entry.settled;
     entry.settled = true;
-    entry.cancelTimeout();
     entry.cancelGrace?.();
     executing.delete(callId);
     head.record(
@@ -268,7 +302,6 @@ export function createToolCalls<Context>(options: ToolCallsOptions<Context>): To
   }
 
   function stop(entry: Executing, why: "interrupt" | "timeout", graceMs: number): void {
-    entry.cancelTimeout();
     if (entry.stop !== undefined && why === "timeout") return;
     entry.stop = why;
     entry.cancelGrace?.();
@@ -287,6 +320,10 @@ export function createToolCalls<Context>(options: ToolCallsOptions<Context>): To
     execute,
     abort(graceMs) {
       for (const entry of executing.values()) stop(entry, "interrupt", graceMs);
+    },
+    rest() {
+      watch?.cancel();
+      watch = undefined;
     },
   };
 }
