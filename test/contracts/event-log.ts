@@ -286,7 +286,8 @@ export function describeEventLog(name: string, open: () => LogUnderTest | Promis
         events("one", 1, 3, { text: "  first line\nsecond", metadata: { tag: "x" }, agent: "ann" }),
       );
       await append(log, "two", events("two", 1, 1, { agent: "bob" }));
-      await append(log, "one", [{ seq: 4, timestamp: 9_000, runId: "one", type: "done", data: DONE }]);
+      await append(log, "one", events("one", 4, 4, { text: "a later input" }));
+      await append(log, "one", [{ seq: 5, timestamp: 9_000, runId: "one", type: "done", data: DONE }]);
       const [one, two, ...rest] = await log.list();
       expect(rest).toEqual([]);
       expect(one).toEqual({
@@ -297,7 +298,7 @@ export function describeEventLog(name: string, open: () => LogUnderTest | Promis
         metadata: { tag: "x" },
         createdAt: 1_001,
         updatedAt: 9_000,
-        seq: 4,
+        seq: 5,
       });
       expect(two).toMatchObject({ runId: "two", agent: "bob", status: "idle", title: "", metadata: {}, seq: 1 });
     });
@@ -326,7 +327,14 @@ export function describeEventLog(name: string, open: () => LogUnderTest | Promis
       await append(log, "noted", [
         ...events("noted", 1, 2),
         end("noted", 3),
-        { seq: 4, timestamp: 1, runId: "noted", type: "custom", data: { name: "n", data: null } },
+        {
+          seq: 4,
+          timestamp: 1,
+          runId: "noted",
+          type: "tool_result",
+          data: { callId: "1.0", attempt: 1, outcome: "ok", from: "running", late: true },
+        },
+        { seq: 5, timestamp: 1, runId: "noted", type: "custom", data: { name: "n", data: null } },
       ]);
       const ids = async (status: "done" | "thinking" | "failed"): Promise<string[]> =>
         (await log.list({ status })).map(({ runId }) => runId);

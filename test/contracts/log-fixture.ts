@@ -117,7 +117,13 @@ export function deltas(runId: string): Event[] {
       ...(cause === undefined ? {} : { cause }),
     });
   };
-  for (let offset = 0; offset < 20; offset += 2) token({ offset }, 5 + offset);
+  for (let offset = 0; offset < 20; offset += 2) {
+    token({ offset }, 5 + offset);
+    if (offset !== 10) continue;
+    // The text goes on where it was, behind something else.
+    const data = { callId: "1.0", attempt: 1, value: "between" };
+    list.push({ seq: list.length + 1, timestamp: 5, runId, type: "tool_progress", data });
+  }
   for (let round = 0; round < 40; round++) {
     token({ offset: 20 });
     token({ offset: 22, ...(round & 1 ? { kind: "reasoning" } : {}) }, 5, round & 32 ? 2 : undefined);

@@ -75,6 +75,17 @@ describe("the scope of a call", () => {
     }
   });
 
+  it("is over for work that the call left behind, once no tool runs", async () => {
+    const gate = pause();
+    let behind: Promise<boolean> | undefined;
+    enterCall("a", () => {
+      behind = gate.pass(new AbortController().signal).then(() => insideCall("a"));
+    });
+    leaveCall();
+    gate.open();
+    expect(await behind).toBe(false);
+  });
+
   it("is left when the work throws", () => {
     expect(() =>
       enterCall("a", () => {
