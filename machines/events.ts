@@ -13,7 +13,25 @@ import { messageSchema, requestedCallSchema, toolOutcomeSchema } from "./message
 
 /** What may stand in the log: plain JSON. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
-const json: z.ZodType<Json> = z.json();
+// Not zod's own JSON schema: that copies objects, and loses a key named `__proto__` on the way. Keys are data.
+const json = z.custom<Json>((value) => isJson(value, 0), "not JSON");
+const jsonObject = z.custom<Readonly<Record<string, Json>>>(
+  (value) => isObject(value) && isJson(value, 0),
+  "not a JSON object",
+);
+/** Deeper than anything that is ever recorded, and far from where a stack ends. */
+const MAX_JSON_DEPTH = 1_000;
+
+function isObject(value: unknown): value is object {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isJson(value: unknown, depth: number): boolean {
+  if (depth > MAX_JSON_DEPTH) return false;
+  if (Array.isArray(value)) return value.every((item) => isJson(item, depth + 1));
+  if (isObject(value)) return Object.values(value).every((item) => isJson(item, depth + 1));
+  return value === null || typeof value === "boolean" || typeof value === "string" || Number.isFinite(value);
+}
 
 /** The log's schema. A log of a newer one can be read, not resumed. */
 export const SCHEMA_VERSION = 1;
@@ -73,7 +91,7 @@ export const eventSchema = z.discriminatedUnion("type", [
       model: z.string(),
       limits: z.object({ maxSteps: ordinal }),
       messages: z.array(messageSchema).optional(),
-      metadata: z.record(z.string(), json).optional(),
+      metadata: jsonObject.optional(),
       parent: z.object({ runId: z.string(), callId: z.string() }).optional(),
       fork: z.object({ runId: z.string(), seq: ordinal }).optional(),
     }),

@@ -186,7 +186,9 @@ function addMessage(core: Draft, data: EventData<"message">): void {
     if (text !== "") core.history = append(core.history, { role: "assistant", content: text, messageId });
     return;
   }
-  const toolCalls = calls.map((call) => ({ ...call, args: validJsonText(call.args) }));
+  const toolCalls = calls.every((call) => isObjectText(call.args))
+    ? calls
+    : calls.map((call) => (isObjectText(call.args) ? call : { ...call, args: "{}" }));
   const tail: Message[] = [{ role: "assistant", content: text, messageId, toolCalls }];
   for (const { callId, name } of calls) {
     tail.push({ role: "tool", callId, name, content: "(no result yet)", outcome: "open" });
@@ -204,13 +206,13 @@ function addUsage(total: RunUsage, usage: EventData<"message">["usage"]): RunUsa
   };
 }
 
-/** Half a call never reaches history: a provider refuses arguments that are no JSON, so they are shown as none. */
-function validJsonText(args: string): string {
+/** Half a call never reaches history: a provider refuses arguments that are no JSON object, so they are shown as none. */
+function isObjectText(args: string): boolean {
   try {
     const value: unknown = JSON.parse(args);
-    return typeof value === "object" && value !== null && !Array.isArray(value) ? args : "{}";
+    return typeof value === "object" && value !== null && !Array.isArray(value);
   } catch {
-    return "{}";
+    return false;
   }
 }
 

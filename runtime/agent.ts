@@ -8,7 +8,7 @@ import { CHART_HASH } from "../machines/step.ts";
 import type { Tool } from "../tools/tool.ts";
 import { toJson } from "./arguments.ts";
 import { createLane, type EventPattern, type Lane, type Listener } from "./bus.ts";
-import { checkKeys, checkOption, checkText } from "./checks.ts";
+import { checkKeys, checkOption, checkText, isDelay } from "./checks.ts";
 import { systemClock, type Clock } from "./clock.ts";
 import { messageOf, RubatoError } from "./errors.ts";
 import { createRun, type OwnedRun } from "./live-run.ts";
@@ -79,6 +79,9 @@ interface Subscription {
   readonly attach: (owned: OwnedRun) => void;
 }
 
+/** Undoes are kept per run and weakly: a subscriber to all runs must not keep them alive. */
+type Undoes = WeakMap<OwnedRun, () => void>;
+
 const AGENT_KEYS = [
   "name",
   "instructions",
@@ -120,13 +123,14 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
   );
   checkOption("maxSteps", maxSteps, isCount(maxSteps), "a whole number from 1");
   checkOption("toolConcurrency", toolConcurrency, isCount(toolConcurrency), "a whole number from 1");
-  checkOption("toolTimeoutMs", toolTimeoutMs, isDelay(toolTimeoutMs), "milliseconds from 1 to 2147483647");
-  checkOption("graceMs", graceMs, graceMs === 0 || isDelay(graceMs), "milliseconds from 0 to 2147483647");
+  checkOption("toolTimeoutMs", toolTimeoutMs, isDelay(toolTimeoutMs, 1), "milliseconds from 1 to 2147483647");
+  checkOption("graceMs", graceMs, isDelay(graceMs, 0), "milliseconds from 0 to 2147483647");
   const toolMap = checkTools(tools);
   const descriptions = describeTools(tools);
   const definitionHash = hashJson(toJson({ instructions, tools: descriptions }));
 
-  const working = new Map<string, OwnedRun>();
+  // A run that works is held, also where nobody else holds it; one at rest lives only as long as somebody has it.
+  const working = new Set<OwnedRun>();
   const known = new Map<string, WeakRef<OwnedRun>>();
   const forgotten = new FinalizationRegistry<string>((runId) => {
     if (known.get(runId)?.deref() === undefined) known.delete(runId);
@@ -166,8 +170,8 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
       graceMs,
       signal,
       onRest(atRest) {
-        if (atRest) working.delete(runId);
-        else working.set(runId, owned);
+        if (atRest) working.delete(owned);
+        else working.add(owned);
       },
       isClosed: () => closed,
     });
@@ -177,18 +181,24 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
       forgotten.register(owned, runId);
     }
     for (const subscription of subscriptions) subscription.attach(owned);
+    working.add(owned);
     owned.begin();
     return owned.run;
   }
 
-  async function close(): Promise<void> {
-    closed = true;
-    const alive = new Set(working.values());
+  /** Every run of this agent that is still in memory. */
+  function alive(): Set<OwnedRun> {
+    const found = new Set(working);
     for (const reference of known.values()) {
       const owned = reference.deref();
-      if (owned !== undefined) alive.add(owned);
+      if (owned !== undefined) found.add(owned);
     }
-    await Promise.all([...alive].map((owned) => owned.close()));
+    return found;
+  }
+
+  async function close(): Promise<void> {
+    closed = true;
+    await Promise.all([...alive()].map((owned) => owned.close()));
   }
 
   return {
@@ -211,21 +221,17 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
     subscribe(pattern, listener) {
       checkOption("listener", typeof listener, typeof listener === "function", "a function");
       const lane: Lane = createLane();
-      const undo = new Set<() => void>();
+      const undoes: Undoes = new WeakMap();
       const subscription: Subscription = {
         attach: (owned) => {
-          undo.add(owned.subscribe(pattern, listener, lane));
+          undoes.set(owned, owned.subscribe(pattern, listener, lane));
         },
       };
       subscriptions.add(subscription);
-      for (const reference of known.values()) {
-        const owned = reference.deref();
-        if (owned !== undefined) subscription.attach(owned);
-      }
+      for (const owned of alive()) subscription.attach(owned);
       return () => {
         subscriptions.delete(subscription);
-        for (const off of undo) off();
-        undo.clear();
+        for (const owned of alive()) undoes.get(owned)?.();
       };
     },
     close,
@@ -235,11 +241,6 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
 
 function isCount(value: number): boolean {
   return Number.isInteger(value) && value > 0;
-}
-
-/** What a timer can hold. */
-function isDelay(value: number): boolean {
-  return Number.isFinite(value) && value > 0 && value <= 2_147_483_647;
 }
 
 function isRunId(value: string): boolean {

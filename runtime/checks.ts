@@ -26,3 +26,8 @@ export function checkKeys(where: string, options: object, known: readonly string
     throw new RubatoError("invalid_option", `${where} has no option "${key}". Its options: ${known.join(", ")}.`);
   }
 }
+
+/** Milliseconds that a timer can hold: a longer one would ring at once. */
+export function isDelay(value: number, least: number): boolean {
+  return Number.isFinite(value) && value >= least && value <= 2_147_483_647;
+}

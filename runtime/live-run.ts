@@ -4,7 +4,7 @@ import type { Draft, Event, EventData } from "../machines/events.ts";
 import type { Tool } from "../tools/tool.ts";
 import { createBus, type Bus, type EventPattern, type Lane, type Listener } from "./bus.ts";
 import { insideCall } from "./call-scope.ts";
-import { checkOption, checkText } from "./checks.ts";
+import { checkOption, checkText, isDelay } from "./checks.ts";
 import { milliseconds, type Clock } from "./clock.ts";
 import { createEffects } from "./effects.ts";
 import { messageOf, RubatoError } from "./errors.ts";
@@ -176,7 +176,7 @@ export function createRun<Context>(setup: RunSetup<Context>): OwnedRun {
   async function interrupt(reason = "", options: InterruptOptions = {}): Promise<InterruptReceipt> {
     const { mode = "step", graceMs, by = "user" } = options;
     checkOption("mode", mode, mode === "step" || mode === "now", '"step" or "now"');
-    checkOption("graceMs", graceMs, graceMs === undefined || graceMs >= 0, "milliseconds from 0");
+    checkGrace(graceMs);
     const inside = insideCall(runId) || bus.delivering;
     const asked = clock.monotonic();
     let stopped: Event | undefined;
@@ -257,6 +257,7 @@ export function createRun<Context>(setup: RunSetup<Context>): OwnedRun {
     },
     async cancel(reason = "", options = {}) {
       const { graceMs, by = "user" } = options;
+      checkGrace(graceMs);
       const inside = insideCall(runId) || bus.delivering;
       const receipt = await command({ type: "cancel", by, reason }, graceMs);
       if (!receipt.accepted || inside) return receipt;
@@ -297,6 +298,11 @@ export function createRun<Context>(setup: RunSetup<Context>): OwnedRun {
     await Promise.race([tasks.idle(), grace]);
     cancelTimer();
   }
+}
+
+function checkGrace(graceMs: number | undefined): void {
+  const ok = graceMs === undefined || isDelay(graceMs, 0);
+  checkOption("graceMs", graceMs, ok, "milliseconds from 0 to 2147483647");
 }
 
 function newInputId(): string {

@@ -7,7 +7,8 @@ import { packedEvents, type PackedEvents } from "./packed-events.ts";
 interface StoredRun {
   epoch: number;
   readonly events: PackedEvents;
-  summary: RunSummary;
+  /** Kept up to date event by event and in place, so that a list folds nothing. */
+  readonly summary: { -readonly [Key in keyof RunSummary]: RunSummary[Key] };
 }
 
 /** A log that lives and dies with the process. An append is durable at once, as far as anything here is. */
@@ -18,7 +19,7 @@ export function memoryLog(): EventLog {
     run.epoch = epoch;
     for (const event of events) {
       run.events.append(event);
-      if (!isHot(event)) run.summary = summaryAfter(run.summary, event);
+      if (!isHot(event)) note(run, event);
     }
   }
 
@@ -79,16 +80,13 @@ function emptySummary(runId: string, { timestamp, seq }: Event): RunSummary {
   return { runId, agent: "", status: "idle", title: "", metadata: {}, createdAt: timestamp, updatedAt: timestamp, seq };
 }
 
-/** Kept from event to event, so that a list costs nothing per event of its runs. */
-function summaryAfter(summary: RunSummary, event: Event): RunSummary {
+function note({ summary }: StoredRun, event: Event): void {
   if (event.type === "run_start") {
-    return { ...summary, agent: event.data.agent.name, metadata: event.data.metadata ?? {} };
+    summary.agent = event.data.agent.name;
+    summary.metadata = event.data.metadata ?? {};
   }
-  if (event.type === "user_input" && summary.title === "") {
-    return { ...summary, title: titleOf(event.data.text), status: "thinking" };
-  }
-  const status = statusAfter(event);
-  return status === undefined || status === summary.status ? summary : { ...summary, status };
+  if (event.type === "user_input" && summary.title === "") summary.title = titleOf(event.data.text);
+  summary.status = statusAfter(event) ?? summary.status;
 }
 
 function titleOf(text: string): string {

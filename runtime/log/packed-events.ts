@@ -1,4 +1,4 @@
-import type { Event, EventOf } from "../../machines/events.ts";
+import type { Event } from "../../machines/events.ts";
 
 /**
  * A run's events in memory, with consecutive tokens of one message kept as columns instead of objects: a token costs some 30 bytes instead of
@@ -16,11 +16,13 @@ export interface PackedEvents {
 
 /** Tokens that follow each other in one kind of one message. */
 interface TokenRun {
-  readonly first: EventOf<"token_stream">;
-  readonly texts: string[];
-  readonly offsets: number[];
-  readonly timestamps: number[];
-  nextOffset: number;
+  readonly type: "tokens";
+  readonly runId: string;
+  readonly kind: "text" | "reasoning";
+  readonly messageId: string;
+  readonly attempt: number;
+  /** Where its tokens begin in the columns. */
+  readonly at: number;
 }
 
 type Segment = Event | TokenRun;
@@ -29,8 +31,13 @@ export function packedEvents(): PackedEvents {
   const segments: Segment[] = [];
   /** The first seq of each segment. */
   const starts: number[] = [];
+  // One column for the tokens of the whole run: a few large arrays instead of many small ones.
+  const texts: string[] = [];
+  const offsets: number[] = [];
+  const timestamps: number[] = [];
   let length = 0;
   let open: TokenRun | undefined;
+  let nextOffset = 0;
 
   function append(event: Event): void {
     length++;
@@ -40,16 +47,23 @@ export function packedEvents(): PackedEvents {
       starts.push(length);
       return;
     }
-    const { text, offset } = event.data;
-    if (open === undefined || !continues(open, event)) {
-      open = { first: event, texts: [], offsets: [], timestamps: [], nextOffset: offset };
+    const { text, offset, kind, messageId, attempt } = event.data;
+    const continues =
+      open !== undefined &&
+      offset === nextOffset &&
+      open.kind === kind &&
+      open.attempt === attempt &&
+      open.messageId === messageId &&
+      open.runId === event.runId;
+    if (!continues) {
+      open = { type: "tokens", runId: event.runId, kind, messageId, attempt, at: texts.length };
       segments.push(open);
       starts.push(length);
     }
-    open.texts.push(text);
-    open.offsets.push(offset);
-    open.timestamps.push(event.timestamp);
-    open.nextOffset = offset + text.length;
+    texts.push(text);
+    offsets.push(offset);
+    timestamps.push(event.timestamp);
+    nextOffset = offset + text.length;
   }
 
   function read(after: number, limit: number): Event[] {
@@ -58,18 +72,22 @@ export function packedEvents(): PackedEvents {
     let seq = after + 1;
     for (let at = segmentOf(seq); at < segments.length && seq <= last; at++) {
       const segment = segments[at];
-      const start = starts[at] ?? 0;
       if (segment === undefined) break;
-      if (!("texts" in segment)) {
+      if (segment.type !== "tokens") {
         events.push(segment);
         seq++;
         continue;
       }
-      for (let index = seq - start; index < segment.texts.length && seq <= last; index++, seq++) {
-        events.push(tokenAt(segment, index, seq));
-      }
+      const start = starts[at] ?? 0;
+      const end = Math.min(last, (starts[at + 1] ?? length + 1) - 1);
+      for (; seq <= end; seq++) events.push(tokenAt(segment, segment.at + seq - start, seq));
     }
     return events;
+  }
+
+  function tokenAt({ runId, kind, messageId, attempt }: TokenRun, index: number, seq: number): Event {
+    const data = { kind, text: texts[index] ?? "", messageId, attempt, offset: offsets[index] ?? 0 };
+    return { seq, timestamp: timestamps[index] ?? 0, runId, type: "token_stream", data };
   }
 
   /** The segment that a seq lies in, by halves. */
@@ -90,26 +108,5 @@ export function packedEvents(): PackedEvents {
     },
     append,
     read,
-  };
-}
-
-function continues({ first, nextOffset }: TokenRun, { runId, data }: EventOf<"token_stream">): boolean {
-  return (
-    data.offset === nextOffset &&
-    data.kind === first.data.kind &&
-    data.attempt === first.data.attempt &&
-    data.messageId === first.data.messageId &&
-    runId === first.runId
-  );
-}
-
-function tokenAt({ first, texts, offsets, timestamps }: TokenRun, index: number, seq: number): Event {
-  const { kind, messageId, attempt } = first.data;
-  return {
-    seq,
-    timestamp: timestamps[index] ?? first.timestamp,
-    runId: first.runId,
-    type: "token_stream",
-    data: { kind, text: texts[index] ?? "", messageId, attempt, offset: offsets[index] ?? 0 },
   };
 }
