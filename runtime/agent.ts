@@ -75,6 +75,9 @@ export interface Agent<Context = unknown> {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+/** Runs at rest that an agent holds, so that `open` finds them without their log. */
+const KEPT_AT_REST = 100;
+
 interface Subscription {
   readonly attach: (owned: OwnedRun) => void;
 }
@@ -129,12 +132,10 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
   const descriptions = describeTools(tools);
   const definitionHash = hashJson(toJson({ instructions, tools: descriptions }));
 
-  // A run that works is held, also where nobody else holds it; one at rest lives only as long as somebody has it.
+  // A run that works is held, also where nobody else holds it; of those at rest the latest are. No weak references: a young one keeps all that
+  // it names alive through every minor collection, which made a finished run dear.
   const working = new Set<OwnedRun>();
-  const known = new Map<string, WeakRef<OwnedRun>>();
-  const forgotten = new FinalizationRegistry<string>((runId) => {
-    if (known.get(runId)?.deref() === undefined) known.delete(runId);
-  });
+  const rested = new Set<OwnedRun>();
   const subscriptions = new Set<Subscription>();
   let closed = false;
 
@@ -170,42 +171,49 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
       graceMs,
       signal,
       onRest(atRest) {
-        if (atRest) working.delete(owned);
-        else working.add(owned);
+        if (!atRest) {
+          rested.delete(owned);
+          working.add(owned);
+          return;
+        }
+        working.delete(owned);
+        rested.add(owned);
+        forgetOldest();
       },
       isClosed: () => closed,
     });
-    // A run of this id that lives already stays the one that `open` finds: this one will settle as failed.
-    if (known.get(runId)?.deref() === undefined) {
-      known.set(runId, new WeakRef(owned));
-      forgotten.register(owned, runId);
-    }
     for (const subscription of subscriptions) subscription.attach(owned);
     working.add(owned);
     owned.begin();
     return owned.run;
   }
 
-  /** Every run of this agent that is still in memory. */
-  function alive(): Set<OwnedRun> {
-    const found = new Set(working);
-    for (const reference of known.values()) {
-      const owned = reference.deref();
-      if (owned !== undefined) found.add(owned);
+  /** Whoever has the run itself loses nothing; only `open` does not find it any more. One with background work is kept until that ends. */
+  function forgetOldest(): void {
+    if (rested.size <= KEPT_AT_REST) return;
+    for (const owned of rested) {
+      if (owned.run.stats().tasks > 0) continue;
+      rested.delete(owned);
+      return;
     }
-    return found;
+  }
+
+  /** Every run of this agent that it holds. */
+  function alive(): readonly OwnedRun[] {
+    return [...working, ...rested];
   }
 
   async function close(): Promise<void> {
     closed = true;
-    await Promise.all([...alive()].map((owned) => owned.close()));
+    await Promise.all(alive().map((owned) => owned.close()));
   }
 
   return {
     name,
     run,
     async open(runId) {
-      const owned = known.get(runId)?.deref();
+      // The first of an id is the real one: a second run of it settled as failed.
+      const owned = alive().find(({ run }) => run.id === runId && run.durableSeq > 0);
       if (owned === undefined) {
         throw new RubatoError(
           "unknown_run",
