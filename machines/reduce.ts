@@ -50,7 +50,7 @@ export function reduceControl(
     case "run_start":
       core.start = event.data;
       core.runId = event.runId;
-      core.history = append(core.history, ...(event.data.messages ?? []));
+      core.history = append(core.history, event.data.messages ?? []);
       break;
     case "user_input":
       addInput(core, before.context, event);
@@ -60,7 +60,7 @@ export function reduceControl(
       if (!event.data.delivered) break;
       if (partial !== undefined && partial.text !== "") {
         // A reopened message that an input follows after all: it stays as the cut message that it was.
-        core.history = append(core.history, cutMessage(partial));
+        core.history = append(core.history, [cutMessage(partial)]);
         partial = undefined;
       }
       hearInput(
@@ -153,12 +153,12 @@ function addInput(core: Draft, before: ChartContext, event: EventOf<"user_input"
   const { id, text } = event.data;
   const queue = core.context.after > before.after ? "done" : "step";
   core.inputs = [...core.inputs, { id, text, queue, seq: event.seq }];
-  core.inputIds = append(core.inputIds, { id, seq: event.seq });
+  core.inputIds = append(core.inputIds, [{ id, seq: event.seq }]);
 }
 
 function hearInput(core: Draft, input: WaitingInput | undefined): void {
   if (input === undefined) return;
-  core.history = append(core.history, { role: "user", content: input.text, inputId: input.id });
+  core.history = append(core.history, [{ role: "user", content: input.text, inputId: input.id }]);
   core.cut = undefined;
 }
 
@@ -177,13 +177,13 @@ function addMessage(core: Draft, data: EventData<"message">): void {
   core.usage = addUsage(core.usage, usage);
   if (finish === "interrupted" || finish === "truncated") {
     if (text === "") return;
-    core.history = append(core.history, cutMessage({ messageId, text }));
+    core.history = append(core.history, [cutMessage({ messageId, text })]);
     core.cut = { messageId, attempt, text };
     return;
   }
   if (calls.length === 0) {
     core.output = text;
-    if (text !== "") core.history = append(core.history, { role: "assistant", content: text, messageId });
+    if (text !== "") core.history = append(core.history, [{ role: "assistant", content: text, messageId }]);
     return;
   }
   const toolCalls = calls.every((call) => isObjectText(call.args))
@@ -217,19 +217,18 @@ function isObjectText(args: string): boolean {
 }
 
 function addResult(core: Draft, data: EventData<"tool_result">): void {
-  const content = resultText(data);
-  const tail = core.tail.map((message): Message =>
-    message.role === "tool" && message.callId === data.callId
-      ? { ...message, content, outcome: data.outcome }
-      : message,
-  );
+  const { callId, outcome } = data;
+  const tail = core.tail.map((message): Message => {
+    if (message.role !== "tool" || message.callId !== callId) return message;
+    return { role: "tool", callId, name: message.name, content: resultText(data), outcome };
+  });
   if (core.calls.some((call) => call.outcome === undefined)) {
     core.tail = tail;
     return;
   }
-  core.history = append(core.history, ...tail);
+  core.history = append(core.history, tail);
   core.tail = [];
-  core.settledCalls = append(core.settledCalls, ...core.calls);
+  core.settledCalls = append(core.settledCalls, core.calls);
   core.calls = [];
 }
 

@@ -18,10 +18,10 @@ export interface ToolCallState {
   /** Arguments as JSON text, as the model wrote them. */
   readonly rawArgs: string;
   /** Parsed and validated; what a person edited when they approved with other arguments. */
-  readonly args?: Json;
-  readonly outcome?: ToolOutcome;
-  readonly output?: Json;
-  readonly error?: Fault;
+  readonly args: Json | undefined;
+  readonly outcome: ToolOutcome | undefined;
+  readonly output: Json | undefined;
+  readonly error: Fault | undefined;
 }
 
 /** A call whose arguments still stream. For display only: it counts when its message is complete. */

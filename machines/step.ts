@@ -160,6 +160,10 @@ function stepCalls(calls: readonly ToolCallState[], event: Event): readonly Tool
         phase: toolCallTable.move("streaming", NO_CONTEXT, event)?.value ?? "complete",
         attempt: 0,
         rawArgs: call.args,
+        args: undefined,
+        outcome: undefined,
+        output: undefined,
+        error: undefined,
       }));
     case "tool_call":
     case "approval_request":
@@ -184,9 +188,10 @@ function stepCalls(calls: readonly ToolCallState[], event: Event): readonly Tool
   }
 }
 
+/** Written out field by field: all versions of a call have one shape. */
 function withEvent(call: ToolCallState, phase: string, event: Event): ToolCallState {
-  const next: { -readonly [Key in keyof ToolCallState]: ToolCallState[Key] } = { ...call };
-  next.phase = phase;
+  const { callId, providerCallId, name, rawArgs, attempt, args, outcome, output, error } = call;
+  const next = { callId, providerCallId, name, phase, attempt, rawArgs, args, outcome, output, error };
   switch (event.type) {
     case "tool_call":
       next.args = event.data.args;
@@ -197,13 +202,11 @@ function withEvent(call: ToolCallState, phase: string, event: Event): ToolCallSt
     case "tool_start":
       next.attempt = event.data.attempt;
       break;
-    case "tool_result": {
-      const { outcome, output, error } = event.data;
-      next.outcome = outcome;
-      if (output !== undefined) next.output = output;
-      if (error !== undefined) next.error = error;
+    case "tool_result":
+      next.outcome = event.data.outcome;
+      next.output = event.data.output;
+      next.error = event.data.error;
       break;
-    }
     default:
       break;
   }

@@ -17,7 +17,7 @@ export function emptyTimeline<T>(): Timeline<T> {
 }
 
 /** The version with more items. */
-export function append<T>(timeline: Timeline<T>, ...added: readonly T[]): Timeline<T> {
+export function append<T>(timeline: Timeline<T>, added: readonly T[]): Timeline<T> {
   const { length } = timeline;
   const items = timeline.items.length === length ? timeline.items : timeline.items.slice(0, length);
   for (const item of added) items.push(item);

@@ -67,6 +67,16 @@ const WAITS: ReadonlySet<EffectName> = new Set<EffectName>(["request", "execute"
 const NOTHING: readonly Event[] = [];
 
 /**
+ * A list with one more item. A first item gets an array of just its size: `push` on an empty one makes room for seventeen, and most lists here
+ * are one event long.
+ */
+function added<T>(list: T[], item: T): T[] {
+  if (list.length === 0) return [item];
+  list.push(item);
+  return list;
+}
+
+/**
  * Type and data come from one draft, which the compiler cannot follow through the new object; spreading the draft would let it, but makes an
  * object that is larger and slower for the rest of its life in the log.
  */
@@ -108,9 +118,12 @@ export function openHead(options: HeadOptions): Head {
       if (!result.accepted) break;
       first ??= event.seq;
       state = result.state;
-      pending.push(event);
-      unpublished.push(event);
-      for (const effect of result.effects) (WAITS.has(effect) ? starts : effects).push({ effect, event });
+      pending = added(pending, event);
+      unpublished = added(unpublished, event);
+      for (const effect of result.effects) {
+        if (WAITS.has(effect)) starts = added(starts, { effect, event });
+        else effects = added(effects, { effect, event });
+      }
     }
     drain();
     return first;
@@ -135,9 +148,9 @@ export function openHead(options: HeadOptions): Head {
     if (pending.length === 0 && !committing && !draining) {
       writing = [event];
       write();
-    } else pending.push(event);
+    } else pending = added(pending, event);
     if (unpublished.length > 0 || publishing) {
-      unpublished.push(event);
+      unpublished = added(unpublished, event);
       return true;
     }
     publishing = true;
