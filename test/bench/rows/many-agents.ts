@@ -1,5 +1,5 @@
+import { programBeside } from "../support/program.ts";
 import { fork } from "node:child_process";
-import { fileURLToPath } from "node:url";
 import { mb, ms } from "../support/format.ts";
 import { compare, interleave, timed } from "../support/interleave.ts";
 import { manyAgents, manyLoops, type Growth } from "../support/crowd.ts";
@@ -60,7 +60,7 @@ async function memory(side: "loop" | "rubato", times: number): Promise<Growth> {
 
 function inChild(side: "loop" | "rubato"): Promise<Growth> {
   return new Promise((resolve, reject) => {
-    const program = fileURLToPath(new URL("../support/crowd-child.ts", import.meta.url));
+    const program = programBeside(import.meta.url, "../support/crowd-child");
     const child = fork(program, [side, String(AGENTS), String(STEPS)]);
     child.once("message", (growth: Growth) => {
       resolve(growth);

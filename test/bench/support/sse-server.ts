@@ -1,5 +1,5 @@
 import { fork } from "node:child_process";
-import { fileURLToPath } from "node:url";
+import { programBeside } from "./program.ts";
 import type { FromServer } from "./sse-child.ts";
 
 /** The endpoint of the benchmarks, in a process of its own. */
@@ -13,7 +13,7 @@ export interface SseServer {
 export async function startSseServer(): Promise<SseServer> {
   const seen = new Map<string, bigint>();
   const waiting = new Map<string, (at: bigint) => void>();
-  const child = fork(fileURLToPath(new URL("./sse-child.ts", import.meta.url)));
+  const child = fork(programBeside(import.meta.url, "./sse-child"));
   const port = await new Promise<number>((resolve, reject) => {
     child.on("message", (message: FromServer) => {
       if (message.type === "listening") {
