@@ -56,7 +56,9 @@ export function messageListProblem(messages: readonly Message[]): string | undef
       continue;
     }
     if (expected.length > 0) return `call "${expected[0]}" has no result before message ${index}`;
-    if (message.role === "assistant") expected = (message.toolCalls ?? []).map((call) => call.callId);
+    if (message.role !== "assistant") continue;
+    expected = (message.toolCalls ?? []).map((call) => call.callId);
+    if (new Set(expected).size < expected.length) return `message ${index} has two calls of one id`;
   }
   return expected.length > 0 ? `call "${expected[0]}" has no result` : undefined;
 }

@@ -73,6 +73,12 @@ export function reduceControl(
       core.cut = undefined;
       core.retry = undefined;
       core.error = undefined;
+      // Until its message says otherwise, what a request used is unknown: also of one that is cut before it said anything.
+      core.usage = {
+        ...core.usage,
+        requests: core.usage.requests + 1,
+        unknownRequests: core.usage.unknownRequests + 1,
+      };
       break;
     case "message":
       addMessage(core, event.data);
@@ -197,12 +203,12 @@ function addMessage(core: Draft, data: EventData<"message">): void {
 }
 
 function addUsage(total: RunUsage, usage: EventData<"message">["usage"]): RunUsage {
-  const known = usage === "unknown" ? undefined : usage;
+  if (usage === "unknown") return total;
   return {
-    inputTokens: total.inputTokens + (known?.inputTokens ?? 0),
-    outputTokens: total.outputTokens + (known?.outputTokens ?? 0),
-    requests: total.requests + 1,
-    unknownRequests: total.unknownRequests + (known === undefined ? 1 : 0),
+    inputTokens: total.inputTokens + usage.inputTokens,
+    outputTokens: total.outputTokens + usage.outputTokens,
+    requests: total.requests,
+    unknownRequests: total.unknownRequests - 1,
   };
 }
 
@@ -244,6 +250,8 @@ function resultText({ outcome, output, error }: EventData<"tool_result">): strin
     case "skipped":
       return "Skipped: the run was interrupted before this call started. It did not run.";
     case "aborted":
+      if (error?.code === "not_begun")
+        return "Aborted: the run was interrupted before this call began. It did not run.";
       return "Aborted: the run was interrupted while this call ran. It may have had part of its effect.";
     case "timeout":
       return `Timeout: ${error?.message ?? "the tool took too long"}. It may have had part of its effect.`;

@@ -29,10 +29,6 @@ export function withoutLast<T>(timeline: Timeline<T>): Timeline<T> {
   return { items: timeline.items, length: Math.max(0, timeline.length - 1) };
 }
 
-export function lastOf<T>(timeline: Timeline<T>): T | undefined {
-  return timeline.length === 0 ? undefined : timeline.items[timeline.length - 1];
-}
-
 /** The items of this version, in an array of its own. */
 export function itemsOf<T>(timeline: Timeline<T>): T[] {
   return timeline.items.slice(0, timeline.length);

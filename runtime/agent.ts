@@ -174,6 +174,8 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
         if (!atRest) {
           rested.delete(owned);
           working.add(owned);
+          // One that the agent had let go may have missed subscriptions.
+          for (const subscription of subscriptions) subscription.attach(owned);
           return;
         }
         working.delete(owned);
@@ -212,12 +214,13 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
     name,
     run,
     async open(runId) {
-      // The first of an id is the real one: a second run of it settled as failed.
-      const owned = alive().find(({ run }) => run.id === runId && run.durableSeq > 0);
+      // A second run of an id settles as failed, so that the first is the real one; the latest that stored something, where one was deleted.
+      const found = alive().filter((owned) => owned.run.id === runId && !owned.failed());
+      const owned = found.findLast(({ run }) => run.durableSeq > 0) ?? found[0];
       if (owned === undefined) {
         throw new RubatoError(
           "unknown_run",
-          `There is no run "${runId}" in this agent. List its runs with agent.runs().`,
+          `There is no run "${runId}" in this agent. It holds those that work and the latest ${KEPT_AT_REST} at rest.`,
         );
       }
       return owned.run;
@@ -232,7 +235,11 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
       const undoes: Undoes = new WeakMap();
       const subscription: Subscription = {
         attach: (owned) => {
-          undoes.set(owned, owned.subscribe(pattern, listener, lane));
+          if (undoes.has(owned)) return;
+          // A run that the agent let go is not found when the subscription ends: its listener looks for itself.
+          const heard: Listener<typeof pattern> = (event) =>
+            subscriptions.has(subscription) ? listener(event) : undefined;
+          undoes.set(owned, owned.subscribe(pattern, heard, lane));
         },
       };
       subscriptions.add(subscription);

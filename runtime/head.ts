@@ -5,8 +5,9 @@ import { isHot } from "../machines/events.ts";
 import { initialState, isAtRest, type AgentState } from "../machines/state.ts";
 import { step, stepDelta } from "../machines/step.ts";
 import type { Clock } from "./clock.ts";
-import { RubatoError } from "./errors.ts";
+import { messageOf, RubatoError } from "./errors.ts";
 import type { EventLog } from "./log/event-log.ts";
+import { isPromiseLike } from "./promise-like.ts";
 
 /**
  * The head of one run's log, owned by this process: the only place where events get their seq.
@@ -17,7 +18,7 @@ import type { EventLog } from "./log/event-log.ts";
  * H3 (P2) Control events are published when they are durable, deltas when they are accepted, everything in order of seq.
  * H4 A commit starts when the previous one ends, with all that was accepted meanwhile. No timer.
  * H5 An effect or a listener that records something queues behind what is being handled: nothing here is entered twice.
- * H6 When the log fails, nothing more is accepted, started or published.
+ * H6 When the log or an effect fails, nothing more is accepted, started or published.
  */
 export interface Head {
   readonly runId: string;
@@ -43,8 +44,8 @@ export interface Head {
   volatileAfter(cursor: number): readonly Event[];
   /** Calls back once, at the next chance to find something new: an event was published, or the run came to rest. Answers its undo. */
   onProgress(callback: () => void): () => void;
-  /** Resolves when the run is at rest; at once when it is. */
-  rest(): Promise<void>;
+  /** Reads something in the moment when the run is at rest, which may be now: a moment later it may work again. */
+  rest<T>(read: () => T): Promise<T>;
 }
 
 export interface HeadOptions {
@@ -148,6 +149,7 @@ export function openHead(options: HeadOptions): Head {
     if (pending.length === 0 && !committing && !draining) {
       writing = [event];
       write();
+      if (failed()) return false;
     } else pending = added(pending, event);
     if (unpublished.length > 0 || publishing) {
       unpublished = added(unpublished, event);
@@ -170,7 +172,7 @@ export function openHead(options: HeadOptions): Head {
       while (effects.length > 0) {
         const due = effects;
         effects = [];
-        for (const { effect, event } of due) perform(effect, event);
+        for (const todo of due) act(todo);
       }
     } while (commit() || effects.length > 0);
     draining = false;
@@ -192,28 +194,43 @@ export function openHead(options: HeadOptions): Head {
     return write();
   }
 
-  function write(): boolean {
+  /** Whatever an effect throws is a fault of ours or of an injected part, never of the log; the run ends in a known state all the same. */
+  function act({ effect, event }: Todo): void {
     try {
-      const written = log.append(runId, { epoch, events: writing });
-      if (written === undefined) {
-        stored();
-        return true;
-      }
-      committing = true;
-      written.then(
-        () => {
-          committing = false;
-          stored();
-          drain();
-        },
-        (error: unknown) => {
-          committing = false;
-          fail(error);
-        },
-      );
+      perform(effect, event);
+    } catch (error) {
+      fail(new RubatoError("internal", `The effect "${effect}" failed: ${messageOf(error)}`, { cause: error }));
+    }
+  }
+
+  function write(): boolean {
+    let written: undefined | Promise<undefined>;
+    try {
+      written = log.append(runId, { epoch, events: writing });
     } catch (error) {
       fail(error);
+      return false;
     }
+    if (written === undefined) {
+      stored();
+      return true;
+    }
+    if (!isPromiseLike(written)) {
+      fail(new RubatoError("log", "The log answered neither undefined nor a promise."));
+      return false;
+    }
+    committing = true;
+    written.then(
+      () => {
+        committing = false;
+        stored();
+        drain();
+      },
+      (error: unknown) => {
+        committing = false;
+        fail(error);
+      },
+    );
     return false;
   }
 
@@ -228,7 +245,7 @@ export function openHead(options: HeadOptions): Head {
     for (const todo of due) {
       // What one of them recorded may have made the log fail: then nothing more starts (H6).
       if (failure !== undefined) return;
-      if (todo.event.seq <= durableSeq) perform(todo.effect, todo.event);
+      if (todo.event.seq <= durableSeq) act(todo);
       else starts.push(todo);
     }
   }
@@ -276,6 +293,10 @@ export function openHead(options: HeadOptions): Head {
     for (const waiters of [storing, resting, progress]) wake(waiters);
   }
 
+  function failed(): boolean {
+    return failure !== undefined;
+  }
+
   function settledDown(): boolean {
     return failure !== undefined || (isAtRest(state) && durableSeq === state.seq && publishedSeq === state.seq);
   }
@@ -314,13 +335,14 @@ export function openHead(options: HeadOptions): Head {
       if (publishedSeq === durableSeq) return [];
       return [...writing, ...pending].filter((event) => event.seq > cursor && event.seq <= publishedSeq);
     },
-    async rest() {
-      while (draining || !settledDown()) {
-        await new Promise<void>((resolve) => {
-          resting.add(resolve);
-        });
-      }
-    },
+    rest: (read) =>
+      !draining && settledDown()
+        ? Promise.resolve(read())
+        : new Promise((resolve) => {
+            resting.add(() => {
+              resolve(read());
+            });
+          }),
     onProgress(callback) {
       progress.add(callback);
       return () => {

@@ -40,6 +40,8 @@ export interface RunSetup<Context> {
 /** A run together with what only its agent may touch. */
 export interface OwnedRun {
   readonly run: Run;
+  /** It never owned its log, or lost it. */
+  readonly failed: () => boolean;
   /** Subscribes in a lane that is shared with other runs. */
   subscribe<Pattern extends EventPattern>(pattern: Pattern, listener: Listener<Pattern>, lane: Lane): () => void;
   /** Records the first events. */
@@ -49,6 +51,8 @@ export interface OwnedRun {
 }
 
 const MAX_BACKGROUND_TASKS = 1_000;
+/** The id of a run's first input; no later one may have it. */
+const FIRST_INPUT = "start";
 
 export function createRun<Context>(setup: RunSetup<Context>): OwnedRun {
   const { runId, log, clock } = setup;
@@ -123,7 +127,7 @@ export function createRun<Context>(setup: RunSetup<Context>): OwnedRun {
   function begin(): void {
     const drafts: Draft[] = [
       { type: "run_start", data: setup.start },
-      { type: "user_input", data: { id: "start", text: setup.input, when: "start" } },
+      { type: "user_input", data: { id: FIRST_INPUT, text: setup.input, when: "start" } },
     ];
     if (setup.signal?.aborted === true) {
       effects.noteInterrupt(undefined);
@@ -163,7 +167,10 @@ export function createRun<Context>(setup: RunSetup<Context>): OwnedRun {
     const answer = respond(head.state, asked);
     if (!answer.accepted) return answer;
     if (answer.drafts.some((draft) => draft.type === "interrupt")) effects.noteInterrupt(graceMs);
+    // Before the first event of a turn is recorded, so that an abort in any of its listeners counts.
+    watchSignal();
     const seq = answer.drafts.length === 0 ? answer.seq : head.record(answer.drafts);
+    if (head.atRest) unwatchSignal();
     if (seq === undefined) return { accepted: false, reason: "refused" };
     try {
       await head.durable(seq);
@@ -177,8 +184,10 @@ export function createRun<Context>(setup: RunSetup<Context>): OwnedRun {
     const { mode = "step", graceMs, by = "user" } = options;
     checkOption("mode", mode, mode === "step" || mode === "now", '"step" or "now"');
     checkGrace(graceMs);
+    checkWords({ reason, by });
     const inside = insideCall(runId) || bus.delivering;
     const asked = clock.monotonic();
+    const from = head.state.seq;
     let stopped: Event | undefined;
     let latencyMs = 0;
     let wake = (): void => {};
@@ -186,6 +195,8 @@ export function createRun<Context>(setup: RunSetup<Context>): OwnedRun {
       wake = resolve;
     });
     const note = (event: Event): void => {
+      // What was accepted before this command was asked for by somebody else.
+      if (event.seq <= from) return;
       if (stopped === undefined) latencyMs = milliseconds(clock.monotonic() - asked);
       stopped ??= event;
       wake();
@@ -195,6 +206,9 @@ export function createRun<Context>(setup: RunSetup<Context>): OwnedRun {
     try {
       const receipt = await command({ type: "interrupt", by, reason, mode }, graceMs);
       if (!receipt.accepted) return receipt;
+      // Also where somebody had asked before: the shorter grace counts.
+      if (mode === "now" && graceMs !== undefined && head.state.value === "interrupted.draining")
+        toolCalls.abort(graceMs);
       // An accepted interrupt ends in one of the two events, or the log fails and the run rests without them.
       if (stopped === undefined && !inside && head.failure === undefined) await end;
       const { seq } = receipt;
@@ -208,8 +222,7 @@ export function createRun<Context>(setup: RunSetup<Context>): OwnedRun {
   }
 
   async function settled(): Promise<Outcome> {
-    await head.rest();
-    return outcomeOf(head.state, head.failure, head.durableSeq);
+    return head.rest(() => outcomeOf(head.state, head.failure, head.durableSeq));
   }
 
   const run: Run = {
@@ -239,6 +252,7 @@ export function createRun<Context>(setup: RunSetup<Context>): OwnedRun {
         ["keep", "continue", "discard"].includes(partial),
         '"keep", "continue" or "discard"',
       );
+      checkWords({ instruction: instruction ?? "", by });
       const text = instruction === undefined || instruction.trim() === "" ? undefined : instruction;
       return command({
         type: "resume",
@@ -251,6 +265,7 @@ export function createRun<Context>(setup: RunSetup<Context>): OwnedRun {
     async send(text, options = {}) {
       const { when = "step", id = newInputId() } = options;
       checkText("send", text);
+      checkOption("id", id, isInputId(id) && id !== FIRST_INPUT, `1 to 128 characters other than "${FIRST_INPUT}"`);
       checkOption("when", when, ["now", "step", "done"].includes(when), '"now", "step" or "done"');
       const receipt = await command({ type: "send", id, text, when });
       return receipt.accepted ? { ...receipt, id } : receipt;
@@ -258,11 +273,11 @@ export function createRun<Context>(setup: RunSetup<Context>): OwnedRun {
     async cancel(reason = "", options = {}) {
       const { graceMs, by = "user" } = options;
       checkGrace(graceMs);
+      checkWords({ reason, by });
       const inside = insideCall(runId) || bus.delivering;
       const receipt = await command({ type: "cancel", by, reason }, graceMs);
       if (!receipt.accepted || inside) return receipt;
-      await head.rest();
-      return receipt;
+      return head.rest(() => receipt);
     },
     async approve(callId, { args, by = "user" } = {}) {
       return command({ type: "approve", by, callId, ...(args === undefined ? {} : { args }) });
@@ -271,12 +286,19 @@ export function createRun<Context>(setup: RunSetup<Context>): OwnedRun {
       return command({ type: "reject", by, callId, reason });
     },
     settled,
-    background: (name, task) => tasks.start(name, task),
+    background(name, task) {
+      if (setup.isClosed()) return false;
+      const started = tasks.start(name, task);
+      // The agent holds a run with background work, also one that it had let go.
+      if (started && head.atRest) setup.onRest(true);
+      return started;
+    },
     stats: () => ({ ...bus.stats(), tasks: tasks.size }),
   };
 
   return {
     run,
+    failed: () => head.failure !== undefined,
     begin,
     subscribe: (pattern, listener, lane) => bus.subscribe(pattern, listener, lane),
     async close() {
@@ -298,6 +320,14 @@ export function createRun<Context>(setup: RunSetup<Context>): OwnedRun {
     await Promise.race([tasks.idle(), grace]);
     cancelTimer();
   }
+}
+
+function checkWords(words: Readonly<Record<string, unknown>>): void {
+  for (const [name, word] of Object.entries(words)) checkOption(name, word, typeof word === "string", "a text");
+}
+
+function isInputId(id: unknown): boolean {
+  return typeof id === "string" && id !== "" && id.length <= 128;
 }
 
 function checkGrace(graceMs: number | undefined): void {

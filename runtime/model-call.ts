@@ -75,7 +75,10 @@ export function callModel(options: ModelCallOptions): ModelCall {
   }
 
   function toolCall({ index, id, name, args = "" }: Extract<ModelChunk, { type: "tool_call" }>): void {
-    if (!Number.isInteger(index) || index < 0 || index >= MAX_CALLS) {
+    if (!Number.isInteger(index) || index < 0 || typeof (name ?? "") !== "string" || typeof args !== "string") {
+      throw badChunk({ index, name, args });
+    }
+    if (index >= MAX_CALLS) {
       throw new RubatoError("model", `The model asked for more than ${MAX_CALLS} tool calls in one message.`);
     }
     const length = (argsLength.get(index) ?? 0) + args.length;
@@ -128,7 +131,7 @@ export function callModel(options: ModelCallOptions): ModelCall {
           text: partial.text,
           ...(partial.reasoning === "" ? {} : { reasoning: partial.reasoning }),
           calls,
-          usage: usage ?? "unknown",
+          usage: isUsage(usage) ? usage : "unknown",
         },
         cause: thinking.seq,
       },
@@ -137,12 +140,15 @@ export function callModel(options: ModelCallOptions): ModelCall {
 
   /** A half character that no other half followed. */
   function flushHalves(): void {
-    if (halves.text === "") return;
-    halves.text = "";
-    token("text", "\uFFFD");
+    for (const kind of ["reasoning", "text"] as const) {
+      if (halves[kind] === "") continue;
+      halves[kind] = "";
+      token(kind, "\uFFFD");
+    }
   }
 
   function fail(error: unknown): void {
+    flushHalves();
     over = true;
     const partial = head.state.partial;
     const drafts: Draft[] = [];
@@ -174,21 +180,32 @@ export function callModel(options: ModelCallOptions): ModelCall {
     head.record(drafts, thinking.seq);
   }
 
+  function take(chunk: ModelChunk): void {
+    switch (chunk.type) {
+      case "text":
+      case "reasoning":
+        token(chunk.type, chunk.text);
+        return;
+      case "tool_call":
+        toolCall(chunk);
+        return;
+      case "finish":
+        answer(chunk.finish, chunk.usage);
+        return;
+      default:
+        throw badChunk(chunk);
+    }
+  }
+
   async function read(): Promise<void> {
     try {
       for await (const chunk of model.stream(request, streamOptions)) {
         if (over) return;
-        switch (chunk.type) {
-          case "text":
-          case "reasoning":
-            token(chunk.type, chunk.text);
-            break;
-          case "tool_call":
-            toolCall(chunk);
-            break;
-          case "finish":
-            answer(chunk.finish, chunk.usage);
-            break;
+        try {
+          take(chunk);
+        } catch (error) {
+          // Here and not below: leaving the loop first waits for the model to close its stream, which may take for ever.
+          fail(error);
         }
         if (over) return;
       }
@@ -209,4 +226,17 @@ export function callModel(options: ModelCallOptions): ModelCall {
       controller?.abort();
     },
   };
+}
+
+/** A model of somebody's own that breaks its contract: what cannot be recorded must not be. */
+function badChunk(chunk: unknown): RubatoError {
+  return new RubatoError("model", `The model yielded what is no ModelChunk: ${JSON.stringify(chunk)?.slice(0, 200)}.`);
+}
+
+function isUsage(usage: Usage | undefined): usage is Usage {
+  return isTokenCount(usage?.inputTokens) && isTokenCount(usage?.outputTokens);
+}
+
+function isTokenCount(value: unknown): boolean {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
 }

@@ -3,7 +3,7 @@ import { RubatoError } from "./errors.ts";
 /**
  * Owns every promise that nobody awaits.
  *
- * K1 Bounded: at most `max` at a time. K2 A task removes itself when it ends. K3 A failure is reported once, to `onFailure`, and is never an
+ * K1 Bounded: `start` refuses when there are `max` at a time. K2 A task removes itself when it ends. K3 A failure is reported once, to `onFailure`, and is never an
  * unhandled rejection, also where the report itself fails. K4 Closing aborts the signal that every task was given.
  */
 export interface Tasks {
@@ -31,7 +31,7 @@ export function createTasks(options: {
   let closed = false;
   let failures = 0;
   let entered = 0;
-  let left: (() => void) | undefined;
+  const left = new Set<() => void>();
 
   function hold(name: string, promise: Promise<unknown>): void {
     const held: Promise<void> = promise.then(
@@ -58,7 +58,9 @@ export function createTasks(options: {
     },
     leave() {
       entered--;
-      if (entered === 0) left?.();
+      if (entered > 0) return;
+      for (const wake of left) wake();
+      left.clear();
     },
     start(name, task) {
       if (closed || running.size >= options.max) return false;
@@ -92,7 +94,7 @@ export function createTasks(options: {
         await Promise.all(running);
         if (entered === 0) continue;
         await new Promise<void>((resolve) => {
-          left = resolve;
+          left.add(resolve);
         });
       }
     },

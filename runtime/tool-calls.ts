@@ -59,6 +59,7 @@ interface Executing {
   controller: AbortController | undefined;
   /** On the monotonic clock, ms. */
   deadline: number;
+  giveUpAt: number;
   cancelGrace: (() => void) | undefined;
   /** Settles the call when the tool's promise does. Never rejects. */
   work: Promise<void> | undefined;
@@ -171,30 +172,34 @@ export function createToolCalls<Context>(options: ToolCallsOptions<Context>): To
       stop: undefined,
       controller: undefined,
       deadline: Number.POSITIVE_INFINITY,
+      giveUpAt: Number.POSITIVE_INFINITY,
       cancelGrace: undefined,
       work: undefined,
     };
     if (head.state.value === "interrupted.draining") {
       // Stopped after the licence was recorded and before it was durable: the tool need not begin at all.
-      settle(entry, { outcome: "aborted", error: { code: "aborted", message: "It was stopped before it began." } });
+      settle(entry, { outcome: "aborted", error: { code: "not_begun", message: "It was stopped before it began." } });
       return;
     }
     executing.set(callId, entry);
     let answer: unknown;
+    let waits: boolean;
     try {
       answer = enterCall(head.runId, () => found.ready.start(contextOf(entry)));
+      waits = isPromiseLike(answer);
     } catch (error) {
       leaveCall();
       settle(entry, thrown(entry, error, timeoutMs));
       return;
     }
-    if (!isPromiseLike(answer)) {
+    if (!waits) {
       leaveCall();
       settle(entry, returned(found.tool, answer));
       return;
     }
     entry.deadline = clock.monotonic() + timeoutMs;
-    watchDeadlines(entry.deadline);
+    // Not for a call that was stopped while it began: its grace runs already.
+    if (entry.stop === undefined) watchDeadlines(entry.deadline);
     options.enter();
     entry.work = Promise.resolve(answer).then(
       (value: unknown) => {
@@ -258,7 +263,8 @@ export function createToolCalls<Context>(options: ToolCallsOptions<Context>): To
         };
       },
       get interrupt() {
-        return (reason = ""): Promise<ToolReceipt> => options.interrupt(reason);
+        return (reason = ""): Promise<ToolReceipt> =>
+          entry.settled ? Promise.resolve({ accepted: false, reason: "settled" }) : options.interrupt(reason);
       },
     };
   }
@@ -275,6 +281,8 @@ export function createToolCalls<Context>(options: ToolCallsOptions<Context>): To
       }
       return { outcome: "ok", output: toJson(checked === undefined ? value : checked.data) };
     } catch (error) {
+      if (isAsyncCheck(error))
+        return failure("output", "The tool's output schema has asynchronous checks, which an output cannot have.");
       return failure("output", `The tool answered what is not JSON: ${messageOf(error)}`);
     }
   }
@@ -301,17 +309,22 @@ export function createToolCalls<Context>(options: ToolCallsOptions<Context>): To
     );
   }
 
+  /** The first reason to stop decides the outcome, the earliest end of the grace when the call is given up. */
   function stop(entry: Executing, why: "interrupt" | "timeout", graceMs: number): void {
-    if (entry.stop !== undefined && why === "timeout") return;
-    entry.stop = why;
-    entry.cancelGrace?.();
-    entry.cancelGrace = clock.timer(graceMs, () => {
-      settle(entry, {
-        outcome: "unknown",
-        error: { code: "abandoned", message: `It did not stop within ${graceMs} ms after it was told to.` },
+    const first = entry.stop === undefined;
+    entry.stop ??= why;
+    const giveUpAt = clock.monotonic() + graceMs;
+    if (first || giveUpAt < entry.giveUpAt) {
+      entry.giveUpAt = giveUpAt;
+      entry.cancelGrace?.();
+      entry.cancelGrace = clock.timer(graceMs, () => {
+        settle(entry, {
+          outcome: "unknown",
+          error: { code: "abandoned", message: `It did not stop within ${graceMs} ms after it was told to.` },
+        });
       });
-    });
-    entry.controller?.abort();
+    }
+    if (first) entry.controller?.abort();
   }
 
   return {
@@ -342,6 +355,11 @@ function refusal(call: ToolCallState, message: string): Draft {
       error: { code: "invalid_call", message },
     },
   };
+}
+
+/** zod has no other sign for it than this throw. */
+function isAsyncCheck(error: unknown): boolean {
+  return error instanceof Error && error.constructor.name === "$ZodAsyncError";
 }
 
 function failure(code: string, message: string): Ending {

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { Tool } from "../tools/tool.ts";
+import { isDelay } from "./checks.ts";
 import { messageOf, RubatoError } from "./errors.ts";
 import type { ToolDescription } from "./models/chat-model.ts";
 
@@ -30,6 +31,12 @@ export function checkTools<Context>(tools: readonly Tool<Context>[]): ReadonlyMa
       throw new RubatoError(
         "invalid_tool",
         `The tool "${name}" asks for approval, which this version cannot give yet. Use approval: "never".`,
+      );
+    }
+    if (tool.timeoutMs !== undefined && !isDelay(tool.timeoutMs, 1)) {
+      throw new RubatoError(
+        "invalid_tool",
+        `The timeoutMs of tool "${name}" must be milliseconds from 1 to 2147483647; received ${tool.timeoutMs}.`,
       );
     }
     byName.set(name, tool);

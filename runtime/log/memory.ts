@@ -86,7 +86,9 @@ function note({ summary }: StoredRun, event: Event): void {
     summary.metadata = event.data.metadata ?? {};
   }
   if (event.type === "user_input" && summary.title === "") summary.title = titleOf(event.data.text);
-  summary.status = statusAfter(event) ?? summary.status;
+  // Said to a run at rest it begins a turn; said to one that works it waits.
+  const begins = event.type === "user_input" && summary.status !== "acting";
+  summary.status = begins ? "thinking" : (statusAfter(event) ?? summary.status);
 }
 
 function titleOf(text: string): string {
@@ -113,8 +115,6 @@ function statusAfter(event: Event): Status | undefined {
       return "acting";
     case "thinking":
     case "resume":
-    case "user_input":
-    case "tool_result":
     case "message":
       return "thinking";
     default:

@@ -14,34 +14,56 @@ const CONTINUE =
 export function toWireMessages(request: ModelRequest): WireMessage[] {
   const wire: WireMessage[] = [];
   if (request.instructions !== "") wire.push({ role: "system", content: request.instructions });
+  const ids = wireIds();
   for (const message of request.messages) {
-    const converted = toWireMessage(message);
+    const converted = toWireMessage(message, ids);
     if (converted !== undefined) wire.push(converted);
   }
   const last = request.messages.at(-1);
   if (last?.role === "assistant" && last.cut === true && last.content !== "") {
-    wire.push({ role: "system", content: CONTINUE });
+    // As the user: some chat templates take a system message at the start only.
+    wire.push({ role: "user", content: CONTINUE });
   }
   return wire;
 }
 
-function toWireMessage(message: Message): WireMessage | undefined {
+/** Names calls in the order of the list: each call gets an id that the request has not had, its result the id of its call. */
+interface WireIds {
+  readonly ofCall: (callId: string) => string;
+  readonly ofResult: (callId: string) => string;
+}
+
+/** A conversation that was imported may hold the same ids as the run that goes on with it. */
+function wireIds(): WireIds {
+  const times = new Map<string, number>();
+  const named = (callId: string, time: number): string => wireCallId(callId) + (time > 1 ? `_${time}` : "");
+  return {
+    ofCall(callId) {
+      const time = (times.get(callId) ?? 0) + 1;
+      times.set(callId, time);
+      return named(callId, time);
+    },
+    ofResult: (callId) => named(callId, times.get(callId) ?? 1),
+  };
+}
+
+function toWireMessage(message: Message, ids: WireIds): WireMessage | undefined {
   switch (message.role) {
     case "system":
       return { role: "system", content: message.content };
     case "user":
       return { role: "user", content: message.content };
     case "tool":
-      return { role: "tool", tool_call_id: wireCallId(message.callId), content: message.content };
+      return { role: "tool", tool_call_id: ids.ofResult(message.callId), content: message.content };
     case "assistant": {
       const calls = message.toolCalls ?? [];
       if (calls.length === 0) {
         return message.content === "" ? undefined : { role: "assistant", content: message.content };
       }
       const toolCalls = calls.map((call): WireCall => ({
-        id: wireCallId(call.callId),
+        id: ids.ofCall(call.callId),
         type: "function",
-        function: { name: call.name, arguments: wireArguments(call.args) },
+        function: { name: wireName(call.name), arguments: wireArguments(call.args) },
       }));
       return { role: "assistant", content: message.content === "" ? null : message.content, tool_calls: toolCalls };
     }
@@ -61,6 +83,11 @@ function fnv1a(text: string): number {
   let hash = 0x811c9dc5;
   for (let at = 0; at < text.length; at += 1) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
   return hash >>> 0;
+}
+
+/** A name that the model invented, in the letters that endpoints take: they would answer 400 to it, and to every later request of the run. */
+function wireName(name: string): string {
+  return name.replace(/[^A-Za-z0-9_-]/g, "_").slice(0, 64) || "unnamed";
 }
 
 /** Endpoints answer 400 or 500 to arguments that are not an object, and then to every later request of the run. */

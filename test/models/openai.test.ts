@@ -142,7 +142,7 @@ describe("the body of a request", () => {
     expect(messages).toHaveLength(3);
     expect(messages[1]).toEqual({ role: "assistant", content: "The answer is" });
     expect(messages[2]).toMatchObject({
-      role: "system",
+      role: "user",
       content: expect.stringContaining("exactly where its text stops"),
     });
     expect((await bodyOf(ask([user, cut, user]))).messages).toHaveLength(3);

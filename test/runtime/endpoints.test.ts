@@ -180,6 +180,24 @@ describe("against an endpoint that answers 400 to an orphan call", () => {
   });
 });
 
+describe("what a strict endpoint would refuse is never sent", () => {
+  it("imported calls with the ids of this run's, and names that the model invented", async () => {
+    const endpoint = await strictEndpoint([
+      { calls: [{ name: "weather", args: { city: "Rome" } }, { name: "no such tool!" }, { name: "" }] },
+      "first",
+      { calls: [{ name: "weather", args: { city: "Oslo" } }] },
+      "second",
+    ]);
+    closing.push(() => endpoint.close());
+    const { agent } = agentAt(endpoint.baseURL);
+    const first = agent.run("go");
+    expect(await first.settled()).toMatchObject({ status: "done", output: "first" });
+    const second = agent.run("more", { messages: first.state.messages });
+    expect(await second.settled()).toMatchObject({ status: "done", output: "second" });
+    expect(endpoint.problems).toEqual([]);
+  });
+});
+
 describe("against a faulty endpoint", () => {
   const half = deltaFrame({ content: "Half an answer" });
   const faults: readonly (readonly [string, Fault, string, RegExp])[] = [

@@ -130,6 +130,8 @@ function expectedText({ data }: EventOf<"tool_result">): string {
     case "skipped":
       return "Skipped: the run was interrupted before this call started. It did not run.";
     case "aborted":
+      if (error?.code === "not_begun")
+        return "Aborted: the run was interrupted before this call began. It did not run.";
       return "Aborted: the run was interrupted while this call ran. It may have had part of its effect.";
     case "timeout":
       return `Timeout: ${error?.message ?? "the tool took too long"}. It may have had part of its effect.`;

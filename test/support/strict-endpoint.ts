@@ -64,6 +64,7 @@ export function wireProblem(body: unknown): string | undefined {
   const messages = body["messages"];
   if (!Array.isArray(messages) || messages.length === 0) return "messages must be a list with at least one entry";
   let expected: string[] = [];
+  const used = new Set<string>();
   for (const [at, message] of messages.entries()) {
     if (!isRecord(message)) return `messages[${at}] is not an object`;
     if (message["role"] === "tool") {
@@ -77,6 +78,10 @@ export function wireProblem(body: unknown): string | undefined {
     const problem = message["role"] === "assistant" ? assistantProblem(message) : speakerProblem(message);
     if (problem !== undefined) return `messages[${at}] ${problem}`;
     expected = callsOf(message).map(({ id }) => id);
+    for (const id of expected) {
+      if (used.has(id)) return `messages[${at}] uses the id ${id} of an earlier call`;
+      used.add(id);
+    }
   }
   return expected.length > 0 ? `${expected.join(", ")} did not have a result` : undefined;
 }
@@ -96,21 +101,22 @@ function assistantProblem(message: Record<string, unknown>): string | undefined 
   const read = callsOf(message);
   if (!Array.isArray(calls) || calls.length === 0 || read.length !== calls.length) return "has malformed tool_calls";
   if (new Set(read.map(({ id }) => id)).size !== read.length) return "uses an id twice";
-  for (const { id, args } of read) {
+  for (const { id, name, args } of read) {
+    if (!/^[\w-]{1,64}$/.test(name)) return `has the function name ${JSON.stringify(name)}`;
     if (!/^[\w-]{1,40}$/.test(id)) return `has the id ${JSON.stringify(id)}`;
     if (!isObjectText(args)) return `has arguments that are not the JSON of an object: ${args}`;
   }
   return undefined;
 }
 
-function callsOf(message: Record<string, unknown>): { id: string; args: string }[] {
+function callsOf(message: Record<string, unknown>): { id: string; name: string; args: string }[] {
   const calls = message["tool_calls"];
   if (!Array.isArray(calls)) return [];
   return calls.flatMap((call: unknown) => {
     if (!isRecord(call) || !isRecord(call["function"])) return [];
     const { id } = call;
     const { name, arguments: args } = call["function"];
-    return typeof id === "string" && typeof name === "string" && typeof args === "string" ? [{ id, args }] : [];
+    return typeof id === "string" && typeof name === "string" && typeof args === "string" ? [{ id, name, args }] : [];
   });
 }
 
