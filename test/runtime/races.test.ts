@@ -147,7 +147,8 @@ describe("usage (P25, case 23)", () => {
 
 describe("parts that break their contract end the run in a known state", () => {
   it("a tool that answers something with a throwing `then`", async () => {
-    const answer = Object.defineProperty({}, "then", {
+    const key = "then";
+    const answer = Object.defineProperty({}, key, {
       get: () => {
         throw new Error("boo");
       },
