@@ -7,7 +7,7 @@ import type { Status } from "../machines/state.ts";
 import { CHART_HASH } from "../machines/step.ts";
 import type { Tool } from "../tools/tool.ts";
 import { toJson } from "./arguments.ts";
-import { createLane, type EventPattern, type Lane, type Listener } from "./bus.ts";
+import { checkPattern, createLane, type EventPattern, type Lane, type Listener } from "./bus.ts";
 import { checkKeys, checkOption, checkText, isDelay } from "./checks.ts";
 import { systemClock, type Clock } from "./clock.ts";
 import { messageOf, RubatoError } from "./errors.ts";
@@ -230,6 +230,7 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
       return all.filter((summary) => summary.agent === name);
     },
     subscribe(pattern, listener) {
+      checkPattern(pattern);
       checkOption("listener", typeof listener, typeof listener === "function", "a function");
       const lane: Lane = createLane();
       const undoes: Undoes = new WeakMap();

@@ -1,5 +1,6 @@
 import { EventEmitter } from "eventemitter3";
 import { EVENT_TYPES, type Event, type EventOf, type EventType } from "../machines/events.ts";
+import { checkOption } from "./checks.ts";
 import { isPromiseLike } from "./promise-like.ts";
 
 /**
@@ -75,6 +76,11 @@ export function typesOf(pattern: string): readonly EventType[] {
   if (!pattern.endsWith("_*")) return EVENT_TYPES.filter((type) => type === pattern);
   const prefix = pattern.slice(0, -1);
   return EVENT_TYPES.filter((type) => type.startsWith(prefix));
+}
+
+/** For what is called with a pattern: throws when it names no event type. */
+export function checkPattern(pattern: string): void {
+  checkOption("pattern", pattern, typesOf(pattern).length > 0, 'an event type, a prefix such as "tool_*", or "*"');
 }
 
 function admits<Pattern extends EventPattern>(types: ReadonlySet<string>, event: Event): event is EventFor<Pattern> {

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { respond, type Command } from "../machines/command.ts";
 import type { Draft, Event, EventData } from "../machines/events.ts";
 import type { Tool } from "../tools/tool.ts";
-import { createBus, type Bus, type EventPattern, type Lane, type Listener } from "./bus.ts";
+import { checkPattern, createBus, type Bus, type EventPattern, type Lane, type Listener } from "./bus.ts";
 import { insideCall } from "./call-scope.ts";
 import { checkOption, checkText, isDelay } from "./checks.ts";
 import { milliseconds, type Clock } from "./clock.ts";
@@ -236,10 +236,12 @@ export function createRun<Context>(setup: RunSetup<Context>): OwnedRun {
     events: (options) => readEvents(head, log, checkReadOptions(options)),
     [Symbol.asyncIterator]: () => readEvents(head, log),
     history(pattern = "*", limit = 50) {
+      checkPattern(pattern);
       checkOption("limit", limit, Number.isInteger(limit) && limit > 0, "a whole number from 1");
       return readHistory(head, log, pattern, limit);
     },
     subscribe(pattern, listener) {
+      checkPattern(pattern);
       checkOption("listener", typeof listener, typeof listener === "function", "a function");
       return bus.subscribe(pattern, listener);
     },

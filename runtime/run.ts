@@ -83,7 +83,10 @@ export interface Run extends AsyncIterable<Event> {
   cancel(reason?: string, options?: { readonly graceMs?: number; readonly by?: string }): Promise<Receipt>;
   approve(callId: string, options?: { readonly args?: Json; readonly by?: string }): Promise<Receipt>;
   reject(callId: string, reason?: string, options?: { readonly by?: string }): Promise<Receipt>;
-  /** Resolves when the run is at rest, with how it stands. Never rejects. */
+  /**
+   * Resolves when the run is at rest, with how it stood then. Never rejects. A tool of the run must not await it: the run does not rest while
+   * the tool runs.
+   */
   settled(): Promise<Outcome>;
   /**
    * Starts work beside the run, owned by it: aborted when the agent closes, and recorded as an `error` event when it fails. False when there

@@ -135,6 +135,10 @@ describe("bad input is one clear sentence that says what to do", () => {
     await expect(run.interrupt("", { graceMs: -1 })).rejects.toThrow(/graceMs/);
     expect(() => run.events({ from: -1 })).toThrow(/"from"/);
     expect(() => run.history("*", 0)).toThrow(/"limit"/);
+    const misspelt: "*" = JSON.parse('"tools_*"');
+    for (const subscribe of [() => run.subscribe(misspelt, () => {}), () => agent.subscribe(misspelt, () => {})]) {
+      expect(subscribe).toThrow(/"pattern" must be an event type, a prefix/);
+    }
     expect(await run.approve("1.0")).toEqual({ accepted: false, reason: "not_waiting" });
     expect(run.state.seq).toBe(seq);
     checkLog(await stored(log, run.id));
