@@ -3,6 +3,7 @@ import { MAX_ARGS_LENGTH, MAX_CALLS } from "./arguments.ts";
 import type { Clock } from "./clock.ts";
 import { messageOf, RubatoError } from "./errors.ts";
 import type { Head } from "./head.ts";
+import { LazySignal } from "./lazy-signal.ts";
 import type { ChatModel, ModelChunk, ModelRequest, Usage } from "./models/chat-model.ts";
 
 /**
@@ -32,21 +33,12 @@ export function callModel(options: ModelCallOptions): ModelCall {
   const { messageId, attempt, step } = thinking.data;
   const { runId } = head;
   let over = false;
-  let aborted = false;
-  let controller: AbortController | undefined;
   let textLength = head.state.partial?.text.length ?? 0;
   let reasoningLength = 0;
   const halves = { text: "", reasoning: "" };
   const argsLength = new Map<number, number>();
 
-  const streamOptions = {
-    get signal(): AbortSignal {
-      // Made when somebody asks: most answers are never aborted.
-      controller ??= new AbortController();
-      if (aborted) controller.abort();
-      return controller.signal;
-    },
-  };
+  const streamOptions = new LazySignal();
 
   function token(kind: "text" | "reasoning", piece: string): void {
     const text = wholeCharacters(kind, piece);
@@ -222,8 +214,7 @@ export function callModel(options: ModelCallOptions): ModelCall {
     over: read(),
     abort() {
       over = true;
-      aborted = true;
-      controller?.abort();
+      LazySignal.abort(streamOptions);
     },
   };
 }

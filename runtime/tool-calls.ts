@@ -6,6 +6,7 @@ import { enterCall, leaveCall } from "./call-scope.ts";
 import type { Clock } from "./clock.ts";
 import { messageOf } from "./errors.ts";
 import type { Head } from "./head.ts";
+import { LazySignal } from "./lazy-signal.ts";
 import { isPromiseLike } from "./promise-like.ts";
 
 /**
@@ -56,7 +57,8 @@ interface Executing {
   readonly start: EventOf<"tool_start">;
   settled: boolean;
   stop: "interrupt" | "timeout" | undefined;
-  controller: AbortController | undefined;
+  /** What the tool was given, once it was. */
+  abortable: LazySignal | undefined;
   /** On the monotonic clock, ms. */
   deadline: number;
   giveUpAt: number;
@@ -170,7 +172,7 @@ export function createToolCalls<Context>(options: ToolCallsOptions<Context>): To
       start,
       settled: false,
       stop: undefined,
-      controller: undefined,
+      abortable: undefined,
       deadline: Number.POSITIVE_INFINITY,
       giveUpAt: Number.POSITIVE_INFINITY,
       cancelGrace: undefined,
@@ -234,39 +236,24 @@ export function createToolCalls<Context>(options: ToolCallsOptions<Context>): To
     if (next < Number.POSITIVE_INFINITY) watchDeadlines(next);
   }
 
-  /** Functions are made when the tool takes them: most tools take none. */
   function contextOf(entry: Executing): ToolContext<Context> {
     const { callId, attempt, idempotencyKey } = entry.start.data;
     const { runId } = head;
-    return {
-      get signal() {
-        entry.controller ??= new AbortController();
-        if (entry.stop !== undefined) entry.controller.abort();
-        return entry.controller.signal;
+    const context = new CallContext(runId, callId, attempt, idempotencyKey, options.context, {
+      progress(value) {
+        if (entry.settled) return;
+        const data = { callId, attempt, value: toJson(value) };
+        head.delta({ seq: head.nextSeq, timestamp: clock.now(), runId, type: "tool_progress", data });
       },
-      runId,
-      callId,
-      attempt,
-      idempotencyKey,
-      context: options.context,
-      get progress() {
-        return (value: Json): void => {
-          if (entry.settled) return;
-          const data = { callId, attempt, value: toJson(value) };
-          head.delta({ seq: head.nextSeq, timestamp: clock.now(), runId, type: "tool_progress", data });
-        };
+      emit(name, data = null) {
+        if (entry.settled) return;
+        head.record([{ type: "custom", data: { name, data: toJson(data), callId } }], entry.start.seq);
       },
-      get emit() {
-        return (name: string, data: Json = null): void => {
-          if (entry.settled) return;
-          head.record([{ type: "custom", data: { name, data: toJson(data), callId } }], entry.start.seq);
-        };
-      },
-      get interrupt() {
-        return (reason = ""): Promise<ToolReceipt> =>
-          entry.settled ? Promise.resolve({ accepted: false, reason: "settled" }) : options.interrupt(reason);
-      },
-    };
+      interrupt: (reason = "") =>
+        entry.settled ? Promise.resolve({ accepted: false, reason: "settled" }) : options.interrupt(reason),
+    });
+    entry.abortable = context;
+    return context;
   }
 
   function returned(tool: Tool<Context>, value: unknown): Ending {
@@ -324,7 +311,7 @@ export function createToolCalls<Context>(options: ToolCallsOptions<Context>): To
         });
       });
     }
-    if (first) entry.controller?.abort();
+    if (first && entry.abortable !== undefined) LazySignal.abort(entry.abortable);
   }
 
   return {
@@ -339,6 +326,32 @@ export function createToolCalls<Context>(options: ToolCallsOptions<Context>): To
       watch = undefined;
     },
   };
+}
+
+type Verbs = Pick<ToolContext, "progress" | "emit" | "interrupt">;
+
+/** What a tool is given. */
+class CallContext<Context> extends LazySignal implements ToolContext<Context> {
+  readonly runId: string;
+  readonly callId: string;
+  readonly attempt: number;
+  readonly idempotencyKey: string;
+  readonly context: Context;
+  readonly progress: Verbs["progress"];
+  readonly emit: Verbs["emit"];
+  readonly interrupt: Verbs["interrupt"];
+
+  constructor(runId: string, callId: string, attempt: number, key: string, context: Context, verbs: Verbs) {
+    super();
+    this.runId = runId;
+    this.callId = callId;
+    this.attempt = attempt;
+    this.idempotencyKey = key;
+    this.context = context;
+    this.progress = verbs.progress;
+    this.emit = verbs.emit;
+    this.interrupt = verbs.interrupt;
+  }
 }
 
 const CUT_BY_LENGTH =
