@@ -91,48 +91,78 @@ interface Todo {
 }
 
 export function openHead(options: HeadOptions): Head {
-  const { runId, log, epoch, clock, publish, perform } = options;
-  let state = initialState();
-  let pending: Event[] = [];
-  let writing: readonly Event[] = NOTHING;
-  let unpublished: Event[] = [];
-  let effects: Todo[] = [];
-  let starts: Todo[] = [];
-  let durableSeq = 0;
-  let publishedSeq = 0;
-  let committing = false;
-  let draining = false;
-  let publishing = false;
-  let rested = false;
-  let failure: RubatoError | undefined;
-  // Three kinds of waiters, so that none is woken for every token that does not need it.
-  const progress = new Set<() => void>();
-  const storing = new Set<() => void>();
-  const resting = new Set<() => void>();
+  return new OpenHead(options);
+}
 
-  function record(drafts: readonly Draft[], cause?: number): number | undefined {
-    if (failure !== undefined) return undefined;
+/** A class, so that all heads have one hidden class: an object literal with getters has one of its own each time, and is slow to use. */
+class OpenHead implements Head {
+  readonly runId: string;
+  state = initialState();
+  durableSeq = 0;
+  publishedSeq = 0;
+  failure: RubatoError | undefined;
+  private readonly log: EventLog;
+  private readonly epoch: number;
+  private readonly clock: Clock;
+  private readonly publish: HeadOptions["publish"];
+  private readonly perform: HeadOptions["perform"];
+  private readonly options: HeadOptions;
+  private pending: Event[] = [];
+  private writing: readonly Event[] = NOTHING;
+  private unpublished: Event[] = [];
+  private effects: Todo[] = [];
+  private starts: Todo[] = [];
+  private committing = false;
+  private draining = false;
+  private publishing = false;
+  private rested = false;
+  // Three kinds of waiters, so that none is woken for every token that does not need it.
+  private readonly progress = new Set<() => void>();
+  private readonly storing = new Set<() => void>();
+  private readonly resting = new Set<() => void>();
+
+  constructor(options: HeadOptions) {
+    this.options = options;
+    this.runId = options.runId;
+    this.log = options.log;
+    this.epoch = options.epoch;
+    this.clock = options.clock;
+    this.publish = options.publish;
+    this.perform = options.perform;
+  }
+
+  get nextSeq(): number {
+    return this.state.seq + 1;
+  }
+
+  get atRest(): boolean {
+    return !this.draining && this.settledDown();
+  }
+
+  record(drafts: readonly Draft[], cause?: number): number | undefined {
+    if (this.failure !== undefined) return undefined;
     let first: number | undefined;
     for (const draft of drafts) {
-      const event = envelope(seal(state, draft), cause ?? first);
-      const result = step(state, event);
+      const event = this.envelope(seal(this.state, draft), cause ?? first);
+      const result = step(this.state, event);
       if (!result.accepted) break;
       first ??= event.seq;
-      state = result.state;
-      pending = added(pending, event);
-      unpublished = added(unpublished, event);
+      this.state = result.state;
+      this.pending = added(this.pending, event);
+      this.unpublished = added(this.unpublished, event);
       for (const effect of result.effects) {
-        if (WAITS.has(effect)) starts = added(starts, { effect, event });
-        else effects = added(effects, { effect, event });
+        if (WAITS.has(effect)) this.starts = added(this.starts, { effect, event });
+        else this.effects = added(this.effects, { effect, event });
       }
     }
-    drain();
+    this.drain();
     return first;
   }
 
-  function envelope({ type, data, cause: own }: Draft, batchCause: number | undefined): Event {
-    const seq = state.seq + 1;
-    const timestamp = clock.now();
+  private envelope({ type, data, cause: own }: Draft, batchCause: number | undefined): Event {
+    const { runId } = this;
+    const seq = this.state.seq + 1;
+    const timestamp = this.clock.now();
     const cause = own ?? batchCause;
     const event =
       cause === undefined ? { seq, timestamp, runId, type, data } : { seq, timestamp, runId, type, data, cause };
@@ -141,213 +171,196 @@ export function openHead(options: HeadOptions): Head {
   }
 
   /** The hot path: nothing but the fold, one append and the listeners. */
-  function delta(event: HotEvent): boolean {
-    if (failure !== undefined) return false;
-    const next = stepDelta(state, event);
+  delta(event: HotEvent): boolean {
+    if (this.failure !== undefined) return false;
+    const next = stepDelta(this.state, event);
     if (next === undefined) return false;
-    state = next;
-    if (pending.length === 0 && !committing && !draining) {
-      writing = [event];
-      write();
-      if (failed()) return false;
-    } else pending = added(pending, event);
-    if (unpublished.length > 0 || publishing) {
-      unpublished = added(unpublished, event);
+    this.state = next;
+    if (this.pending.length === 0 && !this.committing && !this.draining) {
+      this.writing = [event];
+      this.write();
+      if (this.failed()) return false;
+    } else this.pending = added(this.pending, event);
+    if (this.unpublished.length > 0 || this.publishing) {
+      this.unpublished = added(this.unpublished, event);
       return true;
     }
-    publishing = true;
-    tell(event);
-    publishing = false;
-    if (unpublished.length > 0) publishReady();
+    this.publishing = true;
+    this.tell(event);
+    this.publishing = false;
+    if (this.unpublished.length > 0) this.publishReady();
     // A listener recorded something: what follows from it, rest included, could not be seen before it was published.
-    if (state !== next) drain();
+    if (this.state !== next) this.drain();
     return true;
   }
 
   /** Runs what is due until nothing is: effects on the run first, so that what belongs together is committed together. */
-  function drain(): void {
-    if (draining) return;
-    draining = true;
+  private drain(): void {
+    if (this.draining) return;
+    this.draining = true;
     do {
-      while (effects.length > 0) {
-        const due = effects;
-        effects = [];
-        for (const todo of due) act(todo);
+      while (this.effects.length > 0) {
+        const due = this.effects;
+        this.effects = [];
+        for (const todo of due) this.act(todo);
       }
-    } while (commit() || effects.length > 0);
-    draining = false;
-    const still = settledDown();
-    if (still !== rested) {
-      rested = still;
-      options.onRest(still);
+    } while (this.commit() || this.effects.length > 0);
+    this.draining = false;
+    const still = this.settledDown();
+    if (still !== this.rested) {
+      this.rested = still;
+      this.options.onRest(still);
     }
     // Also where the run left its rest and came back to it in one go: somebody may have begun to wait in between.
-    if (still && resting.size > 0) wake(resting);
-    if (still && progress.size > 0) wake(progress);
+    if (still && this.resting.size > 0) this.wake(this.resting);
+    if (still && this.progress.size > 0) this.wake(this.progress);
   }
 
   /** Hands what is pending to the log. True when it is durable already. */
-  function commit(): boolean {
-    if (committing || pending.length === 0 || failure !== undefined) return false;
-    writing = pending;
-    pending = [];
-    return write();
+  private commit(): boolean {
+    if (this.committing || this.pending.length === 0 || this.failure !== undefined) return false;
+    this.writing = this.pending;
+    this.pending = [];
+    return this.write();
   }
 
   /** Whatever an effect throws is a fault of ours or of an injected part, never of the log; the run ends in a known state all the same. */
-  function act({ effect, event }: Todo): void {
+  private act({ effect, event }: Todo): void {
     try {
-      perform(effect, event);
+      this.perform(effect, event);
     } catch (error) {
-      fail(new RubatoError("internal", `The effect "${effect}" failed: ${messageOf(error)}`, { cause: error }));
+      this.fail(new RubatoError("internal", `The effect "${effect}" failed: ${messageOf(error)}`, { cause: error }));
     }
   }
 
-  function write(): boolean {
+  private write(): boolean {
     let written: undefined | Promise<undefined>;
     try {
-      written = log.append(runId, { epoch, events: writing });
+      written = this.log.append(this.runId, { epoch: this.epoch, events: this.writing });
     } catch (error) {
-      fail(error);
+      this.fail(error);
       return false;
     }
     if (written === undefined) {
-      stored();
+      this.stored();
       return true;
     }
     if (!isPromiseLike(written)) {
-      fail(new RubatoError("log", "The log answered neither undefined nor a promise."));
+      this.fail(new RubatoError("log", "The log answered neither undefined nor a promise."));
       return false;
     }
-    committing = true;
+    this.committing = true;
     written.then(
       () => {
-        committing = false;
-        stored();
-        drain();
+        this.committing = false;
+        this.stored();
+        this.drain();
       },
       (error: unknown) => {
-        committing = false;
-        fail(error);
+        this.committing = false;
+        this.fail(error);
       },
     );
     return false;
   }
 
-  function stored(): void {
-    durableSeq = writing.at(-1)?.seq ?? durableSeq;
-    writing = NOTHING;
-    if (unpublished.length > 0) publishReady();
-    if (storing.size > 0) wake(storing);
-    if (starts.length === 0) return;
-    const due = starts;
-    starts = [];
+  private stored(): void {
+    this.durableSeq = this.writing.at(-1)?.seq ?? this.durableSeq;
+    this.writing = NOTHING;
+    if (this.unpublished.length > 0) this.publishReady();
+    if (this.storing.size > 0) this.wake(this.storing);
+    if (this.starts.length === 0) return;
+    const due = this.starts;
+    this.starts = [];
     for (const todo of due) {
       // What one of them recorded may have made the log fail: then nothing more starts (H6).
-      if (failure !== undefined) return;
-      if (todo.event.seq <= durableSeq) act(todo);
-      else starts.push(todo);
+      if (this.failure !== undefined) return;
+      if (todo.event.seq <= this.durableSeq) this.act(todo);
+      else this.starts.push(todo);
     }
   }
 
-  function publishReady(): void {
-    if (publishing) return;
-    publishing = true;
+  private publishReady(): void {
+    if (this.publishing) return;
+    this.publishing = true;
     let count = 0;
-    for (; count < unpublished.length; count++) {
-      const event = unpublished[count];
-      if (event === undefined || (event.seq > durableSeq && !isHot(event))) break;
-      tell(event);
+    for (; count < this.unpublished.length; count++) {
+      const event = this.unpublished[count];
+      if (event === undefined || (event.seq > this.durableSeq && !isHot(event))) break;
+      this.tell(event);
     }
-    unpublished = count === unpublished.length ? [] : unpublished.slice(count);
-    publishing = false;
+    this.unpublished = count === this.unpublished.length ? [] : this.unpublished.slice(count);
+    this.publishing = false;
   }
 
-  function tell(event: Event): void {
-    publishedSeq = event.seq;
-    publish(event);
-    if (progress.size > 0) wake(progress);
+  private tell(event: Event): void {
+    this.publishedSeq = event.seq;
+    this.publish(event);
+    if (this.progress.size > 0) this.wake(this.progress);
   }
 
-  function wake(waiters: Set<() => void>): void {
+  private wake(waiters: Set<() => void>): void {
     const waiting = [...waiters];
     waiters.clear();
     for (const callback of waiting) callback();
   }
 
-  function fail(error: unknown): void {
-    failure =
+  private fail(error: unknown): void {
+    this.failure =
       error instanceof RubatoError
         ? error
         : new RubatoError("log", "The log could not store an event.", { cause: error });
-    pending = [];
-    writing = NOTHING;
-    unpublished = [];
-    effects = [];
-    starts = [];
-    options.onFailure(failure);
-    if (!rested) {
-      rested = true;
-      options.onRest(true);
+    this.pending = [];
+    this.writing = NOTHING;
+    this.unpublished = [];
+    this.effects = [];
+    this.starts = [];
+    this.options.onFailure(this.failure);
+    if (!this.rested) {
+      this.rested = true;
+      this.options.onRest(true);
     }
-    for (const waiters of [storing, resting, progress]) wake(waiters);
+    for (const waiters of [this.storing, this.resting, this.progress]) this.wake(waiters);
   }
 
-  function failed(): boolean {
-    return failure !== undefined;
+  private failed(): boolean {
+    return this.failure !== undefined;
   }
 
-  function settledDown(): boolean {
-    return failure !== undefined || (isAtRest(state) && durableSeq === state.seq && publishedSeq === state.seq);
+  private settledDown(): boolean {
+    return (
+      this.failure !== undefined ||
+      (isAtRest(this.state) && this.durableSeq === this.state.seq && this.publishedSeq === this.state.seq)
+    );
   }
 
-  return {
-    runId,
-    get state() {
-      return state;
-    },
-    get durableSeq() {
-      return durableSeq;
-    },
-    get publishedSeq() {
-      return publishedSeq;
-    },
-    get atRest() {
-      return !draining && settledDown();
-    },
-    get failure() {
-      return failure;
-    },
-    get nextSeq() {
-      return state.seq + 1;
-    },
-    record,
-    delta,
-    async durable(seq) {
-      while (durableSeq < seq) {
-        if (failure !== undefined) throw failure;
-        await new Promise<void>((resolve) => {
-          storing.add(resolve);
-        });
-      }
-    },
-    volatileAfter(cursor) {
-      if (publishedSeq === durableSeq) return [];
-      return [...writing, ...pending].filter((event) => event.seq > cursor && event.seq <= publishedSeq);
-    },
-    rest: (read) =>
-      !draining && settledDown()
-        ? Promise.resolve(read())
-        : new Promise((resolve) => {
-            resting.add(() => {
-              resolve(read());
-            });
-          }),
-    onProgress(callback) {
-      progress.add(callback);
-      return () => {
-        progress.delete(callback);
-      };
-    },
-  };
+  async durable(seq: number): Promise<void> {
+    while (this.durableSeq < seq) {
+      if (this.failure !== undefined) throw this.failure;
+      await new Promise<void>((resolve) => {
+        this.storing.add(resolve);
+      });
+    }
+  }
+
+  volatileAfter(cursor: number): readonly Event[] {
+    if (this.publishedSeq === this.durableSeq) return [];
+    return [...this.writing, ...this.pending].filter((event) => event.seq > cursor && event.seq <= this.publishedSeq);
+  }
+
+  rest<T>(read: () => T): Promise<T> {
+    if (this.atRest) return Promise.resolve(read());
+    return new Promise((resolve) => {
+      this.resting.add(() => {
+        resolve(read());
+      });
+    });
+  }
+
+  onProgress(callback: () => void): () => void {
+    this.progress.add(callback);
+    return () => {
+      this.progress.delete(callback);
+    };
+  }
 }

@@ -28,85 +28,81 @@ interface TokenRun {
 type Segment = Event | TokenRun;
 
 export function packedEvents(): PackedEvents {
-  const segments: Segment[] = [];
-  /** The first seq of each segment. */
-  const starts: number[] = [];
-  // One column for the tokens of the whole run: a few large arrays instead of many small ones.
-  const texts: string[] = [];
-  const offsets: number[] = [];
-  const timestamps: number[] = [];
-  let length = 0;
-  let open: TokenRun | undefined;
-  let nextOffset = 0;
+  return new Columns();
+}
 
-  function append(event: Event): void {
-    length++;
+class Columns implements PackedEvents {
+  length = 0;
+  private readonly segments: Segment[] = [];
+  /** The first seq of each segment. */
+  private readonly starts: number[] = [];
+  // One column for the tokens of the whole run: a few large arrays instead of many small ones.
+  private readonly texts: string[] = [];
+  private readonly offsets: number[] = [];
+  private readonly timestamps: number[] = [];
+  private open: TokenRun | undefined;
+  private nextOffset = 0;
+
+  append(event: Event): void {
+    this.length++;
     if (event.type !== "token_stream" || event.cause !== undefined) {
-      open = undefined;
-      segments.push(event);
-      starts.push(length);
+      this.open = undefined;
+      this.segments.push(event);
+      this.starts.push(this.length);
       return;
     }
     const { text, offset, kind, messageId, attempt } = event.data;
     const continues =
-      open !== undefined &&
-      offset === nextOffset &&
-      open.kind === kind &&
-      open.attempt === attempt &&
-      open.messageId === messageId &&
-      open.runId === event.runId;
+      this.open !== undefined &&
+      offset === this.nextOffset &&
+      this.open.kind === kind &&
+      this.open.attempt === attempt &&
+      this.open.messageId === messageId &&
+      this.open.runId === event.runId;
     if (!continues) {
-      open = { type: "tokens", runId: event.runId, kind, messageId, attempt, at: texts.length };
-      segments.push(open);
-      starts.push(length);
+      this.open = { type: "tokens", runId: event.runId, kind, messageId, attempt, at: this.texts.length };
+      this.segments.push(this.open);
+      this.starts.push(this.length);
     }
-    texts.push(text);
-    offsets.push(offset);
-    timestamps.push(event.timestamp);
-    nextOffset = offset + text.length;
+    this.texts.push(text);
+    this.offsets.push(offset);
+    this.timestamps.push(event.timestamp);
+    this.nextOffset = offset + text.length;
   }
 
-  function read(after: number, limit: number): Event[] {
+  read(after: number, limit: number): Event[] {
     const events: Event[] = [];
-    const last = Math.min(length, after + limit);
+    const last = Math.min(this.length, after + limit);
     let seq = after + 1;
-    for (let at = segmentOf(seq); at < segments.length && seq <= last; at++) {
-      const segment = segments[at];
+    for (let at = this.segmentOf(seq); at < this.segments.length && seq <= last; at++) {
+      const segment = this.segments[at];
       if (segment === undefined) break;
       if (segment.type !== "tokens") {
         events.push(segment);
         seq++;
         continue;
       }
-      const start = starts[at] ?? 0;
-      const end = Math.min(last, (starts[at + 1] ?? length + 1) - 1);
-      for (; seq <= end; seq++) events.push(tokenAt(segment, segment.at + seq - start, seq));
+      const start = this.starts[at] ?? 0;
+      const end = Math.min(last, (this.starts[at + 1] ?? this.length + 1) - 1);
+      for (; seq <= end; seq++) events.push(this.tokenAt(segment, segment.at + seq - start, seq));
     }
     return events;
   }
 
-  function tokenAt({ runId, kind, messageId, attempt }: TokenRun, index: number, seq: number): Event {
-    const data = { kind, text: texts[index] ?? "", messageId, attempt, offset: offsets[index] ?? 0 };
-    return { seq, timestamp: timestamps[index] ?? 0, runId, type: "token_stream", data };
+  private tokenAt({ runId, kind, messageId, attempt }: TokenRun, index: number, seq: number): Event {
+    const data = { kind, text: this.texts[index] ?? "", messageId, attempt, offset: this.offsets[index] ?? 0 };
+    return { seq, timestamp: this.timestamps[index] ?? 0, runId, type: "token_stream", data };
   }
 
   /** The segment that a seq lies in, by halves. */
-  function segmentOf(seq: number): number {
+  private segmentOf(seq: number): number {
     let low = 0;
-    let high = starts.length - 1;
+    let high = this.starts.length - 1;
     while (low < high) {
       const middle = (low + high + 1) >> 1;
-      if ((starts[middle] ?? 0) <= seq) low = middle;
+      if ((this.starts[middle] ?? 0) <= seq) low = middle;
       else high = middle - 1;
     }
     return low;
   }
-
-  return {
-    get length() {
-      return length;
-    },
-    append,
-    read,
-  };
 }
