@@ -123,6 +123,7 @@ export function createBus(readAfter: ReadAfter): Bus {
     const call = (event: EventFor<Pattern>): PromiseLike<unknown> | undefined => {
       delivered++;
       depth++;
+      bus.delivering = true;
       try {
         const answer = listener(event);
         return isPromiseLike(answer) ? answer : undefined;
@@ -131,6 +132,7 @@ export function createBus(readAfter: ReadAfter): Bus {
         return undefined;
       } finally {
         depth--;
+        bus.delivering = depth > 0;
       }
     };
     const fallBehind = (event: Event): void => {
@@ -214,7 +216,8 @@ export function createBus(readAfter: ReadAfter): Bus {
     };
   }
 
-  return {
+  // Fields, not getters: an object literal with a getter has a hidden class of its own each time, and every call of it is then a slow one.
+  const bus: Bus & { delivering: boolean } = {
     publish(event) {
       published++;
       publishedSeq = event.seq;
@@ -223,9 +226,8 @@ export function createBus(readAfter: ReadAfter): Bus {
       emitter.emit("*", event);
     },
     subscribe,
-    get delivering() {
-      return depth > 0;
-    },
+    delivering: false,
     stats: () => ({ published, subscribers: [...subscribers].map((stats) => stats()) }),
   };
+  return bus;
 }

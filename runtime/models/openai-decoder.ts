@@ -99,7 +99,8 @@ export function chatDecoder(): ChatDecoder {
     if (isRecord(legacy)) pushCall({ index: 0, function: legacy }, out);
   };
 
-  return {
+  // A field, not a getter: see the bus.
+  const decoder: ChatDecoder & { finished: boolean } = {
     push(frame, out) {
       if (!isRecord(frame)) return;
       usage = usageOf(frame["usage"]) ?? usage;
@@ -111,10 +112,9 @@ export function chatDecoder(): ChatDecoder {
         if (isRecord(choice["delta"])) pushDelta(choice["delta"], out);
         reason = finishOf(choice["finish_reason"]) ?? reason;
       }
+      decoder.finished = reason !== undefined;
     },
-    get finished() {
-      return reason !== undefined;
-    },
+    finished: false,
     end() {
       if (reason === undefined) return undefined;
       // Some endpoints say "stop" after calls, some say "tool_calls" without one: what was streamed decides.
@@ -122,6 +122,7 @@ export function chatDecoder(): ChatDecoder {
       return usage === undefined ? { type: "finish", finish } : { type: "finish", finish, usage };
     },
   };
+  return decoder;
 }
 
 /**

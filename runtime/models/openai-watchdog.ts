@@ -32,16 +32,17 @@ export function watchdog(setTimer: SetTimer, onExpired: () => void): Watchdog {
   let timer: Timer | undefined;
   let waiting: Phase | undefined;
   let phase: Phase = "headers";
-  let expired: Phase | undefined;
-  return {
+  // A field, not a getter: see the bus.
+  const dog: Watchdog & { expired: Phase | undefined } = {
+    expired: undefined,
     start(next, ms) {
       timer?.cancel();
       phase = next;
       waiting = next;
       timer = setTimer(() => {
         // Runs out unnoticed while nobody waits; the next wait starts the full time again.
-        if (waiting === undefined || expired !== undefined) return;
-        expired = waiting;
+        if (waiting === undefined || dog.expired !== undefined) return;
+        dog.expired = waiting;
         onExpired();
       }, ms);
     },
@@ -57,8 +58,6 @@ export function watchdog(setTimer: SetTimer, onExpired: () => void): Watchdog {
       timer?.cancel();
       timer = undefined;
     },
-    get expired() {
-      return expired;
-    },
   };
+  return dog;
 }
