@@ -31,3 +31,18 @@ export function checkKeys(where: string, options: object, known: readonly string
 export function isDelay(value: number, least: number): boolean {
   return Number.isFinite(value) && value >= least && value <= 2_147_483_647;
 }
+
+/** Words of a command, which are recorded as they are. */
+export function checkWords(words: Readonly<Record<string, unknown>>): void {
+  for (const [name, word] of Object.entries(words)) checkOption(name, word, typeof word === "string", "a text");
+}
+
+/** 1 to 128 characters. */
+export function isInputId(id: unknown): boolean {
+  return typeof id === "string" && id !== "" && id.length <= 128;
+}
+
+export function checkGrace(graceMs: number | undefined): void {
+  const ok = graceMs === undefined || isDelay(graceMs, 0);
+  checkOption("graceMs", graceMs, ok, "milliseconds from 0 to 2147483647");
+}

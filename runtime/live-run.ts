@@ -4,15 +4,16 @@ import type { Draft, Event, EventData } from "../machines/events.ts";
 import type { Tool } from "../tools/tool.ts";
 import { checkPattern, createBus, type Bus, type EventPattern, type Lane, type Listener } from "./bus.ts";
 import { insideCall } from "./call-scope.ts";
-import { checkOption, checkText, isDelay } from "./checks.ts";
+import { checkGrace, checkOption, checkText, checkWords, isInputId } from "./checks.ts";
 import { milliseconds, type Clock } from "./clock.ts";
 import { createEffects } from "./effects.ts";
 import { messageOf, RubatoError } from "./errors.ts";
-import { openHead, type Head } from "./head.ts";
+import type { Head } from "./head.ts";
+import { openHead } from "./log-head.ts";
 import type { EventLog } from "./log/event-log.ts";
 import type { ChatModel, ToolDescription } from "./models/chat-model.ts";
 import { outcomeOf, type Outcome } from "./outcome.ts";
-import { readEvents, readHistory, readPublished, type ReadOptions } from "./reader.ts";
+import { checkReadOptions, readEvents, readHistory, readPublished } from "./reader.ts";
 import type { InterruptOptions, InterruptReceipt, Receipt, Run } from "./run.ts";
 import { createTasks } from "./tasks.ts";
 import { createToolCalls, type ToolCalls } from "./tool-calls.ts";
@@ -324,25 +325,6 @@ export function createRun<Context>(setup: RunSetup<Context>): OwnedRun {
   }
 }
 
-function checkWords(words: Readonly<Record<string, unknown>>): void {
-  for (const [name, word] of Object.entries(words)) checkOption(name, word, typeof word === "string", "a text");
-}
-
-function isInputId(id: unknown): boolean {
-  return typeof id === "string" && id !== "" && id.length <= 128;
-}
-
-function checkGrace(graceMs: number | undefined): void {
-  const ok = graceMs === undefined || isDelay(graceMs, 0);
-  checkOption("graceMs", graceMs, ok, "milliseconds from 0 to 2147483647");
-}
-
 function newInputId(): string {
   return `in_${randomUUID()}`;
-}
-
-function checkReadOptions(options: ReadOptions = {}): ReadOptions {
-  const { from = 0 } = options;
-  checkOption("from", from, Number.isInteger(from) && from >= 0, "a seq from 0");
-  return options;
 }

@@ -1,6 +1,7 @@
 import type { Event, EventType } from "../machines/events.ts";
 import { typesOf } from "./bus.ts";
 import { RubatoError } from "./errors.ts";
+import { checkOption } from "./checks.ts";
 import type { Head } from "./head.ts";
 import type { EventLog } from "./log/event-log.ts";
 
@@ -137,4 +138,11 @@ export async function readHistory(head: ReadableHead, log: EventLog, pattern: st
     end = start;
   }
   return found.reverse();
+}
+
+/** Throws {@link RubatoError} `invalid_option` for a cursor that cannot be one. */
+export function checkReadOptions(options: ReadOptions = {}): ReadOptions {
+  const { from = 0 } = options;
+  checkOption("from", from, Number.isInteger(from) && from >= 0, "a seq from 0");
+  return options;
 }

@@ -1,7 +1,9 @@
-import type { Draft, EventData, EventOf, Json } from "../machines/events.ts";
+import type { Draft, EventOf } from "../machines/events.ts";
 import type { ToolCallState } from "../machines/state.ts";
 import type { PreparedCall, Tool, ToolContext, ToolReceipt } from "../tools/tool.ts";
 import { parseArgs, toJson } from "./arguments.ts";
+import { CallContext } from "./call-context.ts";
+import { CUT_BY_LENGTH, refusal, returned, thrown, type Ending, type StopReason } from "./call-ending.ts";
 import { enterCall, leaveCall } from "./call-scope.ts";
 import type { Clock } from "./clock.ts";
 import { messageOf } from "./errors.ts";
@@ -56,7 +58,7 @@ interface Prepared<Context> {
 interface Executing {
   readonly start: EventOf<"tool_start">;
   settled: boolean;
-  stop: "interrupt" | "timeout" | undefined;
+  stop: StopReason | undefined;
   /** What the tool was given, once it was. */
   abortable: LazySignal | undefined;
   /** On the monotonic clock, ms. */
@@ -66,9 +68,6 @@ interface Executing {
   /** Settles the call when the tool's promise does. Never rejects. */
   work: Promise<void> | undefined;
 }
-
-/** What a call ended with, before it is an event. */
-type Ending = Pick<EventData<"tool_result">, "outcome"> & { output?: Json; error?: { code: string; message: string } };
 
 export function createToolCalls<Context>(options: ToolCallsOptions<Context>): ToolCalls {
   const { head, clock, tools } = options;
@@ -191,7 +190,7 @@ export function createToolCalls<Context>(options: ToolCallsOptions<Context>): To
       waits = isPromiseLike(answer);
     } catch (error) {
       leaveCall();
-      settle(entry, thrown(entry, error, timeoutMs));
+      settle(entry, thrown(entry.stop, error, timeoutMs));
       return;
     }
     if (!waits) {
@@ -212,7 +211,7 @@ export function createToolCalls<Context>(options: ToolCallsOptions<Context>): To
       (error: unknown) => {
         leaveCall();
         options.leave();
-        settle(entry, thrown(entry, error, timeoutMs));
+        settle(entry, thrown(entry.stop, error, timeoutMs));
       },
     );
   }
@@ -256,34 +255,6 @@ export function createToolCalls<Context>(options: ToolCallsOptions<Context>): To
     return context;
   }
 
-  function returned(tool: Tool<Context>, value: unknown): Ending {
-    try {
-      const checked = tool.output?.safeParse(value);
-      if (checked !== undefined && !checked.success) {
-        const first = checked.error.issues[0];
-        return failure(
-          "output",
-          `The tool answered what its output schema refuses: ${first?.path.join(".")} ${first?.message}`,
-        );
-      }
-      return { outcome: "ok", output: toJson(checked === undefined ? value : checked.data) };
-    } catch (error) {
-      if (isAsyncCheck(error))
-        return failure("output", "The tool's output schema has asynchronous checks, which an output cannot have.");
-      return failure("output", `The tool answered what is not JSON: ${messageOf(error)}`);
-    }
-  }
-
-  /** After a stop was asked for, whatever a tool throws is its way to stop: an abort is never a tool failure. */
-  function thrown(entry: Executing, error: unknown, timeoutMs: number): Ending {
-    if (entry.stop === "timeout") {
-      return { outcome: "timeout", error: { code: "timeout", message: `no result within ${timeoutMs} ms` } };
-    }
-    if (entry.stop === "interrupt")
-      return { outcome: "aborted", error: { code: "aborted", message: messageOf(error) } };
-    return failure("tool", messageOf(error));
-  }
-
   function settle(entry: Executing, ending: Ending): void {
     const { callId, attempt } = entry.start.data;
     const late = entry.settled;
@@ -297,7 +268,7 @@ export function createToolCalls<Context>(options: ToolCallsOptions<Context>): To
   }
 
   /** The first reason to stop decides the outcome, the earliest end of the grace when the call is given up. */
-  function stop(entry: Executing, why: "interrupt" | "timeout", graceMs: number): void {
+  function stop(entry: Executing, why: StopReason, graceMs: number): void {
     const first = entry.stop === undefined;
     entry.stop ??= why;
     const giveUpAt = clock.monotonic() + graceMs;
@@ -326,55 +297,4 @@ export function createToolCalls<Context>(options: ToolCallsOptions<Context>): To
       watch = undefined;
     },
   };
-}
-
-type Verbs = Pick<ToolContext, "progress" | "emit" | "interrupt">;
-
-/** What a tool is given. */
-class CallContext<Context> extends LazySignal implements ToolContext<Context> {
-  readonly runId: string;
-  readonly callId: string;
-  readonly attempt: number;
-  readonly idempotencyKey: string;
-  readonly context: Context;
-  readonly progress: Verbs["progress"];
-  readonly emit: Verbs["emit"];
-  readonly interrupt: Verbs["interrupt"];
-
-  constructor(runId: string, callId: string, attempt: number, key: string, context: Context, verbs: Verbs) {
-    super();
-    this.runId = runId;
-    this.callId = callId;
-    this.attempt = attempt;
-    this.idempotencyKey = key;
-    this.context = context;
-    this.progress = verbs.progress;
-    this.emit = verbs.emit;
-    this.interrupt = verbs.interrupt;
-  }
-}
-
-const CUT_BY_LENGTH =
-  "The message was cut by the token limit, so its tool calls may be cut too and none of them ran. Answer shorter or call fewer tools at a time.";
-
-function refusal(call: ToolCallState, message: string): Draft {
-  return {
-    type: "tool_result",
-    data: {
-      callId: call.callId,
-      attempt: 0,
-      outcome: "error",
-      from: "complete",
-      error: { code: "invalid_call", message },
-    },
-  };
-}
-
-/** zod has no other sign for it than this throw. */
-function isAsyncCheck(error: unknown): boolean {
-  return error instanceof Error && error.constructor.name === "$ZodAsyncError";
-}
-
-function failure(code: string, message: string): Ending {
-  return { outcome: "error", error: { code, message } };
 }

@@ -1,6 +1,7 @@
 import { systemClock, type Event } from "rubato";
 import { createBus } from "../../../runtime/bus.ts";
-import { openHead, type Head } from "../../../runtime/head.ts";
+import type { Head } from "../../../runtime/head.ts";
+import { openHead } from "../../../runtime/log-head.ts";
 import { memoryLog } from "../../../runtime/log/memory.ts";
 import { readPublished } from "../../../runtime/reader.ts";
 import { mb, rate, us } from "../support/format.ts";

@@ -1,0 +1,314 @@
+import type { EffectName } from "../machines/agent.ts";
+import { seal } from "../machines/derive.ts";
+import type { Draft, Event, HotEvent } from "../machines/events.ts";
+import { isHot } from "../machines/events.ts";
+import { initialState, isAtRest } from "../machines/state.ts";
+import { step, stepDelta } from "../machines/step.ts";
+import type { Clock } from "./clock.ts";
+import { messageOf, RubatoError } from "./errors.ts";
+import type { Head, HeadOptions } from "./head.ts";
+import type { EventLog } from "./log/event-log.ts";
+import { isPromiseLike } from "./promise-like.ts";
+
+/** Effects that touch the world wait until their event is durable (R1). */
+const WAITS: ReadonlySet<EffectName> = new Set<EffectName>(["request", "execute", "schedule_retry"]);
+
+const NOTHING: readonly Event[] = [];
+
+/**
+ * A list with one more item. A first item gets an array of just its size: `push` on an empty one makes room for seventeen, and most lists here
+ * are one event long.
+ */
+function added<T>(list: T[], item: T): T[] {
+  if (list.length === 0) return [item];
+  list.push(item);
+  return list;
+}
+
+/**
+ * Type and data come from one draft, which the compiler cannot follow through the new object; spreading the draft would let it, but makes an
+ * object that is larger and slower for the rest of its life in the log.
+ */
+function isOneEvent(event: Pick<Event, "seq" | "timestamp" | "runId" | "type" | "data">): event is Event {
+  return event.seq > 0;
+}
+
+interface Todo {
+  readonly effect: EffectName;
+  readonly event: Event;
+}
+
+export function openHead(options: HeadOptions): Head {
+  return new OpenHead(options);
+}
+
+/** The one implementation of {@link Head}; H1 to H6 stand there. A class, so that all heads have one hidden class: an object literal with getters has one of its own each time, and is slow to use. */
+class OpenHead implements Head {
+  readonly runId: string;
+  state = initialState();
+  durableSeq = 0;
+  publishedSeq = 0;
+  failure: RubatoError | undefined;
+  private readonly log: EventLog;
+  private readonly epoch: number;
+  private readonly clock: Clock;
+  private readonly publish: HeadOptions["publish"];
+  private readonly perform: HeadOptions["perform"];
+  private readonly options: HeadOptions;
+  private pending: Event[] = [];
+  private writing: readonly Event[] = NOTHING;
+  private unpublished: Event[] = [];
+  private effects: Todo[] = [];
+  private starts: Todo[] = [];
+  private committing = false;
+  private draining = false;
+  private publishing = false;
+  private rested = false;
+  // Three kinds of waiters, so that none is woken for every token that does not need it.
+  private readonly progress = new Set<() => void>();
+  private readonly storing = new Set<() => void>();
+  private readonly resting = new Set<() => void>();
+
+  constructor(options: HeadOptions) {
+    this.options = options;
+    this.runId = options.runId;
+    this.log = options.log;
+    this.epoch = options.epoch;
+    this.clock = options.clock;
+    this.publish = options.publish;
+    this.perform = options.perform;
+  }
+
+  get nextSeq(): number {
+    return this.state.seq + 1;
+  }
+
+  get atRest(): boolean {
+    return !this.draining && this.settledDown();
+  }
+
+  record(drafts: readonly Draft[], cause?: number): number | undefined {
+    if (this.failure !== undefined) return undefined;
+    let first: number | undefined;
+    for (const draft of drafts) {
+      const event = this.envelope(seal(this.state, draft), cause ?? first);
+      const result = step(this.state, event);
+      if (!result.accepted) break;
+      first ??= event.seq;
+      this.state = result.state;
+      this.pending = added(this.pending, event);
+      this.unpublished = added(this.unpublished, event);
+      for (const effect of result.effects) {
+        if (WAITS.has(effect)) this.starts = added(this.starts, { effect, event });
+        else this.effects = added(this.effects, { effect, event });
+      }
+    }
+    this.drain();
+    return first;
+  }
+
+  private envelope({ type, data, cause: own }: Draft, batchCause: number | undefined): Event {
+    const { runId } = this;
+    const seq = this.state.seq + 1;
+    const timestamp = this.clock.now();
+    const cause = own ?? batchCause;
+    const event =
+      cause === undefined ? { seq, timestamp, runId, type, data } : { seq, timestamp, runId, type, data, cause };
+    if (isOneEvent(event)) return event;
+    throw new TypeError("unreachable: a draft has a type and the data of that type");
+  }
+
+  /** The hot path: nothing but the fold, one append and the listeners. */
+  delta(event: HotEvent): boolean {
+    if (this.failure !== undefined) return false;
+    const next = stepDelta(this.state, event);
+    if (next === undefined) return false;
+    this.state = next;
+    if (this.pending.length === 0 && !this.committing && !this.draining) {
+      this.writing = [event];
+      this.write();
+      if (this.failed()) return false;
+    } else this.pending = added(this.pending, event);
+    if (this.unpublished.length > 0 || this.publishing) {
+      this.unpublished = added(this.unpublished, event);
+      return true;
+    }
+    this.publishing = true;
+    this.tell(event);
+    this.publishing = false;
+    if (this.unpublished.length > 0) this.publishReady();
+    // A listener recorded something: what follows from it, rest included, could not be seen before it was published.
+    if (this.state !== next) this.drain();
+    return true;
+  }
+
+  /** Runs what is due until nothing is: effects on the run first, so that what belongs together is committed together. */
+  private drain(): void {
+    if (this.draining) return;
+    this.draining = true;
+    do {
+      while (this.effects.length > 0) {
+        const due = this.effects;
+        this.effects = [];
+        for (const todo of due) this.act(todo);
+      }
+    } while (this.commit() || this.effects.length > 0);
+    this.draining = false;
+    const still = this.settledDown();
+    if (still !== this.rested) {
+      this.rested = still;
+      this.options.onRest(still);
+    }
+    // Also where the run left its rest and came back to it in one go: somebody may have begun to wait in between.
+    if (still && this.resting.size > 0) this.wake(this.resting);
+    if (still && this.progress.size > 0) this.wake(this.progress);
+  }
+
+  /** Hands what is pending to the log. True when it is durable already. */
+  private commit(): boolean {
+    if (this.committing || this.pending.length === 0 || this.failure !== undefined) return false;
+    this.writing = this.pending;
+    this.pending = [];
+    return this.write();
+  }
+
+  /** Whatever an effect throws is a fault of ours or of an injected part, never of the log; the run ends in a known state all the same. */
+  private act({ effect, event }: Todo): void {
+    try {
+      this.perform(effect, event);
+    } catch (error) {
+      this.fail(new RubatoError("internal", `The effect "${effect}" failed: ${messageOf(error)}`, { cause: error }));
+    }
+  }
+
+  private write(): boolean {
+    let written: undefined | Promise<undefined>;
+    try {
+      written = this.log.append(this.runId, { epoch: this.epoch, events: this.writing });
+    } catch (error) {
+      this.fail(error);
+      return false;
+    }
+    if (written === undefined) {
+      this.stored();
+      return true;
+    }
+    if (!isPromiseLike(written)) {
+      this.fail(new RubatoError("log", "The log answered neither undefined nor a promise."));
+      return false;
+    }
+    this.committing = true;
+    written.then(
+      () => {
+        this.committing = false;
+        this.stored();
+        this.drain();
+      },
+      (error: unknown) => {
+        this.committing = false;
+        this.fail(error);
+      },
+    );
+    return false;
+  }
+
+  private stored(): void {
+    this.durableSeq = this.writing.at(-1)?.seq ?? this.durableSeq;
+    this.writing = NOTHING;
+    if (this.unpublished.length > 0) this.publishReady();
+    if (this.storing.size > 0) this.wake(this.storing);
+    if (this.starts.length === 0) return;
+    const due = this.starts;
+    this.starts = [];
+    for (const todo of due) {
+      // What one of them recorded may have made the log fail: then nothing more starts (H6).
+      if (this.failure !== undefined) return;
+      if (todo.event.seq <= this.durableSeq) this.act(todo);
+      else this.starts.push(todo);
+    }
+  }
+
+  private publishReady(): void {
+    if (this.publishing) return;
+    this.publishing = true;
+    let count = 0;
+    for (; count < this.unpublished.length; count++) {
+      const event = this.unpublished[count];
+      if (event === undefined || (event.seq > this.durableSeq && !isHot(event))) break;
+      this.tell(event);
+    }
+    this.unpublished = count === this.unpublished.length ? [] : this.unpublished.slice(count);
+    this.publishing = false;
+  }
+
+  private tell(event: Event): void {
+    this.publishedSeq = event.seq;
+    this.publish(event);
+    if (this.progress.size > 0) this.wake(this.progress);
+  }
+
+  private wake(waiters: Set<() => void>): void {
+    const waiting = [...waiters];
+    waiters.clear();
+    for (const callback of waiting) callback();
+  }
+
+  private fail(error: unknown): void {
+    this.failure =
+      error instanceof RubatoError
+        ? error
+        : new RubatoError("log", "The log could not store an event.", { cause: error });
+    this.pending = [];
+    this.writing = NOTHING;
+    this.unpublished = [];
+    this.effects = [];
+    this.starts = [];
+    this.options.onFailure(this.failure);
+    if (!this.rested) {
+      this.rested = true;
+      this.options.onRest(true);
+    }
+    for (const waiters of [this.storing, this.resting, this.progress]) this.wake(waiters);
+  }
+
+  private failed(): boolean {
+    return this.failure !== undefined;
+  }
+
+  private settledDown(): boolean {
+    return (
+      this.failure !== undefined ||
+      (isAtRest(this.state) && this.durableSeq === this.state.seq && this.publishedSeq === this.state.seq)
+    );
+  }
+
+  async durable(seq: number): Promise<void> {
+    while (this.durableSeq < seq) {
+      if (this.failure !== undefined) throw this.failure;
+      await new Promise<void>((resolve) => {
+        this.storing.add(resolve);
+      });
+    }
+  }
+
+  volatileAfter(cursor: number): readonly Event[] {
+    if (this.publishedSeq === this.durableSeq) return [];
+    return [...this.writing, ...this.pending].filter((event) => event.seq > cursor && event.seq <= this.publishedSeq);
+  }
+
+  rest<T>(read: () => T): Promise<T> {
+    if (this.atRest) return Promise.resolve(read());
+    return new Promise((resolve) => {
+      this.resting.add(() => {
+        resolve(read());
+      });
+    });
+  }
+
+  onProgress(callback: () => void): () => void {
+    this.progress.add(callback);
+    return () => {
+      this.progress.delete(callback);
+    };
+  }
+}
