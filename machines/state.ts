@@ -1,6 +1,6 @@
 import { INITIAL_CONTEXT, type ChartContext } from "./agent-rules.ts";
 import type { EventData, Fault, InterruptMode, Json, PartialPolicy, RunUsage } from "./events.ts";
-import { canonical, EMPTY_HASH, hashOn, hashText, type Hash } from "./hash.ts";
+import { canonical, EMPTY_HASH, hashOn, hexOf, type Hash } from "./hash.ts";
 import type { Message, ToolOutcome } from "./messages.ts";
 import { emptyTimeline, itemsOf, type Timeline } from "./timeline.ts";
 
@@ -315,18 +315,13 @@ function hashMessage(before: Hash, message: Message): Hash {
 
 /** The hash that stands in rest events: of everything that decides how the run goes on. */
 export function stateHash(state: AgentState): string {
-  const { core } = state;
-  return hashText(
-    canonical({
-      history: hashHistory(core),
-      value: core.value,
-      context: core.context,
-      tail: core.tail,
-      inputs: core.inputs,
-      usage: core.usage,
-      output: core.output,
-    }),
-  );
+  const { value, context, tail, inputs, usage, output } = state.core;
+  let { hash } = hashHistory(state.core);
+  for (const message of tail) hash = hashMessage(hash, message);
+  for (const { id, text, queue } of inputs) hash = hashOn(hash, id, text, queue);
+  // The context's fields stand in one order in every state, since only `patched()` makes new ones.
+  const counted = [usage.inputTokens, usage.outputTokens, usage.requests, usage.unknownRequests].join();
+  return hexOf(hashOn(hash, value, JSON.stringify(context), counted, output));
 }
 
 /** A history whose last message was taken away is hashed from its start again. */

@@ -1,3 +1,6 @@
+/** One reason for all stops: making a DOMException takes a stack trace, which a stop has no time for. */
+const STOPPED = new DOMException("It was told to stop.", "AbortError");
+
 /**
  * An object with a `signal` that is made when somebody asks for it: most requests and calls are never aborted, and a controller is dear.
  *
@@ -14,7 +17,7 @@ export class LazySignal {
     enumerable: true,
     get() {
       this.#controller ??= new AbortController();
-      if (this.#aborted) this.#controller.abort();
+      if (this.#aborted) this.#controller.abort(STOPPED);
       return this.#controller.signal;
     },
   };
@@ -26,6 +29,6 @@ export class LazySignal {
   /** No method: who is given the object may look at the signal, not raise it. */
   static abort(target: LazySignal): void {
     target.#aborted = true;
-    target.#controller?.abort();
+    target.#controller?.abort(STOPPED);
   }
 }

@@ -36,7 +36,7 @@ export async function* streamChat(
 
   // One controller per request: the SDK never takes its listener off the signal that it is given.
   const controller = new AbortController();
-  const abort = () => controller.abort();
+  const abort = () => controller.abort(signal.aborted ? signal.reason : undefined);
   signal.addEventListener("abort", abort, { once: true });
   const watch = watchdog(setTimer, abort);
   const decoder = chatDecoder();
