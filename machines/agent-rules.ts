@@ -88,6 +88,20 @@ function quiet(context: ChartContext): boolean {
   return openCalls(context) === 0 && context.limit !== "tripped";
 }
 
+function stopsAtBoundary({ context, event }: Args): boolean {
+  return (
+    event.type === "interrupt" &&
+    event.data.mode === "step" &&
+    (context.interrupt === "none" || context.resuming !== "no")
+  );
+}
+
+function mayResumeNow({ context, event }: Args): boolean {
+  return (
+    context.orphans === 0 && event.type === "resume" && (context.limit !== "budget" || event.data.budget !== undefined)
+  );
+}
+
 /** Every guard of the chart. `interruptRequested` is the check at every step boundary. */
 export const agentGuards = {
   interruptRequested: ({ context }: Args) => requested(context),
@@ -125,15 +139,8 @@ export const agentGuards = {
     event.type === "interrupt" &&
     event.data.mode === "now" &&
     (context.interrupt !== "now" || (event.data.cancel === true && !context.cancelling)),
-  stopAtBoundary: ({ context, event }: Args) =>
-    event.type === "interrupt" &&
-    event.data.mode === "step" &&
-    (context.interrupt === "none" || context.resuming !== "no"),
-  stopAtBoundaryIdle: ({ context, event }: Args) =>
-    event.type === "interrupt" &&
-    event.data.mode === "step" &&
-    (context.interrupt === "none" || context.resuming !== "no") &&
-    context.running === 0,
+  stopAtBoundary: stopsAtBoundary,
+  stopAtBoundaryIdle: (args: Args) => stopsAtBoundary(args) && args.context.running === 0,
   stopHarder: ({ context, event }: Args) =>
     event.type === "interrupt" &&
     !context.cancelling &&
@@ -149,14 +156,8 @@ export const agentGuards = {
   limitTripped: ({ context }: Args) => context.limit === "tripped",
 
   mayResumeLater: ({ context }: Args) => requested(context) && !context.cancelling && context.resuming !== "recorded",
-  mayResume: ({ context, event }: Args) =>
-    context.orphans === 0 && event.type === "resume" && (context.limit !== "budget" || event.data.budget !== undefined),
-  mayResumeComplete: ({ context, event }: Args) =>
-    context.orphans === 0 &&
-    event.type === "resume" &&
-    (context.limit !== "budget" || event.data.budget !== undefined) &&
-    context.complete &&
-    context.next === 0,
+  mayResume: mayResumeNow,
+  mayResumeComplete: (args: Args) => mayResumeNow(args) && args.context.complete && args.context.next === 0,
   notCancelling: ({ context }: Args) => !context.cancelling,
 
   maySend: ({ context }: Args) => !requested(context),

@@ -62,3 +62,16 @@ export function messageListProblem(messages: readonly Message[]): string | undef
   }
   return expected.length > 0 ? `call "${expected[0]}" has no result` : undefined;
 }
+
+/**
+ * True for arguments that are the JSON text of an object. A provider refuses others, and then every later request of the run: half a call never
+ * reaches history, it is shown as `{}`.
+ */
+export function isObjectText(args: string): boolean {
+  try {
+    const value: unknown = JSON.parse(args);
+    return typeof value === "object" && value !== null && !Array.isArray(value);
+  } catch {
+    return false;
+  }
+}

@@ -2,7 +2,7 @@ import type { ChartMove } from "./chart-table.ts";
 import type { ChartContext } from "./agent-rules.ts";
 import type { EffectName } from "./agent.ts";
 import type { Event, EventData, EventOf, RunUsage } from "./events.ts";
-import type { Message } from "./messages.ts";
+import { isObjectText, type Message } from "./messages.ts";
 import {
   AgentState,
   hashHistory,
@@ -210,16 +210,6 @@ function addUsage(total: RunUsage, usage: EventData<"message">["usage"]): RunUsa
     requests: total.requests,
     unknownRequests: total.unknownRequests - 1,
   };
-}
-
-/** Half a call never reaches history: a provider refuses arguments that are no JSON object, so they are shown as none. */
-function isObjectText(args: string): boolean {
-  try {
-    const value: unknown = JSON.parse(args);
-    return typeof value === "object" && value !== null && !Array.isArray(value);
-  } catch {
-    return false;
-  }
 }
 
 function addResult(core: Draft, data: EventData<"tool_result">): void {

@@ -94,7 +94,7 @@ export interface Core {
 
 const NO_USAGE: RunUsage = { inputTokens: 0, outputTokens: 0, requests: 0, unknownRequests: 0 };
 
-export const EMPTY_CORE: Core = {
+const EMPTY_CORE: Core = {
   start: undefined,
   runId: "",
   value: "idle",

@@ -1,7 +1,7 @@
 import type { Json } from "../machines/events.ts";
 
 /** Nesting that arguments and tool outputs may have: `JSON.stringify` overflows the stack near 4,000. */
-export const MAX_DEPTH = 64;
+const MAX_DEPTH = 64;
 /** Size of one call's arguments, in UTF-16 units (1 MiB of ASCII). */
 export const MAX_ARGS_LENGTH = 1_048_576;
 /** Tool calls in one message. */

@@ -1,6 +1,6 @@
 import type { Draft, EventData, Json } from "../machines/events.ts";
 import type { ToolCallState } from "../machines/state.ts";
-import type { Tool } from "../tools/tool.ts";
+import { isAsyncCheck, type Tool } from "../tools/tool.ts";
 import { toJson } from "./arguments.ts";
 import { messageOf } from "./errors.ts";
 
@@ -58,11 +58,6 @@ export function refusal(call: ToolCallState, message: string): Draft {
       error: { code: "invalid_call", message },
     },
   };
-}
-
-/** zod has no other sign for it than this throw. */
-function isAsyncCheck(error: unknown): boolean {
-  return error instanceof Error && error.constructor.name === "$ZodAsyncError";
 }
 
 function failure(code: string, message: string): Ending {

@@ -103,13 +103,17 @@ export function defineTool<Input extends z.ZodType, Context = unknown>(
       try {
         parsed = spec.input.safeParse(args);
       } catch (error) {
-        // zod has no other sign for a schema with asynchronous checks than this throw.
-        if (!(error instanceof Error) || error.constructor.name !== "$ZodAsyncError") throw error;
+        if (!isAsyncCheck(error)) throw error;
         return spec.input.safeParseAsync(args).then((late) => (late.success ? ready(late.data) : refused(late.error)));
       }
       return parsed.success ? ready(parsed.data) : refused(parsed.error);
     },
   };
+}
+
+/** True for what zod throws when a schema with asynchronous checks is asked synchronously: it has no other sign for it. */
+export function isAsyncCheck(error: unknown): boolean {
+  return error instanceof Error && error.constructor.name === "$ZodAsyncError";
 }
 
 /** One line per issue, with the path of the argument, at most eight: the model must be able to mend its call from it. */

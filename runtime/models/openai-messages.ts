@@ -1,4 +1,4 @@
-import type { Message } from "../../machines/messages.ts";
+import { isObjectText, type Message } from "../../machines/messages.ts";
 import type { WireCall, WireMessage, WireTool } from "./openai-client.ts";
 import type { ModelRequest, ToolDescription } from "./chat-model.ts";
 
@@ -63,7 +63,7 @@ function toWireMessage(message: Message, ids: WireIds): WireMessage | undefined 
       const toolCalls = calls.map((call): WireCall => ({
         id: ids.ofCall(call.callId),
         type: "function",
-        function: { name: wireName(call.name), arguments: wireArguments(call.args) },
+        function: { name: wireName(call.name), arguments: isObjectText(call.args) ? call.args : "{}" },
       }));
       return { role: "assistant", content: message.content === "" ? null : message.content, tool_calls: toolCalls };
     }
@@ -88,16 +88,6 @@ function fnv1a(text: string): number {
 /** A name that the model invented, in the letters that endpoints take: they would answer 400 to it, and to every later request of the run. */
 function wireName(name: string): string {
   return name.replace(/[^A-Za-z0-9_-]/g, "_").slice(0, 64) || "unnamed";
-}
-
-/** Endpoints answer 400 or 500 to arguments that are not an object, and then to every later request of the run. */
-function wireArguments(args: string): string {
-  try {
-    const parsed: unknown = JSON.parse(args);
-    return typeof parsed === "object" && parsed !== null && !Array.isArray(parsed) ? args : "{}";
-  } catch {
-    return "{}";
-  }
 }
 
 export function toWireTools(tools: readonly ToolDescription[]): WireTool[] {

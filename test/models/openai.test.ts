@@ -1,10 +1,10 @@
 import { AzureOpenAI, OpenAI } from "openai";
 import { describe, expect, it } from "vitest";
 import type { Message } from "../../machines/messages.ts";
-import { RubatoError } from "../../runtime/errors.ts";
 import type { ModelRequest } from "../../runtime/models/chat-model.ts";
 import type { ChatBody, ChatClient } from "../../runtime/models/openai-client.ts";
 import { openaiModel, openaiModelWith, type OpenAIModelOptions } from "../../runtime/models/openai.ts";
+import { thrownBy } from "../support/thrown.ts";
 
 const live = () => new AbortController().signal;
 const ask = (messages: readonly Message[], rest: Partial<ModelRequest> = {}): ModelRequest => ({
@@ -39,16 +39,6 @@ async function bodyOf(request: ModelRequest, options: Partial<OpenAIModelOptions
     throw new Error(`unexpected ${chunk.type}`);
   }
   return JSON.parse(JSON.stringify(bodies[0]));
-}
-
-function thrownBy(act: () => unknown): RubatoError {
-  try {
-    act();
-  } catch (error) {
-    if (error instanceof RubatoError) return error;
-    throw error;
-  }
-  throw new Error("nothing was thrown");
 }
 
 describe("the body of a request", () => {

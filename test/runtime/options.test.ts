@@ -1,23 +1,14 @@
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
-import { createAgent, defineTool, RubatoError, scriptedModel, type Message, type RubatoErrorCode } from "rubato";
+import { createAgent, defineTool, scriptedModel, type Message, type RubatoErrorCode } from "rubato";
 import { checkLog } from "../support/invariants.ts";
 import { eventsOf, testAgent } from "../support/agents.ts";
 import { memoryLog } from "../../runtime/log/memory.ts";
 import { stored } from "../support/logs.ts";
+import { thrownBy } from "../support/thrown.ts";
 
 const model = scriptedModel(() => "answer");
 const tool = defineTool({ name: "t", description: "t", input: z.object({}), execute: () => null });
-
-function thrownBy(act: () => unknown): RubatoError {
-  try {
-    act();
-  } catch (error) {
-    if (error instanceof RubatoError) return error;
-    throw error;
-  }
-  throw new Error("nothing was thrown");
-}
 
 describe("bad input is one clear sentence that says what to do", () => {
   const named = (name: string) => defineTool({ name, description: "", input: z.object({}), execute: () => null });
