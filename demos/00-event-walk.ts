@@ -16,7 +16,7 @@ const drafts: ((state: AgentState) => Draft)[] = [
       schema: 1,
       reducer: REDUCER_VERSION,
       chartHash: "",
-      agent: { name: "walk", hash: "" },
+      agent: { name: "walk", instructions: "", tools: [] },
       model: "none",
       limits: { maxSteps: 10 },
     },

@@ -188,7 +188,9 @@ function settled(context: ChartContext, event: Event): Patch {
     case "ready":
       return { ready: Math.max(0, context.ready - 1) };
     case "running":
-      return context.running > 0 ? { running: context.running - 1 } : { orphans: Math.max(0, context.orphans - 1) };
+      return { running: Math.max(0, context.running - 1) };
+    case "orphaned":
+      return { orphans: Math.max(0, context.orphans - 1) };
   }
 }
 

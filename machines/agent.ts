@@ -145,6 +145,7 @@ export const agentMachine = agentSetup.createMachine({
           on: {
             token_stream: { target: "#streaming" },
             tool_call_delta: { target: "#streaming" },
+            gap: { target: "#streaming" },
             ...answering.on,
           },
         },

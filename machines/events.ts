@@ -53,8 +53,8 @@ const faultSchema = z.object({ code: z.string(), message: z.string() });
 /** What went wrong, in one sentence, with a code for programs. */
 export type Fault = Readonly<z.infer<typeof faultSchema>>;
 
-/** Where a tool call stood when it was settled, and so whether it ever ran. */
-const callPhase = z.enum(["complete", "awaiting_approval", "refused", "ready", "running"]);
+/** Where a tool call stood when it was settled, and so whether it ever ran. `orphaned`: it ran in a process that lost the run. */
+const callPhase = z.enum(["complete", "awaiting_approval", "refused", "ready", "running", "orphaned"]);
 /** When an input wants to be heard. `start` is the first input of a run. */
 const inputWhen = z.enum(["start", "now", "step", "done"]);
 /** `step` waits for the next step boundary; `now` aborts what is in flight. */
@@ -87,18 +87,30 @@ export const eventSchema = z.discriminatedUnion("type", [
       schema: ordinal,
       reducer: ordinal,
       chartHash: z.string(),
-      agent: z.object({ name: z.string(), hash: z.string() }),
+      /** What the run was begun with, by name and hash: a process that goes on with it compares them with its own. */
+      agent: z.object({
+        name: z.string(),
+        instructions: z.string(),
+        tools: z.array(z.object({ name: z.string(), hash: z.string() })),
+      }),
       model: z.string(),
       limits: z.object({ maxSteps: ordinal }),
       messages: z.array(messageSchema).optional(),
       metadata: jsonObject.optional(),
       parent: z.object({ runId: z.string(), callId: z.string() }).optional(),
-      fork: z.object({ runId: z.string(), seq: ordinal }).optional(),
+      /** Copied from this run up to this seq. `edited`: calls whose results are not what that run recorded. */
+      fork: z.object({ runId: z.string(), seq: ordinal, edited: z.array(z.string()).optional() }).optional(),
     }),
   ),
   event(
     "owner",
-    z.object({ epoch: ordinal, who: z.string(), why: z.enum(["resume", "takeover", "command"]), recoveries: count }),
+    z.object({
+      epoch: ordinal,
+      who: z.string(),
+      why: z.enum(["resume", "takeover", "command", "fork"]),
+      /** How often in a row the run was recovered in the middle of its work without getting any further, this time included. */
+      recoveries: count,
+    }),
   ),
   event("user_input", z.object({ id: z.string(), text: z.string(), when: inputWhen })),
   event("thinking", z.object({ step: ordinal, attempt: ordinal, messageId: z.string(), model: z.string() })),
@@ -241,6 +253,8 @@ export const eventSchema = z.discriminatedUnion("type", [
     }),
   ),
   event("limit", z.object({ kind: z.string(), used: z.number(), max: z.number(), raise: z.string() })),
+  /** Deltas that were dropped from the log. Its seq is that of the last; `digest` is of the bytes that were there. */
+  event("gap", z.object({ from: ordinal, to: ordinal, digest: z.string() })),
   event("custom", z.object({ name: z.string(), data: json, callId: z.string().optional() })),
   event("done", z.object({ output: z.string(), ...restFields })),
   event("failed", z.object({ error: faultSchema, ...restFields })),
@@ -270,6 +284,11 @@ export type HotEvent = EventOf<"token_stream" | "tool_call_delta" | "tool_progre
 /** True for the deltas between control events. They reach subscribers of the same process before they are durable. */
 export function isHot(event: Event): event is HotEvent {
   return event.type === "token_stream" || event.type === "tool_call_delta" || event.type === "tool_progress";
+}
+
+/** The first seq that an event stands for: its own, but for a gap. */
+export function firstSeq(event: Event): number {
+  return event.type === "gap" ? event.data.from : event.seq;
 }
 
 /** True for what is recorded and changes nothing about where the run stands. */

@@ -5,6 +5,7 @@ export { derive, type Facts } from "./derive.ts";
 export {
   EVENT_TYPES,
   eventSchema,
+  firstSeq,
   isHot,
   isNote,
   isTerminal,

@@ -1,7 +1,7 @@
 import { agentGuards, agentUpdates, patched, type ChartContext } from "./agent-rules.ts";
 import { agentMachine, EFFECTS, type EffectName } from "./agent.ts";
 import { compileChart } from "./chart-table.ts";
-import { isNote, type Event, type EventOf } from "./events.ts";
+import { firstSeq, isNote, type Event, type EventOf } from "./events.ts";
 import { hashText } from "./hash.ts";
 import { reduceCallDelta, reduceControl, reduceDelta } from "./reduce.ts";
 import { AgentState, type Core, type ToolCallState } from "./state.ts";
@@ -42,13 +42,14 @@ const NO_CONTEXT = {};
  *    their call id and attempt.
  */
 export function step(state: AgentState, event: Event): StepResult {
-  if (event.seq !== state.seq + 1) return refused(state, "out_of_order");
+  if (firstSeq(event) !== state.seq + 1 || firstSeq(event) > event.seq) return refused(state, "out_of_order");
   if (state.seq > 0 && event.runId !== state.core.runId) return refused(state, "other_run");
   const next = stepDelta(state, event);
   if (next !== undefined) return { accepted: true, state: next, effects: NO_EFFECTS };
   if (event.type === "token_stream" || event.type === "tool_call_delta" || event.type === "tool_progress") {
     return refused(state, "stale");
   }
+  if (event.type === "gap") return stepGap(state, event);
   return isNote(event) ? stepNote(state, event) : stepControl(state, event);
 }
 
@@ -93,6 +94,15 @@ function streamingCore(core: Core, event: EventOf<"token_stream" | "tool_call_de
   if (core.value === "thinking.streaming") return core;
   const move = agentTable.move(core.value, core.context, event);
   return move === undefined ? undefined : { ...core, value: move.value };
+}
+
+/** What was dropped was said, but for its words: the first of them began the streaming. */
+function stepGap(state: AgentState, event: EventOf<"gap">): StepResult {
+  if (state.seq === 0) return refused(state, "not_started");
+  const { core, partial } = state;
+  const move = agentTable.move(core.value, core.context, event);
+  const next = move === undefined ? core : { ...core, value: move.value };
+  return { accepted: true, state: new AgentState(next, event.seq, partial), effects: NO_EFFECTS };
 }
 
 function stepNote(state: AgentState, event: Event): StepResult {

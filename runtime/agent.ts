@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import { REDUCER_VERSION, SCHEMA_VERSION, type EventData, type Json } from "../machines/events.ts";
-import { hashJson } from "../machines/hash.ts";
+import { hashJson, hashText } from "../machines/hash.ts";
 import { messageListProblem, messageSchema, type Message } from "../machines/messages.ts";
 import type { Status } from "../machines/state.ts";
 import { CHART_HASH } from "../machines/step.ts";
@@ -12,7 +12,7 @@ import { checkKeys, checkOption, checkText, isDelay } from "./checks.ts";
 import { systemClock, type Clock } from "./clock.ts";
 import { messageOf, RubatoError } from "./errors.ts";
 import { createRun, type OwnedRun } from "./live-run.ts";
-import type { EventLog, RunSummary } from "./log/event-log.ts";
+import { isRunId, type EventLog, type RunSummary } from "./log/event-log.ts";
 import { memoryLog } from "./log/memory.ts";
 import type { ChatModel } from "./models/chat-model.ts";
 import type { Run } from "./run.ts";
@@ -130,7 +130,11 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
   checkOption("graceMs", graceMs, isDelay(graceMs, 0), "milliseconds from 0 to 2147483647");
   const toolMap = checkTools(tools);
   const descriptions = describeTools(tools);
-  const definitionHash = hashJson(toJson({ instructions, tools: descriptions }));
+  const definition = {
+    name,
+    instructions: hashText(instructions),
+    tools: descriptions.map((tool) => ({ name: tool.name, hash: hashJson(toJson(tool)) })),
+  };
 
   // A run that works is held, also where nobody else holds it; of those at rest the latest are. No weak references: a young one keeps all that
   // it names alive through every minor collection, which made a finished run dear.
@@ -149,7 +153,7 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
       schema: SCHEMA_VERSION,
       reducer: REDUCER_VERSION,
       chartHash: CHART_HASH,
-      agent: { name, hash: definitionHash },
+      agent: definition,
       model: model.name,
       limits: { maxSteps },
       ...(messages === undefined ? {} : { messages: checkMessages(messages) }),
@@ -257,10 +261,6 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
 
 function isCount(value: number): boolean {
   return Number.isInteger(value) && value > 0;
-}
-
-function isRunId(value: string): boolean {
-  return typeof value === "string" && /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$/.test(value);
 }
 
 function checkMessages(messages: readonly Message[]): Message[] {

@@ -2,7 +2,7 @@
  * Every code a {@link RubatoError} can have.
  *
  * `invalid_option`, `invalid_tool`, `invalid_input`: a programming error in what was passed. `unknown_run`, `run_exists`: a run id.
- * `model`: the endpoint answered with an error or could not be reached. `truncated`: a stream ended without saying that it was complete.
+ * `newer_schema`: the log was written by a newer version. `model`: the endpoint answered with an error or could not be reached. `truncated`: a stream ended without saying that it was complete.
  * `missing_key`, `missing_package`: the endpoint cannot be used yet. `log`: the log refused or failed. `closed`: the agent was closed.
  * `internal`: a fault of rubato's own or of an injected part (a clock, a tool object).
  */
@@ -12,6 +12,9 @@ export type RubatoErrorCode =
   | "invalid_input"
   | "unknown_run"
   | "run_exists"
+  | "not_owner"
+  | "owned"
+  | "newer_schema"
   | "model"
   | "truncated"
   | "missing_key"

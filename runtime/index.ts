@@ -2,7 +2,18 @@ export { createAgent, type Agent, type AgentOptions, type RunOptions } from "./a
 export type { BusStats, EventFor, EventPattern, Listener, SubscriberStats } from "./bus.ts";
 export { systemClock, type Clock } from "./clock.ts";
 export { RubatoError, type RubatoErrorCode } from "./errors.ts";
-export type { AppendBatch, EventLog, ReadRange, RunSummary } from "./log/event-log.ts";
+export type {
+  AppendBatch,
+  Awaitable,
+  Claim,
+  ClaimOptions,
+  EventLog,
+  Inbox,
+  LogHead,
+  PostedCommand,
+  ReadRange,
+  RunSummary,
+} from "./log/event-log.ts";
 export { memoryLog } from "./log/memory.ts";
 export type { ChatModel, ModelChunk, ModelRequest, ToolDescription } from "./models/chat-model.ts";
 export { offlineModel } from "./models/offline.ts";

@@ -61,6 +61,8 @@ function contentOf(event: Event): string {
       return oneLine(`${event.data.severity} ${event.data.code}: ${event.data.message}`, 100);
     case "limit":
       return describeLimit(event.data);
+    case "gap":
+      return `${event.data.to - event.data.from + 1} deltas dropped, from seq ${event.data.from}`;
     case "custom":
       return oneLine(`${event.data.name} ${describeValue(event.data.data, 60)}`, 80);
     case "done":

@@ -1,26 +1,40 @@
-import { isHot, isNote, type Event } from "../../machines/events.ts";
-import type { Status } from "../../machines/state.ts";
+import { isHot, type Event } from "../../machines/events.ts";
+import { hashText } from "../../machines/hash.ts";
+import { checkOption } from "../checks.ts";
 import { RubatoError } from "../errors.ts";
-import type { AppendBatch, EventLog, RunSummary } from "./event-log.ts";
+import { isRunId, type AppendBatch, type EventLog } from "./event-log.ts";
+import { memoryInbox } from "./memory-inbox.ts";
 import { packedEvents, type PackedEvents } from "./packed-events.ts";
+import { prunable, type SeqRange } from "./prunable.ts";
+import { emptySummary, summarize, type OpenSummary } from "./summary.ts";
+import { watchers } from "./watchers.ts";
 
 interface StoredRun {
   epoch: number;
-  readonly events: PackedEvents;
-  /** Kept up to date event by event and in place, so that a list folds nothing. */
-  readonly summary: { -readonly [Key in keyof RunSummary]: RunSummary[Key] };
+  owned: boolean;
+  events: PackedEvents;
+  readonly summary: OpenSummary;
 }
 
 /** A log that lives and dies with the process. An append is durable at once, as far as anything here is. */
 export function memoryLog(): EventLog {
   const runs = new Map<string, StoredRun>();
+  const watching = watchers();
 
-  function add(run: StoredRun, { epoch, events }: AppendBatch): void {
-    run.epoch = epoch;
+  function add(run: StoredRun, events: readonly Event[]): void {
     for (const event of events) {
       run.events.append(event);
-      if (!isHot(event)) note(run, event);
+      if (!isHot(event)) summarize(run.summary, event);
     }
+  }
+
+  function create(runId: string, { epoch, events }: AppendBatch, first: Event): void {
+    checkOption("runId", runId, isRunId(runId), "1 to 128 characters of A-Z a-z 0-9 . _ -, not beginning with a dot");
+    if (first.seq !== 1) throw new RubatoError("log", `Run "${runId}" does not exist: its first event must be seq 1.`);
+    checkContiguous(runId, events);
+    const created: StoredRun = { epoch, owned: true, events: packedEvents(), summary: emptySummary(runId, first) };
+    runs.set(runId, created);
+    add(created, events);
   }
 
   return {
@@ -31,20 +45,13 @@ export function memoryLog(): EventLog {
       if (first === undefined) return undefined;
       const stored = runs.get(runId);
       if (stored === undefined) {
-        if (first.seq !== 1)
-          throw new RubatoError("log", `Run "${runId}" does not exist: its first event must be seq 1.`);
-        checkContiguous(runId, events);
-        const created: StoredRun = { epoch, events: packedEvents(), summary: emptySummary(runId, first) };
-        runs.set(runId, created);
-        add(created, batch);
+        create(runId, batch, first);
         return undefined;
       }
       if (first.seq === 1) {
         throw new RubatoError("run_exists", `A run "${runId}" exists already. Choose another runId, or open that one.`);
       }
-      if (epoch < stored.epoch) {
-        throw new RubatoError("log", `Run "${runId}" has a newer owner (epoch ${stored.epoch}, this one is ${epoch}).`);
-      }
+      if (epoch !== stored.epoch) throw notOwner(runId, stored.epoch, epoch);
       if (first.seq !== stored.events.length + 1) {
         throw new RubatoError(
           "log",
@@ -52,20 +59,83 @@ export function memoryLog(): EventLog {
         );
       }
       if (events.length > 1) checkContiguous(runId, events);
-      add(stored, batch);
+      add(stored, events);
+      watching.wake(runId);
       return undefined;
     },
     read: (runId, { after, limit }) => runs.get(runId)?.events.read(after, limit) ?? [],
-    head: (runId) => runs.get(runId)?.events.length ?? 0,
+    head(runId) {
+      const run = runs.get(runId);
+      return { seq: run?.events.length ?? 0, epoch: run?.epoch ?? 0, owned: run?.owned ?? false };
+    },
+    claim(runId, { takeover = false } = {}) {
+      const run = runs.get(runId);
+      if (run === undefined) return { claimed: false, reason: "unknown_run" };
+      if (run.owned && !takeover) return { claimed: false, reason: "owned" };
+      run.epoch++;
+      run.owned = true;
+      watching.wake(runId);
+      return { claimed: true, epoch: run.epoch, seq: run.events.length };
+    },
+    release(runId, epoch) {
+      const run = runs.get(runId);
+      if (run?.epoch !== epoch) return;
+      run.owned = false;
+      watching.wake(runId);
+    },
+    watch: watching.watch,
     list(filter) {
-      const summaries = [...runs.values()].map(({ summary, events }) => {
+      const summaries = [...runs.values()].map(({ summary, events, owned }) => {
         const [last] = events.read(events.length - 1, 1);
-        return { ...summary, seq: events.length, updatedAt: last?.timestamp ?? summary.updatedAt };
+        return { ...summary, owned, seq: events.length, updatedAt: last?.timestamp ?? summary.updatedAt };
       });
       return filter?.status === undefined ? summaries : summaries.filter(({ status }) => status === filter.status);
     },
-    delete: (runId) => runs.delete(runId),
+    delete(runId) {
+      const deleted = runs.delete(runId);
+      if (deleted) watching.wake(runId);
+      return deleted;
+    },
+    prune(runId) {
+      const run = runs.get(runId);
+      if (run === undefined) return 0;
+      if (run.owned) throw new RubatoError("owned", `Run "${runId}" is in use. Close the agent that has it first.`);
+      const all = run.events.read(0, run.events.length);
+      const drop = prunable();
+      for (const event of all) drop.take(event);
+      const ranges = drop.ranges();
+      run.events = withGaps(all, ranges);
+      return ranges.reduce((count, { from, to }) => count + to - from + 1, 0);
+    },
+    inbox: memoryInbox((runId) => runs.get(runId)?.epoch ?? 0),
   };
+}
+
+function withGaps(events: readonly Event[], ranges: readonly SeqRange[]): PackedEvents {
+  const kept = packedEvents();
+  let at = 0;
+  let dropped: Event[] = [];
+  for (const event of events) {
+    const range = ranges[at];
+    if (range === undefined || event.seq < range.from) {
+      kept.append(event);
+      continue;
+    }
+    dropped.push(event);
+    if (event.seq < range.to) continue;
+    const { seq, timestamp, runId } = event;
+    kept.append({ seq, timestamp, runId, type: "gap", data: { ...range, digest: hashText(JSON.stringify(dropped)) } });
+    dropped = [];
+    at++;
+  }
+  return kept;
+}
+
+export function notOwner(runId: string, newest: number, epoch: number): RubatoError {
+  return new RubatoError(
+    "not_owner",
+    `Run "${runId}" has a newer owner (epoch ${newest}, this one is ${epoch}). It goes on there.`,
+  );
 }
 
 function checkContiguous(runId: string, events: readonly Event[]): void {
@@ -73,51 +143,5 @@ function checkContiguous(runId: string, events: readonly Event[]): void {
   for (const event of events) {
     if (event.seq !== seq++)
       throw new RubatoError("log", `A batch for run "${runId}" has a gap before seq ${event.seq}.`);
-  }
-}
-
-function emptySummary(runId: string, { timestamp, seq }: Event): RunSummary {
-  return { runId, agent: "", status: "idle", title: "", metadata: {}, createdAt: timestamp, updatedAt: timestamp, seq };
-}
-
-function note({ summary }: StoredRun, event: Event): void {
-  if (event.type === "run_start") {
-    summary.agent = event.data.agent.name;
-    summary.metadata = event.data.metadata ?? {};
-  }
-  if (event.type === "user_input" && summary.title === "") summary.title = titleOf(event.data.text);
-  // Said to a run at rest it begins a turn; said to one that works it waits.
-  const begins = event.type === "user_input" && summary.status !== "acting";
-  summary.status = begins ? "thinking" : (statusAfter(event) ?? summary.status);
-}
-
-function titleOf(text: string): string {
-  const line = text.trim().split(/[\r\n\u2028\u2029]/, 1)[0] ?? "";
-  if (line.length <= 80) return line.toWellFormed();
-  // Not through the middle of a character: half of one is no text.
-  const end = /[\uD800-\uDBFF]/.test(line.charAt(78)) ? 78 : 79;
-  return `${line.slice(0, end)}…`.toWellFormed();
-}
-
-/** Read from the event alone: good enough for a list, where folding every run would cost too much. */
-function statusAfter(event: Event): Status | undefined {
-  if (isNote(event)) return undefined;
-  switch (event.type) {
-    case "done":
-    case "failed":
-    case "cancelled":
-    case "interrupted":
-      return event.type;
-    case "approval_request":
-      return "waiting";
-    case "tool_start":
-    case "tool_call":
-      return "acting";
-    case "thinking":
-    case "resume":
-    case "message":
-      return "thinking";
-    default:
-      return undefined;
   }
 }

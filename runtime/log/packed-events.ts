@@ -7,8 +7,9 @@ import type { Event } from "../../machines/events.ts";
  * E1 What is read equals what was appended, field by field; tokens are made anew at every read.
  */
 export interface PackedEvents {
+  /** The last seq. */
   readonly length: number;
-  /** The first event's seq is `length + 1`, and the others follow. */
+  /** The event follows: it begins at seq `length + 1`. */
   append(event: Event): void;
   /** At most `limit` events with a seq above `after`. */
   read(after: number, limit: number): Event[];
@@ -44,11 +45,13 @@ class Columns implements PackedEvents {
   private nextOffset = 0;
 
   append(event: Event): void {
-    this.length++;
+    const start = this.length + 1;
+    // A gap stands for more than one.
+    this.length = event.type === "gap" ? event.seq : start;
     if (event.type !== "token_stream" || event.cause !== undefined) {
       this.open = undefined;
       this.segments.push(event);
-      this.starts.push(this.length);
+      this.starts.push(start);
       return;
     }
     const { text, offset, kind, messageId, attempt } = event.data;
@@ -72,18 +75,17 @@ class Columns implements PackedEvents {
 
   read(after: number, limit: number): Event[] {
     const events: Event[] = [];
-    const last = Math.min(this.length, after + limit);
     let seq = after + 1;
-    for (let at = this.segmentOf(seq); at < this.segments.length && seq <= last; at++) {
+    for (let at = this.segmentOf(seq); at < this.segments.length && seq <= this.length && events.length < limit; at++) {
       const segment = this.segments[at];
       if (segment === undefined) break;
       if (segment.type !== "tokens") {
         events.push(segment);
-        seq++;
+        seq = segment.seq + 1;
         continue;
       }
       const start = this.starts[at] ?? 0;
-      const end = Math.min(last, (this.starts[at + 1] ?? this.length + 1) - 1);
+      const end = Math.min((this.starts[at + 1] ?? this.length + 1) - 1, seq + limit - events.length - 1);
       for (; seq <= end; seq++) events.push(this.tokenAt(segment, segment.at + seq - start, seq));
     }
     return events;

@@ -84,7 +84,7 @@ export function events(
         schema: 1,
         reducer: 1,
         chartHash: "c",
-        agent: { name: agent, hash: "h" },
+        agent: { name: agent, instructions: "h", tools: [{ name: "t", hash: "h" }] },
         model: "m",
         limits: { maxSteps: 10 },
         ...(metadata === undefined ? {} : { metadata }),

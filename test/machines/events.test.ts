@@ -11,7 +11,7 @@ it("I12 keys are data: __proto__ in arguments and metadata survives encode and d
         schema: 1,
         reducer: 1,
         chartHash: "",
-        agent: { name: "a", hash: "" },
+        agent: { name: "a", instructions: "", tools: [] },
         model: "m",
         limits: { maxSteps: 1 },
         metadata: JSON.parse('{"__proto__":"kept"}'),

@@ -244,7 +244,7 @@ describe("the iterator", () => {
     await quiet();
     answers.shift()?.();
     await quiet();
-    expect([run.durableSeq, await log.head(run.id)]).toEqual([5, 6]);
+    expect([run.durableSeq, (await log.head(run.id)).seq]).toEqual([5, 6]);
     const heard: Event[] = [];
     const reading = (async () => {
       for await (const event of run) heard.push(event);

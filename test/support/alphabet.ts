@@ -30,7 +30,7 @@ export function alphabet(step = 1): Draft[] {
         schema: 1,
         reducer: 1,
         chartHash: "",
-        agent: { name: "a", hash: "" },
+        agent: { name: "a", instructions: "", tools: [] },
         model: "m",
         limits: { maxSteps: 2 },
       },

@@ -87,7 +87,7 @@ function open(): Bench {
         schema: 1,
         reducer: 1,
         chartHash: "",
-        agent: { name: "bench", hash: "" },
+        agent: { name: "bench", instructions: "", tools: [] },
         model: "bench",
         limits: { maxSteps: 1 },
       },

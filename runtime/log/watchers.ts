@@ -1,0 +1,29 @@
+/** Callbacks by run, for an adapter that knows itself when something changed. */
+export interface Watchers {
+  watch(runId: string, onChange: () => void): () => void;
+  wake(runId: string): void;
+}
+
+export function watchers(): Watchers {
+  const byRun = new Map<string, Set<() => void>>();
+  return {
+    watch(runId, onChange) {
+      // A wrapper of its own: the same function may watch twice, and each undo ends one of them.
+      const watcher = (): void => {
+        onChange();
+      };
+      const all = byRun.get(runId) ?? new Set();
+      byRun.set(runId, all.add(watcher));
+      return () => {
+        all.delete(watcher);
+        if (all.size === 0 && byRun.get(runId) === all) byRun.delete(runId);
+      };
+    },
+    wake(runId) {
+      if (byRun.size === 0) return;
+      const all = byRun.get(runId);
+      // Later, and each on its own: who watches may write, and must not be entered while somebody writes.
+      if (all !== undefined) for (const watcher of all) queueMicrotask(() => all.has(watcher) && watcher());
+    },
+  };
+}
