@@ -20,7 +20,7 @@ export interface ChartContext {
   /** Inputs that wait for a step boundary, and follow-ups that wait for the end of the turn. */
   readonly next: number;
   readonly after: number;
-  /** Calls of this step: asked for and not yet announced, waiting for approval, ready, executing, left behind by a dead process. */
+  /** Calls of this step: asked for and not yet announced, waiting for approval, ready, executing, left behind by a process that lost the run. */
   readonly expected: number;
   readonly pending: number;
   readonly ready: number;
@@ -56,9 +56,21 @@ interface Args {
 }
 type Patch = Partial<ChartContext>;
 
+/** Recoveries in a row without progress that a run survives: the fifth ends it. */
+export const MAX_RECOVERIES = 5;
+
 /** Calls that have no outcome yet and still can get one from this process. */
 function openCalls(context: ChartContext): number {
   return context.expected + context.pending + context.ready + context.running;
+}
+
+/** The same after a result, which may be of a call that an earlier process left behind. */
+function openAfter(context: ChartContext, event: Event): number {
+  return openCalls(context) - (event.type === "tool_result" && event.data.from === "orphaned" ? 0 : 1);
+}
+
+function orphansAfter(context: ChartContext, event: Event): number {
+  return context.orphans - (event.type === "tool_result" && event.data.from === "orphaned" ? 1 : 0);
 }
 
 function ended(event: Event): boolean {
@@ -72,8 +84,13 @@ function settles(event: Event): boolean {
   return event.type === "tool_result" && event.data.late !== true;
 }
 
-function settlesLast({ context, event }: Args): boolean {
-  return settles(event) && openCalls(context) === 1;
+/** Nothing of this step is under way any more; calls whose outcome nobody knows may be left. */
+function settlesLastOpen({ context, event }: Args): boolean {
+  return settles(event) && openAfter(context, event) === 0;
+}
+
+function settlesLast(args: Args): boolean {
+  return settlesLastOpen(args) && orphansAfter(args.context, args.event) === 0;
 }
 
 function atLimit(context: ChartContext): boolean {
@@ -86,6 +103,11 @@ function requested(context: ChartContext): boolean {
 
 function quiet(context: ChartContext): boolean {
   return openCalls(context) === 0 && context.limit !== "tripped";
+}
+
+/** A call whose outcome nobody knows holds the run at rest, whoever wants it to go on. */
+function quietAndResumed(context: ChartContext): boolean {
+  return quiet(context) && !context.cancelling && context.resuming === "recorded" && context.orphans === 0;
 }
 
 function stopsAtBoundary({ context, event }: Args): boolean {
@@ -123,11 +145,14 @@ export const agentGuards = {
   onlyApprovalsLeft: ({ context }: Args) =>
     context.pending > 0 && context.expected + context.ready + context.running === 0,
   mayStart: ({ context, event }: Args) =>
-    event.type === "tool_start" && !requested(context) && (event.data.attempt > 1 ? true : context.ready > 0),
+    event.type === "tool_start" &&
+    !requested(context) &&
+    (event.data.attempt > 1 ? context.orphans : context.ready) > 0,
   settlesCall: ({ context, event }: Args) => settles(event) && openCalls(context) + context.orphans > 0,
-  settlesOrphan: ({ context, event }: Args) => settles(event) && context.orphans > 0,
+  settlesOrphan: ({ context, event }: Args) =>
+    context.orphans > 0 && event.type === "tool_result" && event.data.from === "orphaned",
   settlesLast,
-  settlesLastInterrupted: (args: Args) => settlesLast(args) && requested(args.context),
+  settlesLastInterrupted: (args: Args) => settlesLastOpen(args) && requested(args.context),
   settlesLastAtLimit: (args: Args) => settlesLast(args) && atLimit(args.context),
   settlesLastButApprovals: ({ context, event }: Args) =>
     settles(event) &&
@@ -148,10 +173,12 @@ export const agentGuards = {
       event.data.cancel === true ||
       context.resuming !== "no"),
 
+  recoveredInterrupted: ({ context, event }: Args) => event.type === "owner" && requested(context),
+  recoveredTooOften: ({ event }: Args) => event.type === "owner" && event.data.recoveries >= MAX_RECOVERIES,
+
   quiet: ({ context }: Args) => quiet(context) && !context.cancelling,
-  quietAndResumed: ({ context }: Args) => quiet(context) && !context.cancelling && context.resuming === "recorded",
-  quietAndResumedComplete: ({ context }: Args) =>
-    quiet(context) && !context.cancelling && context.resuming === "recorded" && context.complete && context.next === 0,
+  quietAndResumed: ({ context }: Args) => quietAndResumed(context),
+  quietAndResumedComplete: ({ context }: Args) => quietAndResumed(context) && context.complete && context.next === 0,
   quietAndCancelling: ({ context }: Args) => quiet(context) && context.cancelling,
   limitTripped: ({ context }: Args) => context.limit === "tripped",
 
@@ -238,7 +265,7 @@ export const agentUpdates = {
   answerApproval: ({ context }: Args): Patch => ({ pending: context.pending - 1, ready: context.ready + 1 }),
   startCall: ({ context, event }: Args): Patch =>
     event.type === "tool_start" && event.data.attempt > 1
-      ? {}
+      ? { orphans: context.orphans - 1, running: context.running + 1 }
       : { ready: context.ready - 1, running: context.running + 1 },
   settleCall: ({ context, event }: Args): Patch => settled(context, event),
   requestInterrupt: ({ context, event }: Args): Patch => {
@@ -254,11 +281,11 @@ export const agentUpdates = {
   noteLimit: ({ event }: Args): Patch =>
     event.type === "limit" ? { limit: event.data.kind === "max_steps" ? "steps" : "budget" } : {},
   rest: (): Patch => ({ interrupt: "none", resuming: "no" }),
-  loseOwner: ({ context }: Args): Patch => ({
+  loseCalls: ({ context }: Args): Patch => ({ orphans: context.orphans + context.running, running: 0 }),
+  stopRecovered: ({ context }: Args): Patch => ({
     interrupt: "now",
     orphans: context.orphans + context.running,
     running: 0,
-    resuming: context.resuming,
   }),
   note: (): Patch => ({}),
 };

@@ -30,6 +30,7 @@ export const EFFECTS = [
   "finish",
   "follow_up",
   "recover",
+  "salvage",
   "schedule_retry",
   "cancel_timers",
 ] as const;
@@ -63,7 +64,8 @@ const agentSetup = setup({
     tripLimit: assign(agentUpdates.tripLimit),
     noteLimit: assign(agentUpdates.noteLimit),
     rest: assign(agentUpdates.rest),
-    loseOwner: assign(agentUpdates.loseOwner),
+    loseCalls: assign(agentUpdates.loseCalls),
+    stopRecovered: assign(agentUpdates.stopRecovered),
     note: assign(agentUpdates.note),
     prepare: effect,
     request: effect,
@@ -77,6 +79,7 @@ const agentSetup = setup({
     finish: effect,
     follow_up: effect,
     recover: effect,
+    salvage: effect,
     schedule_retry: effect,
     cancel_timers: effect,
   },
@@ -105,6 +108,20 @@ const answering = agentSetup.createStateConfig({
   },
 });
 
+/** A new owner of a run that was being stopped ends the stop, and one that never gets any further ends the run. Otherwise it goes on. */
+const recovered = agentSetup.createStateConfig({
+  on: {
+    owner: [
+      {
+        guard: "recoveredInterrupted",
+        target: "#draining",
+        actions: ["stopRecovered", "skip", "salvage", "settle"],
+      },
+      { guard: "recoveredTooOften", target: "#draining", actions: ["stopRecovered", "skip", "salvage", "settle"] },
+    ],
+  },
+});
+
 export const agentMachine = agentSetup.createMachine({
   id: "agent",
   context: INITIAL_CONTEXT,
@@ -123,7 +140,6 @@ export const agentMachine = agentSetup.createMachine({
       description: "The model's part of a step.",
       initial: "preparing",
       on: {
-        owner: { target: "#draining", actions: ["loseOwner", "skip", "settle"] },
         user_input: [{ guard: "interruptRequested", actions: ["queueForResume"] }, { actions: ["queueInput"] }],
         resume: { guard: "mayResumeLater", actions: ["resumeLater"] },
         failed: { guard: "mayFail", target: "#failed", actions: ["rest"] },
@@ -134,6 +150,7 @@ export const agentMachine = agentSetup.createMachine({
           id: "preparing",
           description: "The waiting inputs are delivered and the request is built.",
           on: {
+            owner: [...recovered.on.owner, { actions: ["prepare"] }],
             input_delivered: { guard: "inputWaits", actions: ["deliverInput"] },
             thinking: { guard: "maySend", target: "#requesting", actions: ["beginRequest", "request"] },
             interrupt: { target: "#draining", actions: ["requestInterrupt", "settle"] },
@@ -146,6 +163,7 @@ export const agentMachine = agentSetup.createMachine({
             token_stream: { target: "#streaming" },
             tool_call_delta: { target: "#streaming" },
             gap: { target: "#streaming" },
+            owner: [...recovered.on.owner, { target: "#preparing", actions: ["prepare"] }],
             ...answering.on,
           },
         },
@@ -153,6 +171,7 @@ export const agentMachine = agentSetup.createMachine({
           id: "streaming",
           description: "The answer streams.",
           on: {
+            owner: [...recovered.on.owner, { target: "#preparing", actions: ["prepare"] }],
             ...answering.on,
           },
         },
@@ -160,6 +179,7 @@ export const agentMachine = agentSetup.createMachine({
           id: "backoff",
           description: "A failed request waits for its next attempt.",
           on: {
+            owner: [...recovered.on.owner, { actions: ["schedule_retry"] }],
             retry_due: { target: "#preparing", actions: ["prepare"] },
             interrupt: { target: "#draining", actions: ["requestInterrupt", "cancel_timers", "settle"] },
           },
@@ -172,6 +192,7 @@ export const agentMachine = agentSetup.createMachine({
               { guard: "followUpWaits", target: "#done", actions: ["rest", "follow_up"] },
               { target: "#done", actions: ["rest"] },
             ],
+            owner: [...recovered.on.owner, { actions: ["finish"] }],
             user_input: { target: "#preparing", actions: ["queueNext", "prepare"] },
             interrupt: { target: "#draining", actions: ["requestInterrupt", "settle"] },
           },
@@ -182,7 +203,7 @@ export const agentMachine = agentSetup.createMachine({
       description: "The tool calls of this step.",
       initial: "executing",
       on: {
-        owner: { target: "#draining", actions: ["loseOwner", "skip", "settle"] },
+        owner: [...recovered.on.owner, { actions: ["loseCalls", "salvage", "dispatch"] }],
         tool_call: { guard: "callsExpected", target: "#executing", actions: ["announceCall", "dispatch"] },
         approval_request: [
           { guard: "onlyApprovalsLeft", target: "#awaiting_approval", actions: ["note"] },
@@ -233,7 +254,7 @@ export const agentMachine = agentSetup.createMachine({
             ],
             cancelled: { guard: "quietAndCancelling", target: "#cancelled", actions: ["rest"] },
             failed: { guard: "quiet", target: "#failed", actions: ["rest"] },
-            owner: { actions: ["loseOwner", "skip", "settle"] },
+            owner: { actions: ["stopRecovered", "skip", "salvage", "settle"] },
             deadline: { actions: ["note"] },
           },
         },

@@ -1,5 +1,5 @@
-import { cancelDrafts } from "./derive.ts";
-import type { Draft, InterruptMode, Json, PartialPolicy } from "./events.ts";
+import { cancelDrafts, unknownDrafts } from "./derive.ts";
+import type { Draft, EventData, Fault, InterruptMode, Json, PartialPolicy } from "./events.ts";
 import type { AgentState } from "./state.ts";
 import { itemsOf } from "./timeline.ts";
 
@@ -16,7 +16,11 @@ export type Command =
     }
   | { readonly type: "send"; readonly id: string; readonly text: string; readonly when: "now" | "step" | "done" }
   | { readonly type: "approve"; readonly by: string; readonly callId: string; readonly args?: Json }
-  | { readonly type: "reject"; readonly by: string; readonly callId: string; readonly reason: string };
+  | { readonly type: "reject"; readonly by: string; readonly callId: string; readonly reason: string }
+  | { readonly type: "settle"; readonly callId: string; readonly result: CallResult };
+
+/** How a call ended that was left behind, as somebody found out. */
+export type CallResult = { readonly output: Json } | { readonly error: Fault };
 
 /** Why a command is not accepted. Answers, not exceptions: the log stays as it was. */
 export type Refusal =
@@ -29,7 +33,8 @@ export type Refusal =
   | "cancelling"
   | "cancelled"
   | "limit"
-  | "not_waiting";
+  | "not_waiting"
+  | "not_unknown";
 
 /**
  * The one clear answer of a state to a command (P19). Accepted: the events to record, in order and as one batch; none where the command was
@@ -53,6 +58,8 @@ export function respond(state: AgentState, command: Command): CommandAnswer {
     case "approve":
     case "reject":
       return answerApproval(state, command);
+    case "settle":
+      return settle(state, command);
   }
 }
 
@@ -109,7 +116,7 @@ function cancel(state: AgentState, { by, reason }: Of<"cancel">): CommandAnswer 
     case "idle":
     case "paused":
     case "failed":
-      return accept(cancelDrafts(state, by, reason));
+      return accept([...unknownDrafts(state), ...cancelDrafts(state, by, reason)]);
     case "draining":
     case "working":
       if (state.core.context.cancelling) return refuse("cancelling");
@@ -130,7 +137,8 @@ function resume(state: AgentState, command: Of<"resume">): CommandAnswer {
       return accept(resumeDrafts(command));
     case "paused":
       if (context.limit === "budget" && command.budget === undefined) return refuse("limit");
-      return accept(resumeDrafts(command));
+      // Who resumes without saying how such a call ended leaves it to the model, as unknown.
+      return accept([...unknownDrafts(state), ...resumeDrafts(command)]);
     case "draining":
     case "working":
       if (context.cancelling) return refuse("cancelling");
@@ -171,8 +179,12 @@ function send(state: AgentState, { id, text, when }: Of<"send">): CommandAnswer 
     case "failed":
       return accept([input]);
     case "paused":
-      if (context.limit === "budget" || context.orphans > 0) return accept([input]);
-      return accept([input, { type: "resume", data: { by: "input", partial: "keep", inputId: id } }]);
+      if (context.limit === "budget") return accept([input]);
+      return accept([
+        ...unknownDrafts(state),
+        input,
+        { type: "resume", data: { by: "input", partial: "keep", inputId: id } },
+      ]);
     case "draining":
     case "working":
       if (context.cancelling) return refuse("cancelling");
@@ -195,6 +207,18 @@ function answerApproval(state: AgentState, command: Of<"approve" | "reject">): C
           data: { callId, by, decision: "approve", ...(command.args === undefined ? {} : { args: command.args }) },
         }
       : { type: "approval", data: { callId, by, decision: "reject", reason: command.reason } },
+  ]);
+}
+
+function settle(state: AgentState, { callId, result }: Of<"settle">): CommandAnswer {
+  const call = state.orphans.find((open) => open.callId === callId);
+  if (call === undefined) return refuse("not_unknown");
+  const { attempt } = call;
+  const told = { callId, attempt, from: "orphaned" } satisfies Partial<EventData<"tool_result">>;
+  return accept([
+    "output" in result
+      ? { type: "tool_result", data: { ...told, outcome: "ok", output: result.output } }
+      : { type: "tool_result", data: { ...told, outcome: "error", error: result.error } },
   ]);
 }
 

@@ -1,3 +1,4 @@
+import { MAX_RECOVERIES } from "./agent-rules.ts";
 import type { EffectName } from "./agent.ts";
 import { REDUCER_VERSION, type Draft, type EventData } from "./events.ts";
 import { stateHash, type AgentState, type PartialAnswer, type ToolCallState } from "./state.ts";
@@ -119,10 +120,16 @@ function settle(state: AgentState, facts: Facts): Draft[] {
   if (state.value !== "interrupted.draining") return [];
   if (context.expected + context.pending + context.ready + context.running > 0) return [];
 
-  const drafts: Draft[] = [];
+  const givenUp = core.recoveries >= MAX_RECOVERIES && interrupt === undefined && context.limit !== "tripped";
+  const drafts: Draft[] = givenUp || context.cancelling ? unknownDrafts(state) : [];
   if (partial !== undefined && partial.text.length > partial.base.length) drafts.push(cutMessage(state, partial));
   else if (partial !== undefined && partial.base !== "") drafts.push(cutMessage(state, partial));
   if (context.cancelling) return [...drafts, ...cancelDrafts(state, interrupt?.by ?? "user", interrupt?.reason ?? "")];
+
+  if (givenUp) {
+    const message = `It was recovered ${core.recoveries} times in a row and never got any further. Resume to try again.`;
+    return [...drafts, { type: "failed", data: { error: { code: "recoveries", message }, ...UNSEALED } }];
+  }
 
   if (context.limit === "tripped") drafts.push({ type: "limit", data: limitOf(state) });
   const cause = interrupt === undefined ? {} : { cause: interrupt.cause };
@@ -141,7 +148,7 @@ function settle(state: AgentState, facts: Facts): Draft[] {
     },
     ...cause,
   });
-  if (context.resuming === "input") {
+  if (context.resuming === "input" && context.orphans === 0) {
     const inputId = interrupt?.redirect ?? core.inputs.findLast((input) => input.queue === "step")?.id;
     drafts.push({
       type: "resume",
@@ -150,6 +157,14 @@ function settle(state: AgentState, facts: Facts): Draft[] {
     });
   }
   return drafts;
+}
+
+/** For calls that a process left behind, once nobody is to be asked about them any more. */
+export function unknownDrafts(state: AgentState): Draft[] {
+  return state.orphans.map(({ callId, attempt }) => ({
+    type: "tool_result",
+    data: { callId, attempt, outcome: "unknown", from: "orphaned" },
+  }));
 }
 
 function keptChars({ core, partial }: AgentState): number {

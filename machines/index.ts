@@ -1,6 +1,6 @@
-export { agentGuards, INITIAL_CONTEXT, type ChartContext } from "./agent-rules.ts";
+export { agentGuards, INITIAL_CONTEXT, MAX_RECOVERIES, type ChartContext } from "./agent-rules.ts";
 export { agentMachine, EFFECTS, type EffectName } from "./agent.ts";
-export { respond, type Command, type CommandAnswer, type Refusal } from "./command.ts";
+export { respond, type CallResult, type Command, type CommandAnswer, type Refusal } from "./command.ts";
 export { derive, type Facts } from "./derive.ts";
 export {
   EVENT_TYPES,

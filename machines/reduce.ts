@@ -43,9 +43,11 @@ export function reduceControl(
     core.limit = undefined;
     core.error = undefined;
     core.interrupt = undefined;
+    core.recoveries = 0;
   }
   let partial = state.partial;
 
+  if (isProgress(event)) core.recoveries = 0;
   switch (event.type) {
     case "run_start":
       core.start = event.data;
@@ -94,6 +96,13 @@ export function reduceControl(
       partial = undefined;
       core.interrupt = undefined;
       core.hashed = hashHistory(core);
+      break;
+    case "owner":
+      core.recoveries = event.data.recoveries;
+      if (partial === undefined || !lostRequest(before.value, core.value)) break;
+      // The request is made again. What it had said stays in the log alone, as what a superseded attempt said.
+      core.retry = { step: core.context.step, attempt: partial.attempt + 1 };
+      partial = partial.base === "" ? undefined : { ...partial, text: partial.base, reasoning: "", calls: [] };
       break;
     case "resume":
       core.policy = event.data.partial;
@@ -261,6 +270,26 @@ function interruptInfo({ interrupt, value }: Core, event: EventOf<"interrupt">):
     cause: event.cause ?? event.seq,
     redirect,
   };
+}
+
+/** A request was out whose process lost the run, and it is to be made again. */
+function lostRequest(before: string, after: string): boolean {
+  return after === "thinking.preparing" && (before === "thinking.requesting" || before === "thinking.streaming");
+}
+
+/** What shows that a recovered run got further: an answer, a result, something new that was said. */
+function isProgress(event: Event): boolean {
+  switch (event.type) {
+    case "user_input":
+    case "approval":
+      return true;
+    case "message":
+      return event.data.finish !== "interrupted" && event.data.finish !== "truncated";
+    case "tool_result":
+      return event.data.outcome === "ok" || event.data.outcome === "error" || event.data.outcome === "timeout";
+    default:
+      return false;
+  }
 }
 
 function leftStop(before: string, after: string): boolean {

@@ -87,6 +87,8 @@ export interface Core {
   /** The cut message at the end of the history, while the policy of the next resume can still change it. */
   readonly cut: { readonly messageId: string; readonly attempt: number; readonly text: string } | undefined;
   readonly retry: { readonly step: number; readonly attempt: number } | undefined;
+  /** Recoveries in a row that found the run at work and did not get it any further. */
+  readonly recoveries: number;
   readonly output: string;
   /** The chained hash of the first `count` messages. */
   readonly hashed: { readonly count: number; readonly hash: Hash };
@@ -112,6 +114,7 @@ const EMPTY_CORE: Core = {
   policy: "keep",
   cut: undefined,
   retry: undefined,
+  recoveries: 0,
   output: "",
   hashed: { count: 0, hash: EMPTY_HASH },
 };
@@ -201,6 +204,11 @@ export class AgentState {
     return this.core.limit;
   }
 
+  /** Calls that were executing in a process that lost the run, and whose outcome nobody has told yet. */
+  get orphans(): readonly ToolCallState[] {
+    return this.core.calls.filter((call) => call.phase === "orphaned");
+  }
+
   /** Text of the last complete answer. */
   get output(): string {
     return this.core.output;
@@ -272,6 +280,7 @@ export function encodeState(state: AgentState): string {
     policy: core.policy,
     cut: core.cut,
     retry: core.retry,
+    recoveries: core.recoveries,
     output: core.output,
   });
 }

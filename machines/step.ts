@@ -193,6 +193,13 @@ function stepCalls(calls: readonly ToolCallState[], event: Event): readonly Tool
       }
       return moved;
     }
+    case "owner":
+      return calls.some((call) => call.phase === "running")
+        ? calls.map((call) => {
+            const phase = toolCallTable.move(call.phase, NO_CONTEXT, event)?.value;
+            return phase === undefined ? call : withEvent(call, phase, event);
+          })
+        : calls;
     default:
       return calls;
   }

@@ -94,12 +94,23 @@ export const toolCallMachine = setup({
     running: {
       description: "Executes.",
       on: {
-        tool_start: { guard: "isRerun", actions: "note" },
         tool_result: [
           { guard: "isOk", target: "ok" },
           { guard: "isError", target: "error" },
           { guard: "wasAborted", target: "aborted" },
           { guard: "wasTimeout", target: "timeout" },
+          { guard: "isUnknown", target: "unknown" },
+        ],
+        owner: { target: "orphaned" },
+      },
+    },
+    orphaned: {
+      description: "The process that executed it lost the run: nobody here knows how it ended.",
+      on: {
+        tool_start: { guard: "isRerun", target: "running" },
+        tool_result: [
+          { guard: "isOk", target: "ok" },
+          { guard: "isError", target: "error" },
           { guard: "isUnknown", target: "unknown" },
         ],
       },

@@ -18,7 +18,7 @@ const call = (index: number, step: number) => ({
   args: "{}",
 });
 
-const phases = ["complete", "awaiting_approval", "refused", "ready", "running"] as const;
+const phases = ["complete", "awaiting_approval", "refused", "ready", "running", "orphaned"] as const;
 const finishes = ["stop", "tool_calls", "length", "interrupted", "truncated"] as const;
 
 /** One event for each thing that a guard of the charts can tell apart. */
@@ -36,6 +36,8 @@ export function alphabet(step = 1): Draft[] {
       },
     },
     { type: "owner", data: { epoch: 2, who: "test", why: "resume", recoveries: 1 } },
+    { type: "owner", data: { epoch: 2, who: "test", why: "resume", recoveries: 5 } },
+    { type: "gap", data: { from: 1, to: 1, digest: "" } },
     ...(["start", "now", "step", "done"] as const).map((when): Draft => ({
       type: "user_input",
       data: { id: when, text: "text", when },

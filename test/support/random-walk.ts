@@ -91,6 +91,12 @@ function fitting(state: AgentState): Draft[] {
             data: { ...draft.data, callId, attempt, outcome, output: { seq } },
           })),
         );
+      case "gap":
+        return [{ ...draft, data: { ...draft.data, from: seq + 1, to: seq + 1 } }];
+      case "owner":
+        return [
+          { ...draft, data: { ...draft.data, recoveries: Math.min(draft.data.recoveries, core.recoveries + 1) } },
+        ];
       case "retry":
         return [{ ...draft, data: { ...draft.data, step: Math.max(1, state.step), attempt: ids.attempt + 1 } }];
       default:
