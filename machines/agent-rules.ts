@@ -173,7 +173,8 @@ export const agentGuards = {
       event.data.cancel === true ||
       context.resuming !== "no"),
 
-  recoveredInterrupted: ({ context, event }: Args) => event.type === "owner" && requested(context),
+  recoveredInterrupted: ({ context, event }: Args) =>
+    event.type === "owner" && (requested(context) || event.data.why === "fork"),
   recoveredTooOften: ({ event }: Args) => event.type === "owner" && event.data.recoveries >= MAX_RECOVERIES,
 
   quiet: ({ context }: Args) => quiet(context) && !context.cancelling,

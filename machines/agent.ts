@@ -108,7 +108,7 @@ const answering = agentSetup.createStateConfig({
   },
 });
 
-/** A new owner of a run that was being stopped ends the stop, and one that never gets any further ends the run. Otherwise it goes on. */
+/** A new owner ends a stop that was asked for, stops a fork, and ends a run that never gets any further. Otherwise the run goes on. */
 const recovered = agentSetup.createStateConfig({
   on: {
     owner: [

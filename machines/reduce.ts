@@ -99,6 +99,8 @@ export function reduceControl(
       break;
     case "owner":
       core.recoveries = event.data.recoveries;
+      if (event.data.why === "fork" && core.value === "interrupted.draining")
+        core.interrupt ??= forkInfo(before, event);
       if (partial === undefined || !lostRequest(before.value, core.value)) break;
       // The request is made again. What it had said stays in the log alone, as what a superseded attempt said.
       core.retry = { step: core.context.step, attempt: partial.attempt + 1 };
@@ -290,6 +292,11 @@ function isProgress(event: Event): boolean {
     default:
       return false;
   }
+}
+
+/** A fork of a run at work stops it there, as an interrupt would. */
+function forkInfo({ value }: Core, { seq }: Event): Core["interrupt"] {
+  return { seq, by: "fork", reason: "forked", mode: "now", where: value, cause: seq, redirect: undefined };
 }
 
 function leftStop(before: string, after: string): boolean {

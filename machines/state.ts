@@ -21,6 +21,7 @@ export interface ToolCallState {
   readonly args: Json | undefined;
   readonly outcome: ToolOutcome | undefined;
   readonly output: Json | undefined;
+  /** How it failed; before that, why it cannot run. */
   readonly error: Fault | undefined;
 }
 

@@ -1,7 +1,7 @@
 import { agentGuards, agentUpdates, patched, type ChartContext } from "./agent-rules.ts";
 import { agentMachine, EFFECTS, type EffectName } from "./agent.ts";
 import { compileChart } from "./chart-table.ts";
-import { firstSeq, isNote, type Event, type EventOf } from "./events.ts";
+import { firstSeq, isNote, type Event, type EventOf, type Fault } from "./events.ts";
 import { hashText } from "./hash.ts";
 import { reduceCallDelta, reduceControl, reduceDelta } from "./reduce.ts";
 import { AgentState, type Core, type ToolCallState } from "./state.ts";
@@ -158,6 +158,12 @@ function staleness({ seq, core, partial }: AgentState, event: Event): string | u
   }
 }
 
+const CUT_BY_LENGTH: Fault = {
+  code: "length",
+  message:
+    "The message was cut by the token limit, so its tool calls may be cut too and none of them ran. Answer shorter or call fewer tools at a time.",
+};
+
 /** The calls of the open step after an event, or undefined when the tool-call chart refuses it. */
 function stepCalls(calls: readonly ToolCallState[], event: Event): readonly ToolCallState[] | undefined {
   switch (event.type) {
@@ -173,7 +179,7 @@ function stepCalls(calls: readonly ToolCallState[], event: Event): readonly Tool
         args: undefined,
         outcome: undefined,
         output: undefined,
-        error: undefined,
+        error: event.data.finish === "length" ? CUT_BY_LENGTH : undefined,
       }));
     case "tool_call":
     case "approval_request":

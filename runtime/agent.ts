@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
-import { REDUCER_VERSION, SCHEMA_VERSION, type EventData, type Json } from "../machines/events.ts";
+import { REDUCER_VERSION, SCHEMA_VERSION, type EventData, type Json, type PartialPolicy } from "../machines/events.ts";
 import { hashJson, hashText } from "../machines/hash.ts";
 import { messageListProblem, messageSchema, type Message } from "../machines/messages.ts";
 import type { Status } from "../machines/state.ts";
@@ -11,11 +11,13 @@ import { checkPattern, createLane, type EventPattern, type Lane, type Listener }
 import { checkKeys, checkOption, checkText, isDelay } from "./checks.ts";
 import { systemClock, type Clock } from "./clock.ts";
 import { messageOf, RubatoError } from "./errors.ts";
-import { createRun, type OwnedRun } from "./live-run.ts";
+import { createRun, type Found, type OwnedRun } from "./live-run.ts";
 import { isRunId, type EventLog, type RunSummary } from "./log/event-log.ts";
 import { memoryLog } from "./log/memory.ts";
 import type { ChatModel } from "./models/chat-model.ts";
+import { foldLog } from "./recovery.ts";
 import type { Run } from "./run.ts";
+import { createTasks } from "./tasks.ts";
 import { checkTools, describeTools } from "./toolbox.ts";
 
 export interface AgentOptions<Context = unknown> {
@@ -35,6 +37,10 @@ export interface AgentOptions<Context = unknown> {
   readonly toolTimeoutMs?: number;
   /** How long a tool that was told to stop gets before it is given up as `unknown`, ms. Default 5,000. */
   readonly graceMs?: number;
+  /** How long the log may take to store an event before the run stops without it, ms. Default 30,000. */
+  readonly logTimeoutMs?: number;
+  /** How long a command waits for the process that owns the run, ms. Default 5,000. */
+  readonly answerTimeoutMs?: number;
   /** Time. Default the system's. */
   readonly clock?: Clock;
   /** Makes run ids. Default random UUIDs. */
@@ -59,13 +65,44 @@ export type RunArguments<Context> = undefined extends Context
   ? [options?: RunOptions<Context>]
   : [options: RunOptions<Context> & { readonly context: Context }];
 
+export interface OpenOptions<Context = unknown> {
+  /** Reaches tools as `ctx.context`, should this process come to own the run. Never logged, so it is supplied again. */
+  readonly context?: Context;
+}
+
+export interface ResumeRunOptions<Context = unknown> extends OpenOptions<Context> {
+  /** Also from a process that lives: it can append nothing any more. Default false. */
+  readonly takeover?: boolean;
+  /** Also with other instructions or tools than the run was begun with. Default false. */
+  readonly allowChanged?: boolean;
+  /** What becomes of the text of an answer that was cut by an interrupt. Default `keep`. */
+  readonly partial?: PartialPolicy;
+}
+
+/** Whether a run goes on in this process. */
+export type ResumeAnswer =
+  | { readonly accepted: true; readonly run: Run; readonly seq: number }
+  | { readonly accepted: false; readonly reason: string; readonly message?: string };
+
 /** Runs conversations with one model, one set of tools and one log. */
 export interface Agent<Context = unknown> {
   readonly name: string;
   /** Starts a run at once. Throws {@link RubatoError} for a wrong option or an empty task. A runId that exists settles as `failed`. */
   run(task: string, ...options: RunArguments<Context>): Run;
-  /** A run of this agent that lives in this process. Rejects with `unknown_run` for any other id. */
-  open(runId: string): Promise<Run>;
+  /**
+   * A run of this agent's log, whichever process began it. Nothing starts by itself: a run that stands in the middle of its work and that nobody
+   * owns is at rest (`not_running`). Its first command goes to the process that owns it; where there is none, this one takes it over. Rejects with
+   * {@link RubatoError} `unknown_run`, `newer_schema` or `log` (damaged).
+   */
+  open(runId: string, options?: OpenOptions<Context>): Promise<Run>;
+  /**
+   * Goes on with a run, from its log and this agent alone: one that was interrupted, failed or at a limit, or one whose process died. What was
+   * under way then is settled as its tools say (`onCrash`), and a request that was out is made again. Of any number of callers one is accepted.
+   *
+   * Not accepted: `owned` (a living process has it), `changed` (the agent is not the one that the run was begun with; `message` says what differs),
+   * `done`, `cancelled`, `running`, `newer_schema`. Throws for an unknown run.
+   */
+  resume(runId: string, instruction?: string, options?: ResumeRunOptions<Context>): Promise<ResumeAnswer>;
   /** This agent's runs in the log, oldest first. */
   runs(filter?: { readonly status?: Status }): Promise<readonly RunSummary[]>;
   /** Calls the listener with the events of all runs, those to come included; one call at a time, each run in its order. */
@@ -78,12 +115,15 @@ export interface Agent<Context = unknown> {
 /** Runs at rest that an agent holds, so that `open` finds them without their log. */
 const KEPT_AT_REST = 100;
 
+/** What a subscription needs of a run, whatever its context. */
+type Heard = Pick<OwnedRun, "subscribe">;
+
 interface Subscription {
-  readonly attach: (owned: OwnedRun) => void;
+  readonly attach: (owned: Heard) => void;
 }
 
 /** Undoes are kept per run and weakly: a subscriber to all runs must not keep them alive. */
-type Undoes = WeakMap<OwnedRun, () => void>;
+type Undoes = WeakMap<Heard, () => void>;
 
 const AGENT_KEYS = [
   "name",
@@ -95,9 +135,12 @@ const AGENT_KEYS = [
   "toolConcurrency",
   "toolTimeoutMs",
   "graceMs",
+  "logTimeoutMs",
+  "answerTimeoutMs",
   "clock",
   "newRunId",
 ] as const;
+const RESUME_KEYS = ["context", "takeover", "allowChanged", "partial"] as const;
 const RUN_KEYS = ["runId", "signal", "context", "messages", "metadata"] as const;
 
 /** Makes an agent. Throws {@link RubatoError} `invalid_option` or `invalid_tool`, with what was received and what to do. */
@@ -113,6 +156,8 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
     toolConcurrency = 5,
     toolTimeoutMs = 300_000,
     graceMs = 5_000,
+    logTimeoutMs = 30_000,
+    answerTimeoutMs = 5_000,
     clock = systemClock,
     newRunId = () => `run_${randomUUID()}`,
   } = options;
@@ -128,6 +173,8 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
   checkOption("toolConcurrency", toolConcurrency, isCount(toolConcurrency), "a whole number from 1");
   checkOption("toolTimeoutMs", toolTimeoutMs, isDelay(toolTimeoutMs, 1), "milliseconds from 1 to 2147483647");
   checkOption("graceMs", graceMs, isDelay(graceMs, 0), "milliseconds from 0 to 2147483647");
+  checkOption("logTimeoutMs", logTimeoutMs, isDelay(logTimeoutMs, 1), "milliseconds from 1 to 2147483647");
+  checkOption("answerTimeoutMs", answerTimeoutMs, isDelay(answerTimeoutMs, 1), "milliseconds from 1 to 2147483647");
   const toolMap = checkTools(tools);
   const descriptions = describeTools(tools);
   const definition = {
@@ -138,10 +185,12 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
 
   // A run that works is held, also where nobody else holds it; of those at rest the latest are. No weak references: a young one keeps all that
   // it names alive through every minor collection, which made a finished run dear.
-  const working = new Set<OwnedRun>();
-  const rested = new Set<OwnedRun>();
+  type Owned = OwnedRun<Context | undefined>;
+  const working = new Set<Owned>();
+  const rested = new Set<Owned>();
   const subscriptions = new Set<Subscription>();
   let closed = false;
+  const leaving = createTasks({ max: Number.POSITIVE_INFINITY, onFailure() {} });
 
   function run(task: string, ...[runOptions = {}]: RunArguments<Context> | []): Run {
     if (closed) throw new RubatoError("closed", "The agent was closed. Create a new one.");
@@ -159,75 +208,134 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
       ...(messages === undefined ? {} : { messages: checkMessages(messages) }),
       ...(metadata === undefined ? {} : { metadata: checkMetadata(metadata) }),
     };
-    const owned = createRun<Context | undefined>({
-      runId,
-      start,
-      input: task,
-      log,
-      clock,
-      model,
-      instructions,
-      tools: toolMap,
-      descriptions,
-      context: runOptions.context,
-      toolConcurrency,
-      toolTimeoutMs,
-      graceMs,
-      signal,
-      onRest(atRest) {
-        if (!atRest) {
-          rested.delete(owned);
-          working.add(owned);
-          // One that the agent had let go may have missed subscriptions.
-          for (const subscription of subscriptions) subscription.attach(owned);
-          return;
-        }
-        working.delete(owned);
-        rested.add(owned);
-        forgetOldest();
-      },
-      isClosed: () => closed,
-    });
-    for (const subscription of subscriptions) subscription.attach(owned);
+    const owned = create(runId, runOptions.context, signal);
     working.add(owned);
-    owned.begin();
+    owned.begin(start, task);
     return owned.run;
+  }
+
+  function create(runId: string, context: Context | undefined, signal?: AbortSignal, found?: Found): Owned {
+    const owned: Owned = createRun<Context | undefined>(
+      {
+        runId,
+        log,
+        clock,
+        model,
+        instructions,
+        tools: toolMap,
+        descriptions,
+        definition,
+        context,
+        toolConcurrency,
+        toolTimeoutMs,
+        graceMs,
+        logTimeoutMs,
+        answerTimeoutMs,
+        signal,
+        onRest(atRest) {
+          if (!atRest) {
+            rested.delete(owned);
+            working.add(owned);
+            // One that the agent had let go may have missed subscriptions.
+            for (const subscription of subscriptions) subscription.attach(owned);
+            return;
+          }
+          working.delete(owned);
+          rested.add(owned);
+          forgetOldest();
+        },
+        isClosed: () => closed,
+      },
+      found,
+    );
+    for (const subscription of subscriptions) subscription.attach(owned);
+    return owned;
+  }
+
+  /** The run of this id that this agent holds; of several the one that is real. */
+  function held(runId: string): Owned | undefined {
+    // A second run of an id settles as failed, so that the first is the real one; the latest that stored something, where one was deleted.
+    const all = alive().filter((owned) => owned.run.id === runId && !owned.failed());
+    return all.findLast(({ run }) => run.durableSeq > 0) ?? all[0];
+  }
+
+  async function find(runId: string, { context }: OpenOptions<Context>): Promise<Owned> {
+    if (closed) throw new RubatoError("closed", "The agent was closed. Create a new one.");
+    const known = held(runId);
+    if (known !== undefined) {
+      if (context !== undefined) known.supply(context);
+      return known;
+    }
+    const { seq, owned: lives } = isRunId(runId) ? await log.head(runId) : { seq: 0, owned: false };
+    if (seq === 0)
+      throw new RubatoError(
+        "unknown_run",
+        `There is no run "${runId}" in this log. See which there are: agent.runs().`,
+      );
+    const state = await foldLog(log, runId);
+    // Somebody else may have asked for the same run meanwhile: one object per run.
+    const other = held(runId);
+    if (other !== undefined) return other;
+    const owned = create(runId, context, undefined, { state, owned: lives });
+    rested.add(owned);
+    forgetOldest();
+    return owned;
+  }
+
+  async function resume(
+    runId: string,
+    instruction: string | undefined,
+    { takeover = false, allowChanged = false, partial = "keep", ...options }: ResumeRunOptions<Context> = {},
+  ): Promise<ResumeAnswer> {
+    checkOption("instruction", instruction, instruction === undefined || typeof instruction === "string", "a text");
+    let owned: Owned;
+    try {
+      owned = await find(runId, options);
+    } catch (error) {
+      if (!(error instanceof RubatoError) || error.code !== "newer_schema") throw error;
+      return { accepted: false, reason: error.code, message: error.message };
+    }
+    const { run } = owned;
+    const text = instruction === undefined || instruction.trim() === "" ? undefined : instruction;
+    const receipt = owned.owns()
+      ? await run.resume(text, { partial })
+      : await owned.takeOver({ why: "resume", takeover, allowChanged }, text, partial);
+    return receipt.accepted ? { ...receipt, run } : receipt;
   }
 
   /** Whoever has the run itself loses nothing; only `open` does not find it any more. One with background work is kept until that ends. */
   function forgetOldest(): void {
     if (rested.size <= KEPT_AT_REST) return;
     for (const owned of rested) {
-      if (owned.run.stats().tasks > 0) continue;
+      if (owned.busy()) continue;
       rested.delete(owned);
+      leaving.adopt("letting go of a run", owned.letGo());
       return;
     }
   }
 
   /** Every run of this agent that it holds. */
-  function alive(): readonly OwnedRun[] {
+  function alive(): readonly Owned[] {
     return [...working, ...rested];
   }
 
   async function close(): Promise<void> {
     closed = true;
     await Promise.all(alive().map((owned) => owned.close()));
+    await leaving.idle();
   }
 
   return {
     name,
     run,
-    async open(runId) {
-      // A second run of an id settles as failed, so that the first is the real one; the latest that stored something, where one was deleted.
-      const found = alive().filter((owned) => owned.run.id === runId && !owned.failed());
-      const owned = found.findLast(({ run }) => run.durableSeq > 0) ?? found[0];
-      if (owned === undefined) {
-        throw new RubatoError(
-          "unknown_run",
-          `There is no run "${runId}" in this agent. It holds those that work and the latest ${KEPT_AT_REST} at rest.`,
-        );
-      }
+    async open(runId, openOptions = {}) {
+      checkKeys("open", openOptions, ["context"]);
+      const owned = await find(runId, openOptions);
       return owned.run;
+    },
+    async resume(runId, instruction, resumeOptions = {}) {
+      checkKeys("resume", resumeOptions, RESUME_KEYS);
+      return resume(runId, instruction, resumeOptions);
     },
     async runs(filter = {}) {
       const all = await log.list(filter);

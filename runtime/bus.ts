@@ -67,6 +67,8 @@ export interface Bus {
   subscribe<Pattern extends EventPattern>(pattern: Pattern, listener: Listener<Pattern>, lane?: Lane): () => void;
   /** True while a listener runs: a command from inside it must not wait for what the listener itself holds up. */
   readonly delivering: boolean;
+  /** Somebody listens. */
+  listening(): boolean;
   stats(): BusStats;
 }
 
@@ -227,6 +229,7 @@ export function createBus(readAfter: ReadAfter): Bus {
     },
     subscribe,
     delivering: false,
+    listening: () => subscribers.size > 0,
     stats: () => ({ published, subscribers: [...subscribers].map((stats) => stats()) }),
   };
   return bus;

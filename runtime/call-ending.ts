@@ -43,9 +43,6 @@ export function thrown(stop: StopReason | undefined, error: unknown, timeoutMs: 
   }
 }
 
-export const CUT_BY_LENGTH =
-  "The message was cut by the token limit, so its tool calls may be cut too and none of them ran. Answer shorter or call fewer tools at a time.";
-
 /** The outcome of a call that cannot run: it goes back to the model. */
 export function refusal(call: ToolCallState, message: string): Draft {
   return {

@@ -17,6 +17,8 @@ export interface Effects {
   perform(effect: EffectName, event: Event): void;
   /** To be called before an `interrupt` is recorded: its latency counts from here. `graceMs` is what tools get to stop. */
   noteInterrupt(graceMs: number | undefined): void;
+  /** The latency of an interrupt that an earlier process recorded counts from here. */
+  noteRecovery(): void;
   /** Aborts everything at once, without recording: the log is gone. */
   abandon(): void;
 }
@@ -67,6 +69,9 @@ export function createEffects(options: EffectsOptions): Effects {
         case "announce":
           if (event.type === "message") options.toolCalls().announce(event);
           return;
+        case "salvage":
+          options.toolCalls().salvage(event.seq);
+          return;
         case "execute":
           if (event.type === "tool_start") options.toolCalls().execute(event);
           return;
@@ -97,6 +102,9 @@ export function createEffects(options: EffectsOptions): Effects {
     noteInterrupt(grace) {
       if (!options.head().state.interruptRequested) interruptedAt = clock.monotonic();
       graceMs = grace ?? options.graceMs;
+    },
+    noteRecovery() {
+      interruptedAt = clock.monotonic();
     },
     abandon() {
       call?.abort();

@@ -14,7 +14,7 @@ import type { EventLog } from "./log/event-log.ts";
  * H3 (P2) Control events are published when they are durable, deltas when they are accepted, everything in order of seq.
  * H4 A commit starts when the previous one ends, with all that was accepted meanwhile. No timer.
  * H5 An effect or a listener that records something queues behind what is being handled: nothing here is entered twice.
- * H6 When the log or an effect fails, nothing more is accepted, started or published.
+ * H6 When the log or an effect fails, nothing more is accepted, started or published. An append that takes too long has failed.
  */
 export interface Head {
   readonly runId: string;
@@ -31,9 +31,13 @@ export interface Head {
    * first, or undefined when it was refused; a refused one ends the batch.
    */
   record(drafts: readonly Draft[], cause?: number): number | undefined;
+  /** What the work records is one batch: nothing that follows from it happens before the work is done. */
+  atomically<T>(work: () => T): T;
   /** The same for a delta that the caller numbered with {@link nextSeq}. False when it is stale. */
   delta(event: HotEvent): boolean;
   readonly nextSeq: number;
+  /** More deltas wait for the log than should: whoever makes them should wait for {@link durable} first (P4). */
+  readonly crowded: boolean;
   /** Resolves when the event is durable. Rejects when the log failed before. */
   durable(seq: number): Promise<void>;
   /** Events after a cursor that are published and not yet durable. */
@@ -48,6 +52,10 @@ export interface HeadOptions {
   readonly runId: string;
   readonly log: EventLog;
   readonly epoch: number;
+  /** Where the log stands, all of it durable. */
+  readonly state: AgentState;
+  /** How long an append may take before the log counts as failed, ms. */
+  readonly logTimeoutMs: number;
   readonly clock: Clock;
   readonly publish: (event: Event) => void;
   /** Called at once for effects that concern the run itself, and when `event` is durable for those that touch the world. */

@@ -45,4 +45,4 @@ export { isTerminal, type Event, type EventData, type EventOf, type EventType, t
 export type { Message } from "../machines/messages.ts";
 export { statusOf, type AgentState, type Status, type ToolCallState } from "../machines/state.ts";
 export { shouldInterrupt } from "../machines/step.ts";
-export { defineTool, type ApprovalPolicy, type Tool, type ToolContext } from "../tools/tool.ts";
+export { defineTool, type ApprovalPolicy, type CrashPolicy, type Tool, type ToolContext } from "../tools/tool.ts";

@@ -1,69 +1,100 @@
-import { randomUUID } from "node:crypto";
 import { respond, type Command } from "../machines/command.ts";
-import type { Draft, Event, EventData } from "../machines/events.ts";
-import type { Tool } from "../tools/tool.ts";
-import { checkPattern, createBus, type Bus, type EventPattern, type Lane, type Listener } from "./bus.ts";
-import { insideCall } from "./call-scope.ts";
-import { checkGrace, checkOption, checkText, checkWords, isInputId } from "./checks.ts";
-import { milliseconds, type Clock } from "./clock.ts";
-import { createEffects } from "./effects.ts";
+import type { Draft, Event, EventData, PartialPolicy } from "../machines/events.ts";
+import { initialState, type AgentState } from "../machines/state.ts";
+import { createBus, type Bus, type EventPattern, type Lane, type Listener } from "./bus.ts";
 import { messageOf, RubatoError } from "./errors.ts";
-import type { Head } from "./head.ts";
-import { openHead } from "./log-head.ts";
-import type { EventLog } from "./log/event-log.ts";
-import type { ChatModel, ToolDescription } from "./models/chat-model.ts";
-import { outcomeOf, type Outcome } from "./outcome.ts";
-import { checkReadOptions, readEvents, readHistory, readPublished } from "./reader.ts";
-import type { InterruptOptions, InterruptReceipt, Receipt, Run } from "./run.ts";
-import { createTasks } from "./tasks.ts";
-import { createToolCalls, type ToolCalls } from "./tool-calls.ts";
+import { followHead, type FollowHead } from "./follow-head.ts";
+import { createOwner, type Owner, type OwnerSetup } from "./owner.ts";
+import { FIRST_INPUT, newInputId } from "./input-id.ts";
+import { askOwner, serveInbox, type Verb } from "./post.ts";
+import { publicRun, type Answered, type SeenHead } from "./public-run.ts";
+import { readPublished } from "./reader.ts";
+import { definitionChange, type Definition } from "./recovery.ts";
+import type { Receipt, Run } from "./run.ts";
+import { createTasks, type Tasks } from "./tasks.ts";
+
+/** What resuming asks of a run that was just taken over. One that goes on by itself, or ends its stop, needs nothing but the instruction. */
+function goOn(state: AgentState, text: string | undefined, partial: PartialPolicy): Command | undefined {
+  const input = text === undefined ? undefined : { id: newInputId(), text };
+  const resume: Command = { type: "resume", by: "user", partial, ...(input === undefined ? {} : { input }) };
+  if (respond(state, resume).accepted) return resume;
+  return input === undefined ? undefined : { type: "send", ...input, when: "step" };
+}
 
 /** What an agent gives each of its runs. */
-export interface RunSetup<Context> {
-  readonly runId: string;
-  readonly start: EventData<"run_start">;
-  readonly input: string;
-  readonly log: EventLog;
-  readonly clock: Clock;
-  readonly model: ChatModel;
-  readonly instructions: string;
-  readonly tools: ReadonlyMap<string, Tool<Context>>;
-  readonly descriptions: readonly ToolDescription[];
+export interface RunSetup<Context> extends Omit<OwnerSetup<Context>, "onRest" | "onFailure" | "context"> {
   readonly context: Context;
-  readonly toolConcurrency: number;
-  readonly toolTimeoutMs: number;
-  readonly graceMs: number;
+  readonly definition: Definition;
   readonly signal: AbortSignal | undefined;
+  /** How long a command waits for the owner in another process, ms. */
+  readonly answerTimeoutMs: number;
   readonly onRest: (atRest: boolean) => void;
   readonly isClosed: () => boolean;
 }
 
+export interface RecoverOptions {
+  readonly takeover: boolean;
+  readonly allowChanged: boolean;
+  readonly why: EventData<"owner">["why"];
+}
+
+/** Why a run was not taken over; `message` says more where one word is not enough. */
+export type TakeOverReceipt = Receipt | { readonly accepted: false; readonly reason: string; readonly message: string };
+
 /** A run together with what only its agent may touch. */
-export interface OwnedRun {
+export interface OwnedRun<Context = unknown> {
   readonly run: Run;
   /** It never owned its log, or lost it. */
   readonly failed: () => boolean;
+  /** Somebody needs it to stay: it works in the background, or somebody waits for another process's run. */
+  readonly busy: () => boolean;
+  /** This process owns it. */
+  readonly owns: () => boolean;
   /** Subscribes in a lane that is shared with other runs. */
   subscribe<Pattern extends EventPattern>(pattern: Pattern, listener: Listener<Pattern>, lane: Lane): () => void;
   /** Records the first events. */
-  readonly begin: () => void;
-  /** Interrupts now, waits for rest, ends background work. */
+  readonly begin: (start: EventData<"run_start">, input: string) => void;
+  /** Makes this process the owner of a run that another one had, and has it go on. */
+  readonly takeOver: (
+    options: RecoverOptions,
+    instruction: string | undefined,
+    partial: PartialPolicy,
+  ) => Promise<TakeOverReceipt>;
+  /** A context for a run that was opened without one. Ignored once this process owns it. */
+  readonly supply: (context: Context) => void;
+  /** Gives up the ownership of a run at rest: whoever has the run can go on with it, and claims it anew. */
+  readonly letGo: () => Promise<void>;
+  /** Interrupts now, waits for rest, ends background work, lets go. */
   readonly close: () => Promise<void>;
 }
 
 const MAX_BACKGROUND_TASKS = 1_000;
-/** The id of a run's first input; no later one may have it. */
-const FIRST_INPUT = "start";
 
-export function createRun<Context>(setup: RunSetup<Context>): OwnedRun {
+/** Where an existing run stands. */
+export interface Found {
+  readonly state: AgentState;
+  readonly owned: boolean;
+}
+
+/**
+ * A run of this process: one that it owns, or one that it only follows and may come to own.
+ *
+ * L1 Exactly one head counts at a time. Readers and subscribers stay when it changes: they have nothing but a cursor.
+ * L2 A command goes to the owner: this process, or another one through the inbox. Where there is none, this process claims the run first, and only
+ *    for a command that the state accepts.
+ */
+export function createRun<Context>(setup: RunSetup<Context>, found?: Found): OwnedRun<Context> {
   const { runId, log, clock } = setup;
+  let { context } = setup;
   /** Interrupts that wait to become effective. */
   const stopping = new Set<() => void>();
   let unwatch: (() => void) | undefined;
+  let stopServing: (() => void) | undefined;
+  let claiming: Promise<TakeOverReceipt> | undefined;
   let begun = false;
 
-  const bus: Bus = createBus((cursor) => readPublished(head, log, cursor));
-  const tasks = createTasks({
+  const bus: Bus = createBus((cursor) => readPublished(head(), log, cursor));
+  const tasks: Tasks = createTasks({
     max: MAX_BACKGROUND_TASKS,
     onFailure(name, error) {
       const message = `Background work "${name}" failed: ${messageOf(error)}`;
@@ -74,69 +105,59 @@ export function createRun<Context>(setup: RunSetup<Context>): OwnedRun {
         retryable: false,
         message,
       };
-      head.record([{ type: "error", data }]);
+      owner?.head.record([{ type: "error", data }]);
     },
   });
-  const head: Head = openHead({
-    runId,
-    log,
-    clock,
-    epoch: 1,
-    publish: (event) => {
-      bus.publish(event);
-    },
-    perform: (effect, event) => {
-      effects.perform(effect, event);
-    },
-    onFailure: () => {
-      effects.abandon();
-      for (const wake of stopping) wake();
-    },
-    onRest(atRest) {
-      if (atRest) {
-        unwatchSignal();
-        toolCalls.rest();
-      } else if (begun) watchSignal();
-      setup.onRest(atRest);
-    },
-  });
-  const toolCalls: ToolCalls = createToolCalls<Context>({
-    head,
-    clock,
-    tools: setup.tools,
-    context: setup.context,
-    concurrency: setup.toolConcurrency,
-    timeoutMs: setup.toolTimeoutMs,
-    graceMs: setup.graceMs,
-    interrupt: async (reason) => command({ type: "interrupt", by: "tool", reason, mode: "step" }),
-    adopt: tasks.adopt,
-    enter: tasks.enter,
-    leave: tasks.leave,
-  });
-  const effects = createEffects({
-    head: () => head,
-    toolCalls: () => toolCalls,
-    clock,
-    model: setup.model,
-    instructions: setup.instructions,
-    tools: setup.descriptions,
-    graceMs: setup.graceMs,
-    enter: tasks.enter,
-    leave: tasks.leave,
-  });
+  let follower: FollowHead | undefined;
+  let owner: Owner | undefined;
+  if (found === undefined) owner = own(1, initialState());
+  else follower = follow(found);
 
-  function begin(): void {
-    const drafts: Draft[] = [
-      { type: "run_start", data: setup.start },
-      { type: "user_input", data: { id: FIRST_INPUT, text: setup.input, when: "start" } },
-    ];
-    if (setup.signal?.aborted === true) {
-      effects.noteInterrupt(undefined);
-      drafts.push({ type: "interrupt", data: { by: "signal", reason: "the signal was aborted", mode: "now" } });
-    }
-    begun = true;
-    watchSignal();
-    head.record(drafts);
+  function head(): SeenHead {
+    const current = owner?.head ?? follower;
+    if (current === undefined) throw new RubatoError("internal", "A run has an owner's head or a follower's.");
+    return current;
+  }
+
+  function own(epoch: number, state: AgentState): Owner {
+    const { onRest, isClosed: _isClosed, definition: _definition, signal: _signal, ...rest } = setup;
+    return createOwner<Context>({
+      bus,
+      tasks,
+      epoch,
+      state,
+      setup: {
+        ...rest,
+        context,
+        onFailure() {
+          stopServing?.();
+          for (const wake of stopping) wake();
+        },
+        onRest(atRest) {
+          if (atRest) unwatchSignal();
+          else if (begun) watchSignal();
+          onRest(atRest);
+        },
+      },
+    });
+  }
+
+  function follow({ state, owned }: Found): FollowHead {
+    return followHead({
+      runId,
+      log,
+      clock,
+      state,
+      owned,
+      publish: (event: Event) => {
+        bus.publish(event);
+      },
+      listening: () => bus.listening(),
+    });
+  }
+
+  function serve(epoch: number): void {
+    stopServing = serveInbox({ log, runId, epoch, run, adopt: tasks.adopt });
   }
 
   /** Only while the run works: a signal that outlives many runs must not collect their listeners. */
@@ -158,159 +179,169 @@ export function createRun<Context>(setup: RunSetup<Context>): OwnedRun {
   }
 
   async function stopBy(by: string, reason: string): Promise<void> {
-    await command({ type: "interrupt", by, reason, mode: "now" });
+    await owner?.command({ type: "interrupt", by, reason, mode: "now" });
   }
 
-  async function command(asked: Command, graceMs?: number): Promise<Receipt> {
-    if (head.failure !== undefined) return { accepted: false, reason: head.failure.code };
+  async function commandHere(asked: Command, graceMs: number | undefined, to: Owner): Promise<Receipt> {
+    if (to.head.failure !== undefined) return { accepted: false, reason: to.head.failure.code };
     if (setup.isClosed() && (asked.type === "send" || asked.type === "resume"))
       return { accepted: false, reason: "closed" };
-    const answer = respond(head.state, asked);
-    if (!answer.accepted) return answer;
-    if (answer.drafts.some((draft) => draft.type === "interrupt")) effects.noteInterrupt(graceMs);
     // Before the first event of a turn is recorded, so that an abort in any of its listeners counts.
     watchSignal();
-    const seq = answer.drafts.length === 0 ? answer.seq : head.record(answer.drafts);
-    if (head.atRest) unwatchSignal();
-    if (seq === undefined) return { accepted: false, reason: "refused" };
+    const answer = to.command(asked, graceMs);
+    if (to.head.atRest) unwatchSignal();
+    return answer;
+  }
+
+  /** L2. */
+  async function command(asked: Command, verb: () => Verb, graceMs?: number): Promise<Answered> {
+    if (owner !== undefined) return { here: await commandHere(asked, graceMs, owner) };
     try {
-      await head.durable(seq);
+      return await commandElsewhere(asked, verb, graceMs);
     } catch (error) {
-      return { accepted: false, reason: error instanceof RubatoError ? error.code : "log" };
+      return { here: { accepted: false, reason: error instanceof RubatoError ? error.code : "log" } };
     }
-    return { accepted: true, seq };
   }
 
-  async function interrupt(reason = "", options: InterruptOptions = {}): Promise<InterruptReceipt> {
-    const { mode = "step", graceMs, by = "user" } = options;
-    checkOption("mode", mode, mode === "step" || mode === "now", '"step" or "now"');
-    checkGrace(graceMs);
-    checkWords({ reason, by });
-    const inside = insideCall(runId) || bus.delivering;
-    const asked = clock.monotonic();
-    const from = head.state.seq;
-    let stopped: Event | undefined;
-    let latencyMs = 0;
-    let wake = (): void => {};
-    const end = new Promise<void>((resolve) => {
-      wake = resolve;
-    });
-    const note = (event: Event): void => {
-      // What was accepted before this command was asked for by somebody else.
-      if (event.seq <= from) return;
-      if (stopped === undefined) latencyMs = milliseconds(clock.monotonic() - asked);
-      stopped ??= event;
-      wake();
-    };
-    const undo = [bus.subscribe("interrupted", note), bus.subscribe("cancelled", note)];
-    stopping.add(wake);
+  async function commandElsewhere(asked: Command, verb: () => Verb, graceMs: number | undefined): Promise<Answered> {
+    for (;;) {
+      await claiming?.catch(() => {});
+      if (owner !== undefined) return { here: await commandHere(asked, graceMs, owner) };
+      if (setup.isClosed()) return { here: { accepted: false, reason: "closed" } };
+      await follower?.refresh();
+      if (follower?.owned === true) {
+        const there = await askOwner({ log, clock, runId, timeoutMs: setup.answerTimeoutMs }, verb());
+        await follower?.refresh();
+        if (there !== "unowned") return { there };
+        continue;
+      }
+      const answer = respond(head().state, asked);
+      if (!answer.accepted) return { here: answer };
+      if (answer.drafts.length === 0) return { here: { accepted: true, seq: answer.seq ?? head().state.seq } };
+      const receipt = await takeOver({ why: "command", takeover: false, allowChanged: false }, () => asked, graceMs);
+      // Somebody else was faster: then the command is for that owner.
+      if (receipt.accepted || receipt.reason !== "owned") return { here: receipt };
+    }
+  }
+
+  async function takeOver(
+    options: RecoverOptions,
+    after: (state: AgentState) => Command | undefined,
+    graceMs?: number,
+  ): Promise<TakeOverReceipt> {
+    if (claiming !== undefined) return { accepted: false, reason: "owned" };
+    claiming = claim(options, after, graceMs);
     try {
-      const receipt = await command({ type: "interrupt", by, reason, mode }, graceMs);
-      if (!receipt.accepted) return receipt;
-      // Also where somebody had asked before: the shorter grace counts.
-      if (mode === "now" && graceMs !== undefined && head.state.value === "interrupted.draining")
-        toolCalls.abort(graceMs);
-      // An accepted interrupt ends in one of the two events, or the log fails and the run rests without them.
-      if (stopped === undefined && !inside && head.failure === undefined) await end;
-      const { seq } = receipt;
-      if (stopped?.type !== "interrupted") return { accepted: true, seq, effective: false };
-      const { where, step, keptChars } = stopped.data;
-      return { accepted: true, seq, effective: true, where, step, keptChars, latencyMs };
+      return await claiming;
     } finally {
-      stopping.delete(wake);
-      for (const off of undo) off();
+      claiming = undefined;
     }
   }
 
-  async function settled(): Promise<Outcome> {
-    return head.rest(() => outcomeOf(head.state, head.failure, head.durableSeq));
+  async function claim(
+    { why, takeover, allowChanged }: RecoverOptions,
+    after: (state: AgentState) => Command | undefined,
+    graceMs: number | undefined,
+  ): Promise<TakeOverReceipt> {
+    const before = follower;
+    if (before === undefined) return { accepted: false, reason: "owned" };
+    await before.refresh();
+    const { start } = before.state.core;
+    const change = start === undefined ? undefined : definitionChange(start.agent, setup.definition);
+    if (change !== undefined && !allowChanged) return { accepted: false, reason: "changed", message: change };
+    const wasOwned = before.owned;
+    const claimed = await log.claim(runId, { takeover });
+    if (!claimed.claimed) return { accepted: false, reason: claimed.reason };
+    // From here on nobody else appends: what was there before is read to its end.
+    await before.refresh();
+    before.close();
+    const { state } = before;
+    owner = own(claimed.epoch, state);
+    follower = undefined;
+    begun = true;
+    serve(claimed.epoch);
+    setup.onRest(owner.head.atRest);
+    return owner.takeOver(wasOwned && why === "resume" ? "takeover" : why, after, graceMs);
   }
 
-  const run: Run = {
-    id: runId,
-    get state() {
-      return head.state;
-    },
-    get durableSeq() {
-      return head.durableSeq;
-    },
-    events: (options) => readEvents(head, log, checkReadOptions(options)),
-    [Symbol.asyncIterator]: () => readEvents(head, log),
-    history(pattern = "*", limit = 50) {
-      checkPattern(pattern);
-      checkOption("limit", limit, Number.isInteger(limit) && limit > 0, "a whole number from 1");
-      return readHistory(head, log, pattern, limit);
-    },
-    subscribe(pattern, listener) {
-      checkPattern(pattern);
-      checkOption("listener", typeof listener, typeof listener === "function", "a function");
-      return bus.subscribe(pattern, listener);
-    },
-    interrupt,
-    async resume(instruction, options = {}) {
-      const { partial = "keep", budget, by = "user" } = options;
-      checkOption(
-        "partial",
-        partial,
-        ["keep", "continue", "discard"].includes(partial),
-        '"keep", "continue" or "discard"',
-      );
-      checkWords({ instruction: instruction ?? "", by });
-      const text = instruction === undefined || instruction.trim() === "" ? undefined : instruction;
-      return command({
-        type: "resume",
-        by,
-        partial,
-        ...(text === undefined ? {} : { input: { id: newInputId(), text } }),
-        ...(budget === undefined ? {} : { budget }),
-      });
-    },
-    async send(text, options = {}) {
-      const { when = "step", id = newInputId() } = options;
-      checkText("send", text);
-      checkOption("id", id, isInputId(id) && id !== FIRST_INPUT, `1 to 128 characters other than "${FIRST_INPUT}"`);
-      checkOption("when", when, ["now", "step", "done"].includes(when), '"now", "step" or "done"');
-      const receipt = await command({ type: "send", id, text, when });
-      return receipt.accepted ? { ...receipt, id } : receipt;
-    },
-    async cancel(reason = "", options = {}) {
-      const { graceMs, by = "user" } = options;
-      checkGrace(graceMs);
-      checkWords({ reason, by });
-      const inside = insideCall(runId) || bus.delivering;
-      const receipt = await command({ type: "cancel", by, reason }, graceMs);
-      if (!receipt.accepted || inside) return receipt;
-      return head.rest(() => receipt);
-    },
-    async approve(callId, { args, by = "user" } = {}) {
-      return command({ type: "approve", by, callId, ...(args === undefined ? {} : { args }) });
-    },
-    async reject(callId, reason = "", { by = "user" } = {}) {
-      return command({ type: "reject", by, callId, reason });
-    },
-    settled,
-    background(name, task) {
-      if (setup.isClosed()) return false;
-      const started = tasks.start(name, task);
+  const run: Run = publicRun({
+    runId,
+    log,
+    clock,
+    bus,
+    tasks,
+    stopping,
+    head,
+    owner: () => owner,
+    follower: () => follower,
+    command,
+    isClosed: setup.isClosed,
+    onBackground() {
       // The agent holds a run with background work, also one that it had let go.
-      if (started && head.atRest) setup.onRest(true);
-      return started;
+      if (head().atRest) setup.onRest(true);
     },
-    stats: () => ({ ...bus.stats(), tasks: tasks.size }),
-  };
+  });
+
+  async function letGo(): Promise<void> {
+    if (owner === undefined || !owner.head.atRest) return;
+    const { epoch, head: last } = owner;
+    stopServing?.();
+    stopServing = undefined;
+    if (last.failure === undefined) {
+      follower = follow({ state: last.state, owned: false });
+      owner = undefined;
+      if (!setup.isClosed()) follower.attend();
+    }
+    await log.release(runId, epoch);
+  }
 
   return {
     run,
-    failed: () => head.failure !== undefined,
-    begin,
-    subscribe: (pattern, listener, lane) => bus.subscribe(pattern, listener, lane),
-    async close() {
-      if (!head.atRest) {
-        await stopBy("shutdown", "the agent was closed");
-        await settled();
+    failed: () => head().failure !== undefined,
+    busy: () => run.stats().tasks > 0 || follower?.watching === true || claiming !== undefined,
+    owns: () => owner !== undefined,
+    supply(supplied) {
+      if (owner === undefined) context = supplied;
+    },
+    begin(start, input) {
+      if (owner === undefined) return;
+      const drafts: Draft[] = [
+        { type: "run_start", data: start },
+        { type: "user_input", data: { id: FIRST_INPUT, text: input, when: "start" } },
+      ];
+      if (setup.signal?.aborted === true) {
+        drafts.push({ type: "interrupt", data: { by: "signal", reason: "the signal was aborted", mode: "now" } });
       }
+      begun = true;
+      watchSignal();
+      serve(owner.epoch);
+      owner.begin(drafts);
+    },
+    subscribe(pattern, listener, lane) {
+      const undo = bus.subscribe(pattern, listener, lane);
+      follower?.attend();
+      return undo;
+    },
+    async takeOver(options, instruction, partial) {
+      if (setup.isClosed()) return { accepted: false, reason: "closed" };
+      await follower?.refresh();
+      const { value } = head().state;
+      // Decided before anything is claimed: over is over.
+      if (value === "done" || value === "cancelled") return { accepted: false, reason: value };
+      return takeOver(options, (state) => goOn(state, instruction, partial));
+    },
+    letGo,
+    async close() {
+      if (owner !== undefined && !owner.head.atRest) {
+        await stopBy("shutdown", "the agent was closed");
+        await run.settled();
+      }
+      stopServing?.();
       tasks.close();
       await untilIdle();
+      follower?.close();
+      await letGo();
+      follower?.close();
     },
   };
 
@@ -323,8 +354,4 @@ export function createRun<Context>(setup: RunSetup<Context>): OwnedRun {
     await Promise.race([tasks.idle(), grace]);
     cancelTimer();
   }
-}
-
-function newInputId(): string {
-  return `in_${randomUUID()}`;
 }

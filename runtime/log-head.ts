@@ -2,7 +2,7 @@ import type { EffectName } from "../machines/agent.ts";
 import { seal } from "../machines/derive.ts";
 import type { Draft, Event, HotEvent } from "../machines/events.ts";
 import { isHot } from "../machines/events.ts";
-import { initialState, isAtRest } from "../machines/state.ts";
+import { isAtRest, type AgentState } from "../machines/state.ts";
 import { step, stepDelta } from "../machines/step.ts";
 import type { Clock } from "./clock.ts";
 import { messageOf, RubatoError } from "./errors.ts";
@@ -14,6 +14,8 @@ import { isPromiseLike } from "./promise-like.ts";
 const WAITS: ReadonlySet<EffectName> = new Set<EffectName>(["request", "execute", "schedule_retry"]);
 
 const NOTHING: readonly Event[] = [];
+/** Events that may wait for a log that is slow. */
+const CROWD = 10_000;
 
 /**
  * A list with one more item. A first item gets an array of just its size: `push` on an empty one makes room for seventeen, and most lists here
@@ -45,9 +47,9 @@ export function openHead(options: HeadOptions): Head {
 /** The one implementation of {@link Head}; H1 to H6 stand there. A class, so that all heads have one hidden class: an object literal with getters has one of its own each time, and is slow to use. */
 class OpenHead implements Head {
   readonly runId: string;
-  state = initialState();
-  durableSeq = 0;
-  publishedSeq = 0;
+  state: AgentState;
+  durableSeq: number;
+  publishedSeq: number;
   failure: RubatoError | undefined;
   private readonly log: EventLog;
   private readonly epoch: number;
@@ -64,6 +66,9 @@ class OpenHead implements Head {
   private draining = false;
   private publishing = false;
   private rested = false;
+  /** Appends so far that did not answer at once. */
+  private writes = 0;
+  private cancelWatch: (() => void) | undefined;
   // Three kinds of waiters, so that none is woken for every token that does not need it.
   private readonly progress = new Set<() => void>();
   private readonly storing = new Set<() => void>();
@@ -77,6 +82,25 @@ class OpenHead implements Head {
     this.clock = options.clock;
     this.publish = options.publish;
     this.perform = options.perform;
+    this.state = options.state;
+    this.durableSeq = options.state.seq;
+    this.publishedSeq = options.state.seq;
+    this.rested = this.durableSeq > 0 && isAtRest(options.state);
+  }
+
+  get crowded(): boolean {
+    return this.pending.length >= CROWD;
+  }
+
+  atomically<T>(work: () => T): T {
+    if (this.draining) return work();
+    this.draining = true;
+    try {
+      return work();
+    } finally {
+      this.draining = false;
+      this.drain();
+    }
   }
 
   get nextSeq(): number {
@@ -157,6 +181,7 @@ class OpenHead implements Head {
     const still = this.settledDown();
     if (still !== this.rested) {
       this.rested = still;
+      if (still) this.endWatch();
       this.options.onRest(still);
     }
     // Also where the run left its rest and came back to it in one go: somebody may have begun to wait in between.
@@ -198,18 +223,40 @@ class OpenHead implements Head {
       return false;
     }
     this.committing = true;
+    this.writes++;
+    this.watchLog();
     written.then(
       () => {
         this.committing = false;
+        // It came after all, but the run has ended without it (H6).
+        if (this.failure !== undefined) return;
         this.stored();
         this.drain();
       },
       (error: unknown) => {
         this.committing = false;
-        this.fail(error);
+        if (this.failure === undefined) this.fail(error);
       },
     );
     return false;
+  }
+
+  /** One timer for all appends: it looks whether the one that it began with is still out. It ends when the run rests. */
+  private watchLog(): void {
+    if (this.cancelWatch !== undefined) return;
+    const { logTimeoutMs } = this.options;
+    const watched = this.writes;
+    this.cancelWatch = this.clock.timer(logTimeoutMs, () => {
+      this.cancelWatch = undefined;
+      if (!this.committing) return;
+      if (this.writes !== watched) this.watchLog();
+      else this.fail(new RubatoError("log", `The log did not store an event within ${logTimeoutMs} ms.`));
+    });
+  }
+
+  private endWatch(): void {
+    this.cancelWatch?.();
+    this.cancelWatch = undefined;
   }
 
   private stored(): void {
@@ -263,6 +310,7 @@ class OpenHead implements Head {
     this.unpublished = [];
     this.effects = [];
     this.starts = [];
+    this.endWatch();
     this.options.onFailure(this.failure);
     if (!this.rested) {
       this.rested = true;

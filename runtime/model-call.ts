@@ -200,6 +200,8 @@ export function callModel(options: ModelCallOptions): ModelCall {
           fail(error);
         }
         if (over) return;
+        // The model is read no faster than the log takes what it says.
+        if (head.crowded) await head.durable(head.nextSeq - 1);
       }
       if (!over)
         fail(new RubatoError("truncated", `The answer of "${model.name}" ended without saying that it was complete.`));

@@ -9,7 +9,7 @@ export interface Outcome {
   readonly output?: string;
   /** Why it failed, or the limit that it rests at (`code: "limit"`). */
   readonly error?: Fault;
-  /** Calls that wait for a person. */
+  /** Calls that wait for a person: for an approval, or (interrupted) to be told how they ended. */
   readonly pending?: readonly ToolCallState[];
   readonly usage: RunUsage;
   /** Model requests of the whole run. */
@@ -36,9 +36,30 @@ export function outcomeOf(state: AgentState, failure: RubatoError | undefined, d
       return { status: "failed", ...(state.error === undefined ? {} : { error: state.error }), ...figures };
     case "cancelled":
       return { status: "cancelled", ...figures };
-    default:
-      return { status: "interrupted", ...(state.limit === undefined ? {} : { error: limitFault(state) }), ...figures };
+    default: {
+      const pending = state.orphans;
+      return {
+        status: "interrupted",
+        ...(state.limit === undefined ? {} : { error: limitFault(state) }),
+        ...(pending.length === 0 ? {} : { pending }),
+        ...figures,
+      };
+    }
   }
+}
+
+/** Of a run that stands in the middle of its work and that nobody owns. */
+export function notRunning(state: AgentState): Outcome {
+  return {
+    status: "interrupted",
+    error: {
+      code: "not_running",
+      message: `Nobody runs it: its process ended at ${state.value}. Resume it to go on.`,
+    },
+    usage: state.usage,
+    steps: state.step,
+    seq: state.seq,
+  };
 }
 
 function limitFault({ limit }: AgentState): Fault {

@@ -14,7 +14,10 @@ import type { EventLog } from "./log/event-log.ts";
 export type ReadableHead = Pick<
   Head,
   "runId" | "durableSeq" | "publishedSeq" | "atRest" | "failure" | "volatileAfter" | "onProgress"
->;
+> & {
+  /** Looks for what another process stored. Absent where nobody else can. */
+  refresh?(): Promise<void>;
+};
 
 const PAGE = 256;
 
@@ -92,7 +95,11 @@ export function readEvents(head: ReadableHead, log: EventLog, options: ReadOptio
         // Deltas that were told and that the failed log never stored are gone: they are not waited for.
         if (head.failure !== undefined) break;
         if (cursor < head.publishedSeq) continue;
-        if (head.atRest && !follow) break;
+        if (head.atRest && !follow) {
+          await head.refresh?.();
+          if (cursor < head.publishedSeq || !head.atRest) continue;
+          break;
+        }
         await progress();
       }
       return end;
@@ -133,7 +140,8 @@ export async function readHistory(head: ReadableHead, log: EventLog, pattern: st
     const page = await log.read(head.runId, { after: start, limit: end - start });
     for (let index = page.length - 1; index >= 0 && found.length < limit; index--) {
       const event = page[index];
-      if (event !== undefined && wanted.has(event.type)) found.push(event);
+      // A page that begins in a gap has fewer events than seqs, and so reaches into what was read before.
+      if (event !== undefined && event.seq <= end && wanted.has(event.type)) found.push(event);
     }
     end = start;
   }

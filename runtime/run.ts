@@ -84,6 +84,10 @@ export interface Run extends AsyncIterable<Event> {
   approve(callId: string, options?: { readonly args?: Json; readonly by?: string }): Promise<Receipt>;
   reject(callId: string, reason?: string, options?: { readonly by?: string }): Promise<Receipt>;
   /**
+   * Says how a call ended whose process died while it executed (listed in `pending`): its one result. The run stays at rest until it is resumed.
+   */
+  settleCall(callId: string, result: { readonly output: Json } | { readonly error: string }): Promise<Receipt>;
+  /**
    * Resolves when the run is at rest, with how it stood then. Never rejects. A tool of the run must not await it: the run does not rest while
    * the tool runs.
    */

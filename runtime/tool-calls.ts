@@ -3,7 +3,7 @@ import type { ToolCallState } from "../machines/state.ts";
 import type { PreparedCall, Tool, ToolContext, ToolReceipt } from "../tools/tool.ts";
 import { parseArgs, toJson } from "./arguments.ts";
 import { CallContext } from "./call-context.ts";
-import { CUT_BY_LENGTH, refusal, returned, thrown, type Ending, type StopReason } from "./call-ending.ts";
+import { refusal, returned, thrown, type Ending, type StopReason } from "./call-ending.ts";
 import { enterCall, leaveCall } from "./call-scope.ts";
 import type { Clock } from "./clock.ts";
 import { messageOf } from "./errors.ts";
@@ -23,6 +23,8 @@ import { isPromiseLike } from "./promise-like.ts";
 export interface ToolCalls {
   /** The message is complete: announce its calls, or settle at once those that cannot run. */
   announce(message: EventOf<"message">): void;
+  /** A new owner takes over calls that an earlier one announced or left behind: each is made ready again, settled or reported. */
+  salvage(cause: number): void;
   /** Starts what may start now: in call order, at most `concurrency` at a time, an exclusive one alone. */
   dispatch(cause: number): void;
   execute(start: EventOf<"tool_start">): void;
@@ -41,6 +43,8 @@ export interface ToolCallsOptions<Context> {
   readonly timeoutMs: number;
   readonly graceMs: number;
   readonly interrupt: (reason: string) => Promise<ToolReceipt>;
+  /** Stops the run at the step boundary because a person has to say how a call ended. */
+  readonly ask: (reason: string, cause: number) => void;
   /** Owns what a call does until it ends, also after it was abandoned. */
   readonly adopt: (name: string, work: Promise<unknown>) => void;
   /** Counts the calls that run, abandoned ones included, so that closing can wait for them. */
@@ -77,27 +81,71 @@ export function createToolCalls<Context>(options: ToolCallsOptions<Context>): To
 
   function announce(message: EventOf<"message">): void {
     prepared.clear();
-    const cut = message.data.finish === "length";
-    const checks = head.state.core.calls.map((call) => (cut ? refusal(call, CUT_BY_LENGTH) : check(call)));
-    const done: Draft[] = [];
+    whenAll(head.state.core.calls.map(check), (drafts) => {
+      // Where the run was stopped meanwhile the calls are settled already, and every one of these is refused.
+      head.record(drafts, message.seq);
+    });
+  }
+
+  /** At once where every check answered at once. */
+  function whenAll<T extends object>(checks: readonly (T | Promise<T>)[], use: (checked: readonly T[]) => void): void {
+    const done: T[] = [];
     for (const draft of checks) {
       if (draft instanceof Promise) {
-        options.adopt("validation", announceLater(message.seq, checks));
+        options.adopt("validation", Promise.all(checks.map((one) => Promise.resolve(one))).then(use));
         return;
       }
       done.push(draft);
     }
-    head.record(done, message.seq);
+    use(done);
   }
 
-  async function announceLater(cause: number, checks: readonly (Draft | Promise<Draft>)[]): Promise<void> {
-    const drafts = await Promise.all(checks.map((draft) => Promise.resolve(draft)));
-    // Where the run was stopped meanwhile the calls are settled already, and every one of these is refused.
-    head.record(drafts, cause);
+  function salvage(cause: number): void {
+    const stopped = head.state.interruptRequested;
+    const { calls } = head.state.core;
+    const open = calls.filter(
+      (call) => call.phase === "complete" || call.phase === "ready" || call.phase === "orphaned",
+    );
+    whenAll(open.map(check), (drafts) => {
+      const recorded: Draft[] = [];
+      const unknown: string[] = [];
+      for (const [index, call] of open.entries()) {
+        const draft = drafts[index];
+        if (draft === undefined) continue;
+        if (call.phase === "orphaned") recorded.push(...orphan(call, stopped, unknown));
+        // The skipping that belongs to a stop came first: these are refused then.
+        else if (call.phase === "complete") recorded.push(draft);
+        else if (draft.type === "tool_result") recorded.push({ ...draft, data: { ...draft.data, from: "ready" } });
+      }
+      head.record(recorded, cause);
+      dispatch(cause);
+      if (unknown.length > 0 && !stopped) {
+        options.ask(`Nobody knows how ${unknown.join(", ")} ended: the process that ran it is gone.`, cause);
+      }
+    });
+  }
+
+  /** What becomes of a call that was left behind; nothing where a person is to be asked. */
+  function orphan({ callId, name, attempt }: ToolCallState, stopped: boolean, unknown: string[]): Draft[] {
+    const found = prepared.get(callId);
+    const policy = tools.get(name)?.onCrash ?? "ask";
+    if (policy === "rerun" && found !== undefined && !stopped) {
+      return [{ type: "tool_start", data: { callId, attempt: attempt + 1, name, idempotencyKey: keyOf(callId) } }];
+    }
+    if (policy === "ask") {
+      unknown.push(`call ${callId} of "${name}"`);
+      return [];
+    }
+    return [{ type: "tool_result", data: { callId, attempt, outcome: "unknown", from: "orphaned" } }];
+  }
+
+  function keyOf(callId: string): string {
+    return `${head.runId}:${callId}`;
   }
 
   /** The event that a call becomes: announced, or settled because it cannot run. */
   function check(call: ToolCallState): Draft | Promise<Draft> {
+    if (call.error !== undefined) return refusal(call, call.error.message);
     const tool = tools.get(call.name);
     if (tool === undefined) {
       const names = [...tools.keys()].join(", ");
@@ -106,10 +154,12 @@ export function createToolCalls<Context>(options: ToolCallsOptions<Context>): To
         `There is no tool "${call.name}". ${names === "" ? "There are no tools." : `There are: ${names}.`}`,
       );
     }
-    const logged = parseArgs(call.rawArgs);
+    // What a person approved or an earlier process validated counts, not what the model wrote.
+    const text = call.args === undefined ? call.rawArgs : JSON.stringify(call.args);
+    const logged = parseArgs(text);
     if (!logged.ok) return refusal(call, logged.message);
     // Parsed twice: the tool may keep and change what it is given, the log's arguments stay as they were.
-    const own = parseArgs(call.rawArgs);
+    const own = parseArgs(text);
     const announced: Draft = {
       type: "tool_call",
       data: {
@@ -153,7 +203,7 @@ export function createToolCalls<Context>(options: ToolCallsOptions<Context>): To
           callId: call.callId,
           attempt: call.attempt + 1,
           name: call.name,
-          idempotencyKey: `${head.runId}:${call.callId}`,
+          idempotencyKey: keyOf(call.callId),
         },
       });
       running++;
@@ -287,6 +337,7 @@ export function createToolCalls<Context>(options: ToolCallsOptions<Context>): To
 
   return {
     announce,
+    salvage,
     dispatch,
     execute,
     abort(graceMs) {

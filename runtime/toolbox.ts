@@ -33,6 +33,18 @@ export function checkTools<Context>(tools: readonly Tool<Context>[]): ReadonlyMa
         `The tool "${name}" asks for approval, which this version cannot give yet. Use approval: "never".`,
       );
     }
+    if (!["ask", "report", "rerun"].includes(tool.onCrash)) {
+      throw new RubatoError(
+        "invalid_tool",
+        `The onCrash of tool "${name}" must be "ask", "report" or "rerun"; received ${JSON.stringify(tool.onCrash)}.`,
+      );
+    }
+    if (tool.onCrash === "rerun" && !tool.idempotent) {
+      throw new RubatoError(
+        "invalid_tool",
+        `The tool "${name}" cannot rerun after a crash, since it is not idempotent. Use onCrash: "ask" or "report", or declare it idempotent.`,
+      );
+    }
     if (tool.timeoutMs !== undefined && !isDelay(tool.timeoutMs, 1)) {
       throw new RubatoError(
         "invalid_tool",

@@ -7,6 +7,7 @@ export { standardTools } from "./standard.ts";
 export {
   defineTool,
   type ApprovalPolicy,
+  type CrashPolicy,
   type DefinedTool,
   type Json,
   type PreparedCall,

@@ -32,6 +32,12 @@ export interface ToolContext<Context = unknown> {
 /** When a call of the tool waits for a person's approval. */
 export type ApprovalPolicy = "never" | "always";
 
+/**
+ * What becomes of a call whose process died while it executed, so that nobody knows how it ended: `ask` a person (the run rests until
+ * `settleCall` or a resume), `report` it to the model as unknown, or `rerun` it, which only an idempotent tool can promise to survive.
+ */
+export type CrashPolicy = "ask" | "report" | "rerun";
+
 /** A call whose arguments are valid and that is ready to run, or the sentence that goes back to the model. */
 export type PreparedCall<Context> =
   | { readonly ok: true; start(ctx: ToolContext<Context>): unknown }
@@ -46,6 +52,7 @@ export interface Tool<Context = unknown> {
   readonly approval: ApprovalPolicy;
   readonly idempotent: boolean;
   readonly exclusive: boolean;
+  readonly onCrash: CrashPolicy;
   readonly timeoutMs: number | undefined;
   /** Validates arguments against the input schema. Answers a promise only where the schema has asynchronous checks. */
   prepare(args: unknown): PreparedCall<Context> | Promise<PreparedCall<Context>>;
@@ -66,6 +73,8 @@ export interface ToolSpec<Input extends z.ZodType, Context> {
   readonly idempotent?: boolean;
   /** True when nothing else of the run may execute beside it. Default false. */
   readonly exclusive?: boolean;
+  /** Default `rerun` for an idempotent tool, `ask` for any other. */
+  readonly onCrash?: CrashPolicy;
   /** Milliseconds until the signal aborts and the outcome is `timeout`. Default: the agent's `toolTimeoutMs`. */
   readonly timeoutMs?: number;
   /** Does the work. What it answers must be JSON (undefined counts as null). What it throws goes back to the model as an error. */
@@ -96,6 +105,7 @@ export function defineTool<Input extends z.ZodType, Context = unknown>(
     approval: spec.approval ?? "never",
     idempotent: spec.idempotent ?? false,
     exclusive: spec.exclusive ?? false,
+    onCrash: spec.onCrash ?? (spec.idempotent === true ? "rerun" : "ask"),
     timeoutMs: spec.timeoutMs,
     execute: (input, ctx) => spec.execute(input, ctx),
     prepare(args) {

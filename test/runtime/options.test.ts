@@ -137,7 +137,7 @@ describe("bad input is one clear sentence that says what to do", () => {
 
   it("an unknown run id", async () => {
     const { agent } = testAgent({ model });
-    await expect(agent.open("nowhere")).rejects.toThrow(/There is no run "nowhere" in this agent/);
+    await expect(agent.open("nowhere")).rejects.toThrow(/There is no run "nowhere" in this log/);
   });
 
   it("case 31 in this process: open finds a run of this agent", async () => {

@@ -1,6 +1,7 @@
 import { systemClock, type Event } from "rubato";
 import { createBus } from "../../../runtime/bus.ts";
 import type { Head } from "../../../runtime/head.ts";
+import { initialState } from "../../../machines/state.ts";
 import { openHead } from "../../../runtime/log-head.ts";
 import { memoryLog } from "../../../runtime/log/memory.ts";
 import { readPublished } from "../../../runtime/reader.ts";
@@ -68,6 +69,8 @@ function open(): Bench {
     runId: "bench",
     log,
     epoch: 1,
+    state: initialState(),
+    logTimeoutMs: 30_000,
     clock: systemClock,
     publish: (event) => {
       bus.publish(event);

@@ -1,0 +1,179 @@
+import { z } from "zod";
+import { jsonSchema, type Json } from "../machines/events.ts";
+import { toJson } from "./arguments.ts";
+import type { Clock } from "./clock.ts";
+import { messageOf } from "./errors.ts";
+import type { EventLog } from "./log/event-log.ts";
+import type { Receipt, Run } from "./run.ts";
+
+/**
+ * Commands to a run that another process owns: they travel through the log's inbox, and the owner's answer comes back the same way.
+ *
+ * N1 A command is either taken by the owner or withdrawn by its sender, never both: `no_answer` means that nothing was or will be done.
+ * N2 A taken command is waited for as long as its owner lives.
+ */
+
+const by = z.string();
+const graceMs = z.number().optional();
+const verbSchema = z.discriminatedUnion("verb", [
+  z.object({ verb: z.literal("interrupt"), reason: z.string(), mode: z.enum(["step", "now"]), graceMs, by }),
+  z.object({ verb: z.literal("cancel"), reason: z.string(), graceMs, by }),
+  z.object({
+    verb: z.literal("resume"),
+    instruction: z.string().optional(),
+    partial: z.enum(["keep", "continue", "discard"]),
+    budget: z.record(z.string(), z.number()).optional(),
+    by,
+  }),
+  z.object({ verb: z.literal("send"), text: z.string(), when: z.enum(["now", "step", "done"]), id: z.string() }),
+  z.object({ verb: z.literal("approve"), callId: z.string(), args: jsonSchema.optional(), by }),
+  z.object({ verb: z.literal("reject"), callId: z.string(), reason: z.string(), by }),
+  z.object({
+    verb: z.literal("settle"),
+    callId: z.string(),
+    output: jsonSchema.optional(),
+    error: z.string().optional(),
+  }),
+]);
+
+/** A command as it travels. */
+export type Verb = z.infer<typeof verbSchema>;
+
+const receiptSchema = z.union([
+  z.looseObject({ accepted: z.literal(true), seq: z.number() }),
+  z.looseObject({ accepted: z.literal(false), reason: z.string() }),
+]);
+
+/** The owner's receipt; `unowned` when there is no owner any more and the command was not taken. */
+export type OwnersAnswer = z.infer<typeof receiptSchema> | "unowned";
+
+export interface AskOptions {
+  readonly log: EventLog;
+  readonly clock: Clock;
+  readonly runId: string;
+  /** How long the command waits to be taken, ms. */
+  readonly timeoutMs: number;
+}
+
+/** How often an owner that has not answered is asked whether it lives, ms. */
+const LIVENESS_MS = 500;
+
+/** Leaves a command for the owner and waits for the answer. */
+export async function askOwner({ log, clock, runId, timeoutMs }: AskOptions, verb: Verb): Promise<OwnersAnswer> {
+  const { inbox } = log;
+  let wake = (): void => {};
+  const unwatch = inbox.watch(runId, () => {
+    wake();
+  });
+  const until = clock.monotonic() + timeoutMs;
+  try {
+    const id = await inbox.post(runId, toJson(verb));
+    let taken = false;
+    for (;;) {
+      // Armed before looking, so that an answer which comes in between is not slept through.
+      let cancel = (): void => {};
+      const change = new Promise<void>((resolve) => {
+        wake = resolve;
+        cancel = clock.timer(Math.min(LIVENESS_MS, timeoutMs), resolve);
+      });
+      try {
+        const answer = await inbox.answered(runId, id);
+        if (answer !== undefined) return receiptSchema.parse(answer);
+        const { owned } = await log.head(runId);
+        if (!taken && (!owned || clock.monotonic() >= until)) {
+          taken = !(await inbox.withdraw(runId, id));
+          if (!taken) return owned ? { accepted: false, reason: "no_answer" } : "unowned";
+        }
+        if (taken && !owned) {
+          const late = await inbox.answered(runId, id);
+          return late === undefined ? { accepted: false, reason: "owner_gone" } : receiptSchema.parse(late);
+        }
+        await change;
+      } finally {
+        cancel();
+      }
+    }
+  } finally {
+    unwatch();
+  }
+}
+
+export interface ServeOptions {
+  readonly log: EventLog;
+  readonly runId: string;
+  readonly epoch: number;
+  readonly run: Run;
+  /** Owns what is under way. */
+  readonly adopt: (name: string, work: Promise<unknown>) => void;
+}
+
+/** Does what other processes ask of this run, until the answered function is called. */
+export function serveInbox({ log, runId, epoch, run, adopt }: ServeOptions): () => void {
+  let closed = false;
+  let taking = false;
+  let again = false;
+
+  async function take(): Promise<void> {
+    taking = true;
+    try {
+      do {
+        again = false;
+        for (const { id, command } of await log.inbox.take(runId, epoch)) {
+          adopt(
+            "a command from another process",
+            perform(run, command).then(async (answer) => log.inbox.answer(runId, id, toJson(answer))),
+          );
+        }
+      } while (again && !closed);
+    } finally {
+      taking = false;
+    }
+  }
+
+  const look = (): void => {
+    if (closed) return;
+    if (taking) again = true;
+    else adopt("the inbox", take());
+  };
+  const unwatch = log.inbox.watch(runId, look);
+  return () => {
+    closed = true;
+    unwatch();
+  };
+}
+
+/** What comes from another process is checked like any input: a command that cannot be is answered, never thrown. */
+async function perform(run: Run, command: Json): Promise<Receipt | Awaited<ReturnType<Run["interrupt"]>>> {
+  const parsed = verbSchema.safeParse(command);
+  if (!parsed.success) return { accepted: false, reason: "unknown_command" };
+  const verb = parsed.data;
+  try {
+    switch (verb.verb) {
+      case "interrupt": {
+        const { reason, mode, graceMs: grace, by: who } = verb;
+        return await run.interrupt(reason, { mode, by: who, ...(grace === undefined ? {} : { graceMs: grace }) });
+      }
+      case "cancel": {
+        const { reason, graceMs: grace, by: who } = verb;
+        return await run.cancel(reason, { by: who, ...(grace === undefined ? {} : { graceMs: grace }) });
+      }
+      case "resume": {
+        const { instruction, partial, budget, by: who } = verb;
+        return await run.resume(instruction, { partial, by: who, ...(budget === undefined ? {} : { budget }) });
+      }
+      case "send":
+        return await run.send(verb.text, { when: verb.when, id: verb.id });
+      case "approve":
+        return await run.approve(verb.callId, { by: verb.by, ...(verb.args === undefined ? {} : { args: verb.args }) });
+      case "reject":
+        return await run.reject(verb.callId, verb.reason, { by: verb.by });
+      case "settle":
+        return await run.settleCall(
+          verb.callId,
+          verb.error === undefined ? { output: verb.output ?? null } : { error: verb.error },
+        );
+    }
+  } catch (error) {
+    return { accepted: false, reason: messageOf(error) };
+  }
+}

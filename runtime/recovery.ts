@@ -1,0 +1,74 @@
+import type { Draft, EventData } from "../machines/events.ts";
+import { SCHEMA_VERSION } from "../machines/events.ts";
+import { initialState, type AgentState } from "../machines/state.ts";
+import { isWorking, step } from "../machines/step.ts";
+import { RubatoError } from "./errors.ts";
+import type { EventLog } from "./log/event-log.ts";
+
+/** What an agent is made of, as far as a log remembers it. */
+export type Definition = EventData<"run_start">["agent"];
+
+const PAGE = 1_000;
+
+/**
+ * The state of a run, folded from its log.
+ *
+ * @throws RubatoError `unknown_run`; `newer_schema` for the log of a newer version, which can be read and not folded; `log` where an event does
+ * not fit those before it.
+ */
+export async function foldLog(log: EventLog, runId: string, from: AgentState = initialState()): Promise<AgentState> {
+  let state = from;
+  for (;;) {
+    const page = await log.read(runId, { after: state.seq, limit: PAGE });
+    if (page.length === 0) break;
+    for (const event of page) {
+      if (event.type === "run_start") checkSchema(runId, event.data.schema);
+      const result = step(state, event);
+      if (!result.accepted) {
+        throw new RubatoError(
+          "log",
+          `The log of run "${runId}" does not fold: seq ${event.seq} (${event.type}) is refused as ${result.reason}. Look at it with: rubato verify ${runId}`,
+        );
+      }
+      state = result.state;
+    }
+  }
+  if (state.seq === 0)
+    throw new RubatoError("unknown_run", `There is no run "${runId}" in this log. See which there are: agent.runs().`);
+  return state;
+}
+
+function checkSchema(runId: string, schema: number): void {
+  if (schema <= SCHEMA_VERSION) return;
+  throw new RubatoError(
+    "newer_schema",
+    `Run "${runId}" was recorded by a newer rubato (schema ${schema}, this one knows ${SCHEMA_VERSION}). It can be read here, not resumed: update rubato.`,
+  );
+}
+
+/** What differs between the agent that a run was begun with and this one, as one sentence; undefined when nothing does. */
+export function definitionChange(begun: Definition, now: Definition): string | undefined {
+  const changes: string[] = [];
+  if (begun.name !== now.name) changes.push(`it was begun by agent "${begun.name}", this is "${now.name}"`);
+  if (begun.instructions !== now.instructions) changes.push("the instructions changed");
+  for (const { name, hash } of begun.tools) {
+    const tool = now.tools.find((other) => other.name === name);
+    if (tool === undefined) changes.push(`tool "${name}" is gone`);
+    else if (tool.hash !== hash) changes.push(`tool "${name}" changed`);
+  }
+  for (const { name } of now.tools) {
+    if (!begun.tools.some((other) => other.name === name)) changes.push(`tool "${name}" is new`);
+  }
+  if (changes.length === 0) return undefined;
+  return `The agent is not the one that the run was begun with: ${changes.join(", ")}. Resume with allowChanged to go on all the same.`;
+}
+
+/** The first event of a new owner. */
+export function ownerDraft(
+  state: AgentState,
+  { epoch, who, why }: Pick<EventData<"owner">, "epoch" | "who" | "why">,
+): Draft {
+  // Where nothing was under way nothing was recovered.
+  const recoveries = isWorking(state) && why !== "fork" ? state.core.recoveries + 1 : 0;
+  return { type: "owner", data: { epoch, who, why, recoveries } };
+}
