@@ -82,9 +82,7 @@ export function createRun<Context>(setup: RunSetup<Context>): OwnedRun {
     log,
     clock,
     epoch: 1,
-    publish: (event) => {
-      bus.publish(event);
-    },
+    publish: bus.publish,
     perform: (effect, event) => {
       effects.perform(effect, event);
     },

@@ -14,6 +14,17 @@ interface StoredRun {
 /** A log that lives and dies with the process. An append is durable at once, as far as anything here is. */
 export function memoryLog(): EventLog {
   const runs = new Map<string, StoredRun>();
+  // The run that was written to last, which is most often the next one too: looking it up costs as much as storing a token.
+  let latestId: string | undefined;
+  let latest: StoredRun | undefined;
+
+  function storedRun(runId: string): StoredRun | undefined {
+    if (runId !== latestId) {
+      latestId = runId;
+      latest = runs.get(runId);
+    }
+    return latest;
+  }
 
   function add(run: StoredRun, { epoch, events }: AppendBatch): void {
     run.epoch = epoch;
@@ -27,15 +38,16 @@ export function memoryLog(): EventLog {
     durability: "memory",
     append(runId, batch) {
       const { epoch, events } = batch;
-      const [first] = events;
+      const first = events[0];
       if (first === undefined) return undefined;
-      const stored = runs.get(runId);
+      const stored = storedRun(runId);
       if (stored === undefined) {
         if (first.seq !== 1)
           throw new RubatoError("log", `Run "${runId}" does not exist: its first event must be seq 1.`);
         checkContiguous(runId, events);
         const created: StoredRun = { epoch, events: packedEvents(), summary: emptySummary(runId, first) };
         runs.set(runId, created);
+        latest = created;
         add(created, batch);
         return undefined;
       }
@@ -64,7 +76,10 @@ export function memoryLog(): EventLog {
       });
       return filter?.status === undefined ? summaries : summaries.filter(({ status }) => status === filter.status);
     },
-    delete: (runId) => runs.delete(runId),
+    delete(runId) {
+      latestId = undefined;
+      return runs.delete(runId);
+    },
   };
 }
 
