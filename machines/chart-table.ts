@@ -62,10 +62,8 @@ export function compileChart<Context extends object, Effect extends string>(
       const args = { context, event };
       for (const { guard, target, updates, effects } of candidates) {
         if (guard !== undefined && !guard(args)) continue;
-        if (updates.length === 0) return { value: target ?? value, context, effects };
-        let next = context;
-        for (const update of updates) next = merge(next, update({ context: next, event }));
-        return { value: target ?? value, context: next, effects };
+        for (const update of updates) args.context = merge(args.context, update(args));
+        return { value: target ?? value, context: args.context, effects };
       }
       return undefined;
     },

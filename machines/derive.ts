@@ -88,20 +88,23 @@ export function cancelDrafts(state: AgentState, by: string, reason: string): Dra
 function request(state: AgentState, { model }: Facts): Draft[] {
   const { core, partial } = state;
   const step = core.retry?.step ?? core.context.step + 1;
-  const heard = core.inputs.filter((input) => input.queue === "step");
-  const continues = partial !== undefined && heard.length === 0;
-  return [
-    ...heard.map(({ id, queue }): Draft => ({ type: "input_delivered", data: { id, delivered: true, queue, step } })),
-    {
-      type: "thinking",
-      data: {
-        step,
-        attempt: core.retry?.attempt ?? (continues ? partial.attempt + 1 : 1),
-        messageId: continues ? partial.messageId : `m${step}`,
-        model,
-      },
+  const drafts: Draft[] = [];
+  for (const { id, queue } of core.inputs) {
+    if (queue === "step") drafts.push({ type: "input_delivered", data: { id, delivered: true, queue, step } });
+  }
+  const continues = partial !== undefined && drafts.length === 0;
+  const thinking: Draft = {
+    type: "thinking",
+    data: {
+      step,
+      attempt: core.retry?.attempt ?? (continues ? partial.attempt + 1 : 1),
+      messageId: continues ? partial.messageId : `m${step}`,
+      model,
     },
-  ];
+  };
+  if (drafts.length === 0) return [thinking];
+  drafts.push(thinking);
+  return drafts;
 }
 
 /** Follow-ups are heard one per turn: each gets its own answer. */

@@ -21,22 +21,41 @@ export interface Hash {
 
 export const EMPTY_HASH: Hash = { high: 0xdeadbeef, low: 0x41c6ce57 };
 
-/** The hash after some more texts, each with its length, so that `ab, c` and `a, bc` differ. */
-export function hashOn({ high, low }: Hash, ...texts: readonly string[]): Hash {
-  let h = high;
-  let l = low;
-  for (const text of texts) {
-    h = Math.imul(h ^ text.length, 2654435761);
-    l = Math.imul(l ^ text.length, 1597334677);
-    for (let index = 0; index < text.length; index++) {
+/** A hash in the making, changed in place: a long conversation has several texts per message, and an object for each would be most of the work. */
+export class Mixer {
+  private high: number;
+  private low: number;
+
+  constructor({ high, low }: Hash) {
+    this.high = high;
+    this.low = low;
+  }
+
+  /** One more text, with its length, so that `ab, c` and `a, bc` differ. */
+  add(text: string): void {
+    const { length } = text;
+    let h = Math.imul(this.high ^ length, 2654435761);
+    let l = Math.imul(this.low ^ length, 1597334677);
+    for (let index = 0; index < length; index++) {
       const unit = text.charCodeAt(index);
       h = Math.imul(h ^ unit, 2654435761);
       l = Math.imul(l ^ unit, 1597334677);
     }
+    this.high = h;
+    this.low = l;
   }
-  h = Math.imul(h ^ (h >>> 16), 2246822507) ^ Math.imul(l ^ (l >>> 13), 3266489909);
-  l = Math.imul(l ^ (l >>> 16), 2246822507) ^ Math.imul(h ^ (h >>> 13), 3266489909);
-  return { high: h, low: l };
+
+  /** The end of texts that belong together. */
+  close(): void {
+    const { high, low } = this;
+    const h = Math.imul(high ^ (high >>> 16), 2246822507) ^ Math.imul(low ^ (low >>> 13), 3266489909);
+    this.high = h;
+    this.low = Math.imul(low ^ (low >>> 16), 2246822507) ^ Math.imul(h ^ (h >>> 13), 3266489909);
+  }
+
+  hash(): Hash {
+    return { high: this.high, low: this.low };
+  }
 }
 
 /** A hash as 16 hex digits. */
@@ -45,7 +64,10 @@ export function hexOf({ high, low }: Hash): string {
 }
 
 export function hashText(text: string): string {
-  return hexOf(hashOn(EMPTY_HASH, text));
+  const mixer = new Mixer(EMPTY_HASH);
+  mixer.add(text);
+  mixer.close();
+  return hexOf(mixer.hash());
 }
 
 /** The hash of a JSON value, whatever the order of its keys. */

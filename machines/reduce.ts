@@ -6,12 +6,12 @@ import { isObjectText, type Message } from "./messages.ts";
 import {
   AgentState,
   hashHistory,
+  nextCore,
   UNHASHED,
   type Core,
   type PartialAnswer,
   type StreamingCall,
   type ToolCallState,
-  type WaitingInput,
 } from "./state.ts";
 import { append, withoutLast } from "./timeline.ts";
 
@@ -24,6 +24,9 @@ import { append, withoutLast } from "./timeline.ts";
 
 type Move = ChartMove<ChartContext, EffectName>;
 
+/** One empty list for all: it is in every state between two steps. */
+const NONE: readonly never[] = [];
+
 /** A copy of the core that nobody has seen yet: it is changed in place, then it is a value like all others. */
 type Draft = { -readonly [Key in keyof Core]: Core[Key] };
 
@@ -35,10 +38,7 @@ export function reduceControl(
   calls: readonly ToolCallState[],
 ): AgentState {
   const before = state.core;
-  const core: Draft = { ...before };
-  core.value = move.value;
-  core.context = move.context;
-  core.calls = calls;
+  const core: Draft = nextCore(before, move.value, move.context, calls);
   if (move.context.turn !== before.context.turn) {
     core.limit = undefined;
     core.error = undefined;
@@ -58,17 +58,7 @@ export function reduceControl(
       addInput(core, before.context, event);
       break;
     case "input_delivered":
-      core.inputs = core.inputs.filter((input) => input.id !== event.data.id);
-      if (!event.data.delivered) break;
-      if (partial !== undefined && partial.text !== "") {
-        // A reopened message that an input follows after all: it stays as the cut message that it was.
-        core.history = append(core.history, [cutMessage(partial)]);
-        partial = undefined;
-      }
-      hearInput(
-        core,
-        before.inputs.find((waiting) => waiting.id === event.data.id),
-      );
+      partial = takeInput(core, partial, event.data);
       break;
     case "thinking":
       partial = openAnswer(partial, event.data);
@@ -77,7 +67,8 @@ export function reduceControl(
       core.error = undefined;
       // Until its message says otherwise, what a request used is unknown: also of one that is cut before it said anything.
       core.usage = {
-        ...core.usage,
+        inputTokens: core.usage.inputTokens,
+        outputTokens: core.usage.outputTokens,
         requests: core.usage.requests + 1,
         unknownRequests: core.usage.unknownRequests + 1,
       };
@@ -159,11 +150,17 @@ export function reduceCallDelta(core: Core, partial: PartialAnswer, event: Event
     name: name ?? known?.name ?? "",
     args: (known?.args ?? "") + args,
   };
-  const calls =
-    known === undefined
-      ? [...partial.calls, call].sort((a, b) => a.index - b.index)
-      : partial.calls.map((other) => (other === known ? call : other));
-  return new AgentState(core, event.seq, { ...partial, calls });
+  let calls: readonly StreamingCall[] = [call];
+  if (known !== undefined) calls = partial.calls.map((other) => (other === known ? call : other));
+  else if (partial.calls.length > 0) calls = [...partial.calls, call].sort((a, b) => a.index - b.index);
+  return new AgentState(core, event.seq, {
+    messageId: partial.messageId,
+    attempt: partial.attempt,
+    base: partial.base,
+    text: partial.text,
+    reasoning: partial.reasoning,
+    calls,
+  });
 }
 
 function addInput(core: Draft, before: ChartContext, event: EventOf<"user_input">): void {
@@ -173,16 +170,32 @@ function addInput(core: Draft, before: ChartContext, event: EventOf<"user_input"
   core.inputIds = append(core.inputIds, [{ id, seq: event.seq }]);
 }
 
-function hearInput(core: Draft, input: WaitingInput | undefined): void {
-  if (input === undefined) return;
-  core.history = append(core.history, [{ role: "user", content: input.text, inputId: input.id }]);
-  core.cut = undefined;
+/** An input is no longer waiting: the model hears it, or never will. */
+function takeInput(
+  core: Draft,
+  partial: PartialAnswer | undefined,
+  { id, delivered }: EventData<"input_delivered">,
+): PartialAnswer | undefined {
+  const input = core.inputs.find((waiting) => waiting.id === id);
+  core.inputs = core.inputs.filter((waiting) => waiting.id !== id);
+  if (!delivered) return partial;
+  let open = partial;
+  if (open !== undefined && open.text !== "") {
+    // A reopened message that an input follows after all: it stays as the cut message that it was.
+    core.history = append(core.history, [cutMessage(open)]);
+    open = undefined;
+  }
+  if (input !== undefined) {
+    core.history = append(core.history, [{ role: "user", content: input.text, inputId: input.id }]);
+    core.cut = undefined;
+  }
+  return open;
 }
 
 /** The answer of a new request: empty, or the reopened text of the message that it continues. A retry drops what the attempt before said. */
 function openAnswer(partial: PartialAnswer | undefined, data: EventData<"thinking">): PartialAnswer {
   const base = partial !== undefined && partial.messageId === data.messageId ? partial.base : "";
-  return { messageId: data.messageId, attempt: data.attempt, base, text: base, reasoning: "", calls: [] };
+  return { messageId: data.messageId, attempt: data.attempt, base, text: base, reasoning: "", calls: NONE };
 }
 
 function cutMessage(partial: { readonly messageId: string; readonly text: string }): Message {
@@ -206,11 +219,11 @@ function addMessage(core: Draft, data: EventData<"message">): void {
   const toolCalls = calls.every((call) => isObjectText(call.args))
     ? calls
     : calls.map((call) => (isObjectText(call.args) ? call : { ...call, args: "{}" }));
-  const tail: Message[] = [{ role: "assistant", content: text, messageId, toolCalls }];
-  for (const { callId, name } of calls) {
-    tail.push({ role: "tool", callId, name, content: "(no result yet)", outcome: "open" });
-  }
-  core.tail = tail;
+  core.tail = [{ role: "assistant", content: text, messageId, toolCalls }, ...calls.map(placeholder)];
+}
+
+function placeholder({ callId, name }: { readonly callId: string; readonly name: string }): Message {
+  return { role: "tool", callId, name, content: "(no result yet)", outcome: "open" };
 }
 
 function addUsage(total: RunUsage, usage: EventData<"message">["usage"]): RunUsage {
@@ -225,18 +238,20 @@ function addUsage(total: RunUsage, usage: EventData<"message">["usage"]): RunUsa
 
 function addResult(core: Draft, data: EventData<"tool_result">): void {
   const { callId, outcome } = data;
-  const tail = core.tail.map((message): Message => {
-    if (message.role !== "tool" || message.callId !== callId) return message;
-    return { role: "tool", callId, name: message.name, content: resultText(data), outcome };
-  });
+  const tail = core.tail.slice();
+  for (let index = 0; index < tail.length; index++) {
+    const message = tail[index];
+    if (message?.role !== "tool" || message.callId !== callId) continue;
+    tail[index] = { role: "tool", callId, name: message.name, content: resultText(data), outcome };
+  }
   if (core.calls.some((call) => call.outcome === undefined)) {
     core.tail = tail;
     return;
   }
   core.history = append(core.history, tail);
-  core.tail = [];
+  core.tail = NONE;
   core.settledCalls = append(core.settledCalls, core.calls);
-  core.calls = [];
+  core.calls = NONE;
 }
 
 /** What the model reads of a call. */

@@ -1,10 +1,10 @@
 import { agentGuards, agentUpdates, patched, type ChartContext } from "./agent-rules.ts";
 import { agentMachine, EFFECTS, type EffectName } from "./agent.ts";
 import { compileChart } from "./chart-table.ts";
-import { firstSeq, isNote, type Event, type EventOf, type Fault } from "./events.ts";
+import { firstSeq, isNote, type Event, type EventData, type EventOf, type Fault } from "./events.ts";
 import { hashText } from "./hash.ts";
 import { reduceCallDelta, reduceControl, reduceDelta } from "./reduce.ts";
-import { AgentState, type Core, type ToolCallState } from "./state.ts";
+import { AgentState, nextCore, type Core, type ToolCallState } from "./state.ts";
 import { itemsOf } from "./timeline.ts";
 import { toolCallGuards, toolCallMachine } from "./tool-call.ts";
 
@@ -80,7 +80,7 @@ export function stepDelta(state: AgentState, event: Event): AgentState | undefin
       return open === undefined ? undefined : reduceCallDelta(open, partial, event);
     }
     case "tool_progress": {
-      const call = state.core.calls.find((open) => open.callId === event.data.callId);
+      const call = openCall(state.core.calls, event.data.callId);
       if (call?.phase !== "running" || call.attempt !== event.data.attempt) return undefined;
       return new AgentState(state.core, event.seq, state.partial);
     }
@@ -93,7 +93,7 @@ export function stepDelta(state: AgentState, event: Event): AgentState | undefin
 function streamingCore(core: Core, event: EventOf<"token_stream" | "tool_call_delta">): Core | undefined {
   if (core.value === "thinking.streaming") return core;
   const move = agentTable.move(core.value, core.context, event);
-  return move === undefined ? undefined : { ...core, value: move.value };
+  return move === undefined ? undefined : nextCore(core, move.value, core.context, core.calls);
 }
 
 /** What was dropped was said, but for its words: the first of them began the streaming. */
@@ -101,7 +101,7 @@ function stepGap(state: AgentState, event: EventOf<"gap">): StepResult {
   if (state.seq === 0) return refused(state, "not_started");
   const { core, partial } = state;
   const move = agentTable.move(core.value, core.context, event);
-  const next = move === undefined ? core : { ...core, value: move.value };
+  const next = move === undefined ? core : nextCore(core, move.value, core.context, core.calls);
   return { accepted: true, state: new AgentState(next, event.seq, partial), effects: NO_EFFECTS };
 }
 
@@ -127,13 +127,9 @@ function staleness({ seq, core, partial }: AgentState, event: Event): string | u
   if ((event.type === "run_start") !== (seq === 0)) return seq === 0 ? "not_started" : "already_started";
   switch (event.type) {
     case "user_input":
-      return core.inputIds.length > 0 && itemsOf(core.inputIds).some((known) => known.id === event.data.id)
-        ? "known_input"
-        : undefined;
+      return isKnownInput(core, event.data.id) ? "known_input" : undefined;
     case "input_delivered":
-      return core.inputs.some((waiting) => waiting.id === event.data.id && waiting.queue === event.data.queue)
-        ? undefined
-        : "unknown_input";
+      return isWaiting(core, event.data) ? undefined : "unknown_input";
     case "thinking": {
       const again = core.retry !== undefined && event.data.step === core.retry.step;
       return again || event.data.step === core.context.step + 1 ? undefined : "stale";
@@ -147,7 +143,7 @@ function staleness({ seq, core, partial }: AgentState, event: Event): string | u
     case "approval":
     case "tool_start":
     case "tool_result": {
-      const call = core.calls.find((open) => open.callId === event.data.callId);
+      const call = openCall(core.calls, event.data.callId);
       if (call === undefined) return "unknown_call";
       if (event.type === "tool_start") return event.data.attempt === call.attempt + 1 ? undefined : "stale";
       if (event.type !== "tool_result") return undefined;
@@ -164,38 +160,40 @@ const CUT_BY_LENGTH: Fault = {
     "The message was cut by the token limit, so its tool calls may be cut too and none of them ran. Answer shorter or call fewer tools at a time.",
 };
 
+// Functions of their own and a plain loop: a closure in `staleness` would cost every control event a context, whether it is called or not.
+
+function isKnownInput({ inputIds }: Core, id: string): boolean {
+  return inputIds.length > 0 && itemsOf(inputIds).some((known) => known.id === id);
+}
+
+function isWaiting({ inputs }: Core, { id, queue }: EventData<"input_delivered">): boolean {
+  return inputs.some((waiting) => waiting.id === id && waiting.queue === queue);
+}
+
+function openCall(calls: readonly ToolCallState[], callId: string): ToolCallState | undefined {
+  for (const call of calls) if (call.callId === callId) return call;
+  return undefined;
+}
+
 /** The calls of the open step after an event, or undefined when the tool-call chart refuses it. */
 function stepCalls(calls: readonly ToolCallState[], event: Event): readonly ToolCallState[] | undefined {
   switch (event.type) {
     case "message":
       if (event.data.finish === "interrupted" || event.data.finish === "truncated") return calls;
-      return event.data.calls.map((call) => ({
-        callId: call.callId,
-        providerCallId: call.providerCallId,
-        name: call.name,
-        phase: toolCallTable.move("streaming", NO_CONTEXT, event)?.value ?? "complete",
-        attempt: 0,
-        rawArgs: call.args,
-        args: undefined,
-        outcome: undefined,
-        output: undefined,
-        error: event.data.finish === "length" ? CUT_BY_LENGTH : undefined,
-      }));
+      return completeCalls(event);
     case "tool_call":
     case "approval_request":
     case "approval":
     case "tool_start":
     case "tool_result": {
       const { callId } = event.data;
-      const moved: ToolCallState[] = [];
-      for (const call of calls) {
-        if (call.callId !== callId) {
-          moved.push(call);
-          continue;
-        }
+      const moved = calls.slice();
+      for (let index = 0; index < moved.length; index++) {
+        const call = moved[index];
+        if (call?.callId !== callId) continue;
         const phase = toolCallTable.move(call.phase, NO_CONTEXT, event)?.value;
         if (phase === undefined) return undefined;
-        moved.push(withEvent(call, phase, event));
+        moved[index] = withEvent(call, phase, event);
       }
       return moved;
     }
@@ -209,6 +207,21 @@ function stepCalls(calls: readonly ToolCallState[], event: Event): readonly Tool
     default:
       return calls;
   }
+}
+
+function completeCalls(event: EventOf<"message">): ToolCallState[] {
+  return event.data.calls.map((call) => ({
+    callId: call.callId,
+    providerCallId: call.providerCallId,
+    name: call.name,
+    phase: toolCallTable.move("streaming", NO_CONTEXT, event)?.value ?? "complete",
+    attempt: 0,
+    rawArgs: call.args,
+    args: undefined,
+    outcome: undefined,
+    output: undefined,
+    error: event.data.finish === "length" ? CUT_BY_LENGTH : undefined,
+  }));
 }
 
 /** Written out field by field: all versions of a call have one shape. */

@@ -38,10 +38,51 @@ export function toJson(value: unknown): Json {
   if (typeof value === "string") return value.toWellFormed();
   if (typeof value === "boolean") return value;
   if (typeof value === "number") return Number.isFinite(value) ? value : null;
+  const plain = plainCopy(value);
+  if (plain !== undefined) return plain;
   const text = stringify(value);
   if (text === undefined) throw new TypeError(`a ${typeof value} is not JSON`);
   if (textDepth(text) > MAX_DEPTH) throw new TypeError(`it is nested deeper than ${MAX_DEPTH} levels`);
   const copy: Json = JSON.parse(text);
+  return copy;
+}
+
+/** The copy of plain data without the way over its text, which takes many times as long. `undefined`: not plain, the text decides. */
+function plainCopy(value: unknown): Json | undefined {
+  try {
+    return copyOf(value, 1);
+  } catch {
+    return undefined;
+  }
+}
+
+function copyOf(value: unknown, depth: number): Json | undefined {
+  if (typeof value === "string" || typeof value === "boolean" || value === null) return value;
+  // Minus zero is written as zero.
+  if (typeof value === "number") return Number.isFinite(value) ? value + 0 : null;
+  if (typeof value !== "object" || depth > MAX_DEPTH || "toJSON" in value) return undefined;
+  return Array.isArray(value) ? copyOfList(value, depth) : copyOfObject(value, depth);
+}
+
+function copyOfList(list: readonly unknown[], depth: number): Json | undefined {
+  const copy: Json[] = [];
+  for (const item of list) {
+    const itemCopy = copyOf(item, depth + 1);
+    if (itemCopy === undefined) return undefined;
+    copy.push(itemCopy);
+  }
+  return copy;
+}
+
+function copyOfObject(value: object, depth: number): Json | undefined {
+  if (Object.getPrototypeOf(value) !== Object.prototype) return undefined;
+  const copy: Record<string, Json> = {};
+  for (const [key, item] of Object.entries(value)) {
+    if (item === undefined) continue;
+    const itemCopy = copyOf(item, depth + 1);
+    if (itemCopy === undefined || key === "__proto__") return undefined;
+    copy[key] = itemCopy;
+  }
   return copy;
 }
 

@@ -63,7 +63,7 @@ export function createLane(): Lane {
 
 export interface Bus {
   /** Calls whoever listens. Never throws. Events come in order of seq. */
-  publish(event: Event): void;
+  readonly publish: (event: Event) => void;
   subscribe<Pattern extends EventPattern>(pattern: Pattern, listener: Listener<Pattern>, lane?: Lane): () => void;
   /** True while a listener runs: a command from inside it must not wait for what the listener itself holds up. */
   readonly delivering: boolean;
@@ -90,7 +90,8 @@ function admits<Pattern extends EventPattern>(types: ReadonlySet<string>, event:
 }
 
 export function createBus(readAfter: ReadAfter): Bus {
-  const emitter = new EventEmitter<Record<EventType | "*", [Event]>>();
+  // Made for the first subscriber: most runs of many have none.
+  let emitter: EventEmitter<Record<EventType | "*", [Event]>> | undefined;
   const subscribers = new Set<() => SubscriberStats>();
   let published = 0;
   let publishedSeq = 0;
@@ -208,13 +209,14 @@ export function createBus(readAfter: ReadAfter): Bus {
     const stats = (): SubscriberStats => ({ pattern, delivered, failed, behind, lastError });
     subscribers.add(stats);
     const channels: readonly (EventType | "*")[] = pattern === "*" ? ["*"] : typesOf(pattern);
+    emitter ??= new EventEmitter();
     for (const channel of channels) emitter.on(channel, deliver);
     return () => {
       if (closed) return;
       closed = true;
       subscribers.delete(stats);
       lane.waiting.delete(catchUp);
-      for (const channel of channels) emitter.off(channel, deliver);
+      for (const channel of channels) emitter?.off(channel, deliver);
     };
   }
 
@@ -223,7 +225,7 @@ export function createBus(readAfter: ReadAfter): Bus {
     publish(event) {
       published++;
       publishedSeq = event.seq;
-      if (subscribers.size === 0) return;
+      if (emitter === undefined) return;
       emitter.emit(event.type, event);
       emitter.emit("*", event);
     },

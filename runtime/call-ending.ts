@@ -43,6 +43,17 @@ export function thrown(stop: StopReason | undefined, error: unknown, timeoutMs: 
   }
 }
 
+/** What the event of a call that ran says. Written out: spreading one object into another takes longer than everything else here. */
+export function resultOf(
+  callId: string,
+  attempt: number,
+  { outcome, output, error }: Ending,
+): EventData<"tool_result"> {
+  if (output !== undefined) return { callId, attempt, outcome, output, from: "running" };
+  if (error !== undefined) return { callId, attempt, outcome, error, from: "running" };
+  return { callId, attempt, outcome, from: "running" };
+}
+
 /** The outcome of a call that cannot run: it goes back to the model. */
 export function refusal(call: ToolCallState, message: string): Draft {
   return {

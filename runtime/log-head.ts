@@ -13,9 +13,10 @@ import { isPromiseLike } from "./promise-like.ts";
 /** Effects that touch the world wait until their event is durable (R1). */
 const WAITS: ReadonlySet<EffectName> = new Set<EffectName>(["request", "execute", "schedule_retry"]);
 
-const NOTHING: readonly Event[] = [];
 /** Events that may wait for a log that is slow. */
 const CROWD = 10_000;
+/** The empty list of all heads, never written to: of many runs at once each would look at lists of its own, all somewhere else in memory. */
+const NOTHING: never[] = [];
 
 /**
  * A list with one more item. A first item gets an array of just its size: `push` on an empty one makes room for seventeen, and most lists here
@@ -40,39 +41,49 @@ interface Todo {
   readonly event: Event;
 }
 
+/** Made for the first that waits: most heads have none of most kinds. */
+type Waiters = Set<() => void> | undefined;
+
+/** They are no longer waiting when they are called: whoever begins to wait in one of them waits for the next time. */
+function wake(waiters: Waiters): void {
+  if (waiters === undefined) return;
+  for (const callback of waiters) callback();
+}
+
 export function openHead(options: HeadOptions): Head {
   return new OpenHead(options);
 }
 
 /** The one implementation of {@link Head}; H1 to H6 stand there. A class, so that all heads have one hidden class: an object literal with getters has one of its own each time, and is slow to use. */
 class OpenHead implements Head {
-  readonly runId: string;
+  // In this order they lie in memory: what every delta needs comes first.
   state: AgentState;
+  failure: RubatoError | undefined;
   durableSeq: number;
   publishedSeq: number;
-  failure: RubatoError | undefined;
-  private readonly log: EventLog;
-  private readonly epoch: number;
-  private readonly clock: Clock;
-  private readonly publish: HeadOptions["publish"];
-  private readonly perform: HeadOptions["perform"];
-  private readonly options: HeadOptions;
-  private pending: Event[] = [];
+  private pending: Event[] = NOTHING;
   private writing: readonly Event[] = NOTHING;
-  private unpublished: Event[] = [];
-  private effects: Todo[] = [];
-  private starts: Todo[] = [];
+  private unpublished: Event[] = NOTHING;
+  private starts: Todo[] = NOTHING;
   private committing = false;
   private draining = false;
   private publishing = false;
+  private readonly log: EventLog;
+  readonly runId: string;
+  private readonly epoch: number;
+  private readonly publish: HeadOptions["publish"];
+  // Three kinds of waiters, so that none is woken for every token that does not need it.
+  private storing: Waiters;
+  private progress: Waiters;
+  private resting: Waiters;
+  private effects: Todo[] = NOTHING;
   private rested = false;
   /** Appends so far that did not answer at once. */
   private writes = 0;
   private cancelWatch: (() => void) | undefined;
-  // Three kinds of waiters, so that none is woken for every token that does not need it.
-  private readonly progress = new Set<() => void>();
-  private readonly storing = new Set<() => void>();
-  private readonly resting = new Set<() => void>();
+  private readonly clock: Clock;
+  private readonly perform: HeadOptions["perform"];
+  private readonly options: HeadOptions;
 
   constructor(options: HeadOptions) {
     this.options = options;
@@ -173,7 +184,7 @@ class OpenHead implements Head {
     do {
       while (this.effects.length > 0) {
         const due = this.effects;
-        this.effects = [];
+        this.effects = NOTHING;
         for (const todo of due) this.act(todo);
       }
     } while (this.commit() || this.effects.length > 0);
@@ -185,15 +196,15 @@ class OpenHead implements Head {
       this.options.onRest(still);
     }
     // Also where the run left its rest and came back to it in one go: somebody may have begun to wait in between.
-    if (still && this.resting.size > 0) this.wake(this.resting);
-    if (still && this.progress.size > 0) this.wake(this.progress);
+    if (still && this.resting !== undefined) this.wakeResting();
+    if (still && this.progress !== undefined) this.wakeProgress();
   }
 
   /** Hands what is pending to the log. True when it is durable already. */
   private commit(): boolean {
     if (this.committing || this.pending.length === 0 || this.failure !== undefined) return false;
     this.writing = this.pending;
-    this.pending = [];
+    this.pending = NOTHING;
     return this.write();
   }
 
@@ -260,18 +271,18 @@ class OpenHead implements Head {
   }
 
   private stored(): void {
-    this.durableSeq = this.writing.at(-1)?.seq ?? this.durableSeq;
+    this.durableSeq = this.writing[this.writing.length - 1]?.seq ?? this.durableSeq;
     this.writing = NOTHING;
     if (this.unpublished.length > 0) this.publishReady();
-    if (this.storing.size > 0) this.wake(this.storing);
+    if (this.storing !== undefined) this.wakeStoring();
     if (this.starts.length === 0) return;
     const due = this.starts;
-    this.starts = [];
+    this.starts = NOTHING;
     for (const todo of due) {
       // What one of them recorded may have made the log fail: then nothing more starts (H6).
       if (this.failure !== undefined) return;
       if (todo.event.seq <= this.durableSeq) this.act(todo);
-      else this.starts.push(todo);
+      else this.starts = added(this.starts, todo);
     }
   }
 
@@ -284,20 +295,32 @@ class OpenHead implements Head {
       if (event === undefined || (event.seq > this.durableSeq && !isHot(event))) break;
       this.tell(event);
     }
-    this.unpublished = count === this.unpublished.length ? [] : this.unpublished.slice(count);
+    this.unpublished = count === this.unpublished.length ? NOTHING : this.unpublished.slice(count);
     this.publishing = false;
   }
 
   private tell(event: Event): void {
     this.publishedSeq = event.seq;
     this.publish(event);
-    if (this.progress.size > 0) this.wake(this.progress);
+    if (this.progress !== undefined) this.wakeProgress();
   }
 
-  private wake(waiters: Set<() => void>): void {
-    const waiting = [...waiters];
-    waiters.clear();
-    for (const callback of waiting) callback();
+  private wakeStoring(): void {
+    const waiting = this.storing;
+    this.storing = undefined;
+    wake(waiting);
+  }
+
+  private wakeProgress(): void {
+    const waiting = this.progress;
+    this.progress = undefined;
+    wake(waiting);
+  }
+
+  private wakeResting(): void {
+    const waiting = this.resting;
+    this.resting = undefined;
+    wake(waiting);
   }
 
   private fail(error: unknown): void {
@@ -305,18 +328,20 @@ class OpenHead implements Head {
       error instanceof RubatoError
         ? error
         : new RubatoError("log", "The log could not store an event.", { cause: error });
-    this.pending = [];
+    this.pending = NOTHING;
     this.writing = NOTHING;
-    this.unpublished = [];
-    this.effects = [];
-    this.starts = [];
+    this.unpublished = NOTHING;
+    this.effects = NOTHING;
+    this.starts = NOTHING;
     this.endWatch();
     this.options.onFailure(this.failure);
     if (!this.rested) {
       this.rested = true;
       this.options.onRest(true);
     }
-    for (const waiters of [this.storing, this.resting, this.progress]) this.wake(waiters);
+    this.wakeStoring();
+    this.wakeResting();
+    this.wakeProgress();
   }
 
   private failed(): boolean {
@@ -334,6 +359,7 @@ class OpenHead implements Head {
     while (this.durableSeq < seq) {
       if (this.failure !== undefined) throw this.failure;
       await new Promise<void>((resolve) => {
+        this.storing ??= new Set();
         this.storing.add(resolve);
       });
     }
@@ -347,6 +373,7 @@ class OpenHead implements Head {
   rest<T>(read: () => T): Promise<T> {
     if (this.atRest) return Promise.resolve(read());
     return new Promise((resolve) => {
+      this.resting ??= new Set();
       this.resting.add(() => {
         resolve(read());
       });
@@ -354,9 +381,10 @@ class OpenHead implements Head {
   }
 
   onProgress(callback: () => void): () => void {
+    this.progress ??= new Set();
     this.progress.add(callback);
     return () => {
-      this.progress.delete(callback);
+      this.progress?.delete(callback);
     };
   }
 }

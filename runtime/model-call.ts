@@ -1,4 +1,5 @@
-import type { Draft, EventOf } from "../machines/events.ts";
+import type { Draft, EventData, EventOf } from "../machines/events.ts";
+import type { PartialAnswer } from "../machines/state.ts";
 import { MAX_ARGS_LENGTH, MAX_CALLS } from "./arguments.ts";
 import type { Clock } from "./clock.ts";
 import { messageOf, RubatoError } from "./errors.ts";
@@ -14,8 +15,6 @@ import type { ChatModel, ModelChunk, ModelRequest, Usage } from "./models/chat-m
  */
 export interface ModelCall {
   abort(): void;
-  /** Resolves when the stream is closed, which may be some time after `abort()`. Never rejects. */
-  readonly over: Promise<void>;
 }
 
 export interface ModelCallOptions {
@@ -24,85 +23,214 @@ export interface ModelCallOptions {
   readonly model: ChatModel;
   readonly request: ModelRequest;
   readonly thinking: EventOf<"thinking">;
-  /** Called when the stream is closed. */
+  /** Called when the stream is closed, which may be some time after `abort()`. */
   readonly leave: () => void;
 }
 
 export function callModel(options: ModelCallOptions): ModelCall {
-  const { head, clock, model, request, thinking } = options;
-  const { messageId, attempt, step } = thinking.data;
-  const { runId } = head;
-  let over = false;
-  let textLength = head.state.partial?.text.length ?? 0;
-  let reasoningLength = 0;
-  const halves = { text: "", reasoning: "" };
-  const argsLength = new Map<number, number>();
+  const call = new Reading(options);
+  call.begin();
+  return call;
+}
 
-  const streamOptions = new LazySignal();
+/** A class, so that a request makes one object and not a dozen closures. */
+class Reading implements ModelCall {
+  private readonly options: ModelCallOptions;
+  private readonly head: Head;
+  private readonly clock: Clock;
+  private readonly runId: string;
+  private readonly messageId: string;
+  private readonly attempt: number;
+  private readonly signal = new LazySignal();
+  private iterator: AsyncIterator<ModelChunk> | undefined;
+  private over = false;
+  private textLength: number;
+  private reasoningLength = 0;
+  /** Half a character at the end of the last piece. */
+  private textHalf = "";
+  private reasoningHalf = "";
+  private argsLength: number[] | undefined;
 
-  function token(kind: "text" | "reasoning", piece: string): void {
-    const text = wholeCharacters(kind, piece);
+  constructor(options: ModelCallOptions) {
+    this.options = options;
+    this.head = options.head;
+    this.clock = options.clock;
+    this.runId = options.head.runId;
+    this.messageId = options.thinking.data.messageId;
+    this.attempt = options.thinking.data.attempt;
+    this.textLength = options.head.state.partial?.text.length ?? 0;
+  }
+
+  begin(): void {
+    try {
+      this.iterator = iteratorOf(this.options.model.stream(this.options.request, this.signal));
+    } catch (error) {
+      this.fail(error);
+      this.options.leave();
+      return;
+    }
+    this.pull();
+  }
+
+  abort(): void {
+    this.over = true;
+    LazySignal.abort(this.signal);
+  }
+
+  // What `for await` does, by hand: with the same two callbacks for every piece, where an `await` makes two closures and a context for each.
+
+  private pull(): void {
+    try {
+      Promise.resolve(this.iterator?.next()).then(this.onPiece, this.onError);
+    } catch (error) {
+      this.onError(error);
+    }
+  }
+
+  private readonly onPiece = (piece: IteratorResult<ModelChunk, unknown> | undefined): void => {
+    try {
+      // Somebody else's iterator may answer anything.
+      if (typeof piece !== "object" || piece === null) throw badChunk(piece);
+      if (piece.done === true) {
+        if (!this.over) this.fail(this.truncated());
+        this.options.leave();
+        return;
+      }
+      if (!this.over) this.take(piece.value);
+    } catch (error) {
+      this.onError(error);
+      return;
+    }
+    if (this.over) this.close();
+    else if (this.head.crowded) this.waitForLog();
+    else this.pull();
+  };
+
+  /** The model is read no faster than the log takes what it says. */
+  private waitForLog(): void {
+    const { head } = this;
+    head.durable(head.nextSeq - 1).then(() => {
+      if (this.over) this.close();
+      else this.pull();
+    }, this.onError);
+  }
+
+  /** The stream threw: it is closed already. */
+  private readonly onError = (error: unknown): void => {
+    if (!this.over) this.fail(error);
+    this.options.leave();
+  };
+
+  /** Leaves a stream that has not ended. How long it takes to close, and what it throws then, is of no interest to the run. */
+  private close(): void {
+    const { leave } = this.options;
+    try {
+      const closing = this.iterator?.return?.();
+      if (closing === undefined) leave();
+      else Promise.resolve(closing).then(leave, leave);
+    } catch {
+      leave();
+    }
+  }
+
+  private take(chunk: ModelChunk): void {
+    try {
+      switch (chunk.type) {
+        case "text":
+        case "reasoning":
+          this.token(chunk.type, chunk.text);
+          return;
+        case "tool_call":
+          this.toolCall(chunk);
+          return;
+        case "finish":
+          this.answer(chunk.finish, chunk.usage);
+          return;
+        default:
+          throw badChunk(chunk);
+      }
+    } catch (error) {
+      // At once and not when the stream is closed, which may take for ever.
+      this.fail(error);
+    }
+  }
+
+  private token(kind: "text" | "reasoning", piece: string): void {
+    const text = this.wholeCharacters(kind, piece);
     if (text === "") return;
-    const offset = kind === "text" ? textLength : reasoningLength;
-    const told = head.delta({
-      seq: head.nextSeq,
-      timestamp: clock.now(),
-      runId,
+    const { messageId, attempt } = this;
+    const offset = kind === "text" ? this.textLength : this.reasoningLength;
+    const told = this.head.delta({
+      seq: this.head.nextSeq,
+      timestamp: this.clock.now(),
+      runId: this.runId,
       type: "token_stream",
       data: { kind, text, messageId, attempt, offset },
     });
-    if (!told) over = true;
-    else if (kind === "text") textLength += text.length;
-    else reasoningLength += text.length;
+    if (!told) this.over = true;
+    else if (kind === "text") this.textLength += text.length;
+    else this.reasoningLength += text.length;
   }
 
   /** A pair of surrogates that was split between two pieces is put together; half a one that stays alone is replaced. */
-  function wholeCharacters(kind: "text" | "reasoning", piece: string): string {
-    const text = halves[kind] === "" ? piece : halves[kind] + piece;
+  private wholeCharacters(kind: "text" | "reasoning", piece: string): string {
+    const half = kind === "text" ? this.textHalf : this.reasoningHalf;
+    const text = half === "" ? piece : half + piece;
     const last = text.charCodeAt(text.length - 1);
     const split = last >= 0xd800 && last <= 0xdbff;
-    halves[kind] = split ? text.slice(-1) : "";
+    if (split || half !== "") this.keepHalf(kind, split ? text.slice(-1) : "");
     const whole = split ? text.slice(0, -1) : text;
     return whole.isWellFormed() ? whole : whole.toWellFormed();
   }
 
-  function toolCall({ index, id, name, args = "" }: Extract<ModelChunk, { type: "tool_call" }>): void {
+  private keepHalf(kind: "text" | "reasoning", half: string): void {
+    if (kind === "text") this.textHalf = half;
+    else this.reasoningHalf = half;
+  }
+
+  private toolCall({ index, id, name, args = "" }: Extract<ModelChunk, { type: "tool_call" }>): void {
     if (!Number.isInteger(index) || index < 0 || typeof (name ?? "") !== "string" || typeof args !== "string") {
       throw badChunk({ index, name, args });
     }
     if (index >= MAX_CALLS) {
       throw new RubatoError("model", `The model asked for more than ${MAX_CALLS} tool calls in one message.`);
     }
-    const length = (argsLength.get(index) ?? 0) + args.length;
-    argsLength.set(index, length);
+    this.argsLength ??= [];
+    const length = (this.argsLength[index] ?? 0) + args.length;
+    this.argsLength[index] = length;
     if (length > MAX_ARGS_LENGTH) {
       throw new RubatoError(
         "model",
         `The model streamed more than ${MAX_ARGS_LENGTH} characters of arguments for one call.`,
       );
     }
-    const told = head.delta({
-      seq: head.nextSeq,
-      timestamp: clock.now(),
-      runId,
+    const { messageId, attempt } = this;
+    const callId = `${this.options.thinking.data.step}.${index}`;
+    const told = this.head.delta({
+      seq: this.head.nextSeq,
+      timestamp: this.clock.now(),
+      runId: this.runId,
       type: "tool_call_delta",
-      data: {
-        messageId,
-        attempt,
-        index,
-        callId: `${step}.${index}`,
-        ...(id === undefined ? {} : { providerCallId: id }),
-        ...(name === undefined ? {} : { name }),
-        args,
-      },
+      data:
+        id !== undefined && name !== undefined
+          ? { messageId, attempt, index, callId, providerCallId: id, name, args }
+          : {
+              messageId,
+              attempt,
+              index,
+              callId,
+              ...(id === undefined ? {} : { providerCallId: id }),
+              ...(name === undefined ? {} : { name }),
+              args,
+            },
     });
-    if (!told) over = true;
+    if (!told) this.over = true;
   }
 
-  function answer(finish: "stop" | "tool_calls" | "length", usage: Usage | undefined): void {
-    flushHalves();
-    const partial = head.state.partial;
-    over = true;
+  private answer(finish: "stop" | "tool_calls" | "length", usage: Usage | undefined): void {
+    this.flushHalves();
+    const { partial } = this.head.state;
+    this.over = true;
     if (partial === undefined) return;
     // Reading a character makes one flat string of the many pieces: the log then keeps the text and not the pieces.
     partial.text.charCodeAt(0);
@@ -112,53 +240,45 @@ export function callModel(options: ModelCallOptions): ModelCall {
       name,
       args,
     }));
-    head.record([
-      {
-        type: "message",
-        data: {
-          messageId,
-          step,
-          attempt,
-          finish: finish === "length" ? "length" : calls.length > 0 ? "tool_calls" : "stop",
-          text: partial.text,
-          ...(partial.reasoning === "" ? {} : { reasoning: partial.reasoning }),
-          calls,
-          usage: isUsage(usage) ? usage : "unknown",
-        },
-        cause: thinking.seq,
-      },
-    ]);
+    const ended = finish === "length" ? "length" : calls.length > 0 ? "tool_calls" : "stop";
+    this.head.record(
+      [this.message(partial, ended, calls, isUsage(usage) ? usage : "unknown")],
+      this.options.thinking.seq,
+    );
+  }
+
+  private message(
+    { text, reasoning }: PartialAnswer,
+    finish: EventData<"message">["finish"],
+    calls: EventData<"message">["calls"],
+    usage: EventData<"message">["usage"],
+  ): Draft {
+    const { messageId, attempt } = this;
+    const { step } = this.options.thinking.data;
+    return {
+      type: "message",
+      data:
+        reasoning === ""
+          ? { messageId, step, attempt, finish, text, calls, usage }
+          : { messageId, step, attempt, finish, text, reasoning, calls, usage },
+    };
   }
 
   /** A half character that no other half followed. */
-  function flushHalves(): void {
-    for (const kind of ["reasoning", "text"] as const) {
-      if (halves[kind] === "") continue;
-      halves[kind] = "";
-      token(kind, "\uFFFD");
+  private flushHalves(): void {
+    for (const kind of KINDS) {
+      if ((kind === "text" ? this.textHalf : this.reasoningHalf) === "") continue;
+      this.keepHalf(kind, "");
+      this.token(kind, "\uFFFD");
     }
   }
 
-  function fail(error: unknown): void {
-    flushHalves();
-    over = true;
-    const partial = head.state.partial;
+  private fail(error: unknown): void {
+    this.flushHalves();
+    this.over = true;
+    const { partial } = this.head.state;
     const drafts: Draft[] = [];
-    if (partial !== undefined && partial.text !== "") {
-      drafts.push({
-        type: "message",
-        data: {
-          messageId,
-          step,
-          attempt,
-          finish: "truncated",
-          text: partial.text,
-          ...(partial.reasoning === "" ? {} : { reasoning: partial.reasoning }),
-          calls: [],
-          usage: "unknown",
-        },
-      });
-    }
+    if (partial !== undefined && partial.text !== "") drafts.push(this.message(partial, "truncated", [], "unknown"));
     drafts.push({
       type: "error",
       data: {
@@ -169,56 +289,25 @@ export function callModel(options: ModelCallOptions): ModelCall {
         message: messageOf(error),
       },
     });
-    head.record(drafts, thinking.seq);
+    this.head.record(drafts, this.options.thinking.seq);
   }
 
-  function take(chunk: ModelChunk): void {
-    switch (chunk.type) {
-      case "text":
-      case "reasoning":
-        token(chunk.type, chunk.text);
-        return;
-      case "tool_call":
-        toolCall(chunk);
-        return;
-      case "finish":
-        answer(chunk.finish, chunk.usage);
-        return;
-      default:
-        throw badChunk(chunk);
-    }
+  private truncated(): RubatoError {
+    const { name } = this.options.model;
+    return new RubatoError("truncated", `The answer of "${name}" ended without saying that it was complete.`);
   }
+}
 
-  async function read(): Promise<void> {
-    try {
-      for await (const chunk of model.stream(request, streamOptions)) {
-        if (over) return;
-        try {
-          take(chunk);
-        } catch (error) {
-          // Here and not below: leaving the loop first waits for the model to close its stream, which may take for ever.
-          fail(error);
-        }
-        if (over) return;
-        // The model is read no faster than the log takes what it says.
-        if (head.crowded) await head.durable(head.nextSeq - 1);
-      }
-      if (!over)
-        fail(new RubatoError("truncated", `The answer of "${model.name}" ended without saying that it was complete.`));
-    } catch (error) {
-      if (!over) fail(error);
-    } finally {
-      options.leave();
-    }
-  }
+const KINDS = ["reasoning", "text"] as const;
 
-  return {
-    over: read(),
-    abort() {
-      over = true;
-      LazySignal.abort(streamOptions);
-    },
-  };
+/** A model written without types may answer a synchronous iterable, as `for await` takes it too. */
+function iteratorOf(stream: AsyncIterable<ModelChunk>): AsyncIterator<ModelChunk> {
+  const asynchronous = typeof stream[Symbol.asyncIterator] === "function";
+  return (asynchronous ? stream : relay(stream))[Symbol.asyncIterator]();
+}
+
+async function* relay(stream: AsyncIterable<ModelChunk>): AsyncGenerator<ModelChunk> {
+  for await (const chunk of stream) yield chunk;
 }
 
 /** A model of somebody's own that breaks its contract: what cannot be recorded must not be. */

@@ -1,9 +1,9 @@
-import type { Draft, EventOf } from "../machines/events.ts";
+import type { Draft, EventData, EventOf, Json } from "../machines/events.ts";
 import type { ToolCallState } from "../machines/state.ts";
 import type { PreparedCall, Tool, ToolContext, ToolReceipt } from "../tools/tool.ts";
 import { parseArgs, toJson } from "./arguments.ts";
 import { CallContext } from "./call-context.ts";
-import { refusal, returned, thrown, type Ending, type StopReason } from "./call-ending.ts";
+import { refusal, resultOf, returned, thrown, type Ending, type StopReason } from "./call-ending.ts";
 import { enterCall, leaveCall } from "./call-scope.ts";
 import type { Clock } from "./clock.ts";
 import { messageOf } from "./errors.ts";
@@ -55,6 +55,7 @@ export interface ToolCallsOptions<Context> {
 type Ready<Context> = Extract<PreparedCall<Context>, { ok: true }>;
 
 interface Prepared<Context> {
+  readonly callId: string;
   readonly tool: Tool<Context>;
   readonly ready: Ready<Context>;
 }
@@ -75,12 +76,13 @@ interface Executing {
 
 export function createToolCalls<Context>(options: ToolCallsOptions<Context>): ToolCalls {
   const { head, clock, tools } = options;
-  const prepared = new Map<string, Prepared<Context>>();
-  const executing = new Map<string, Executing>();
+  // Lists, not maps: mostly of one, and there are two for every run.
+  let prepared: Prepared<Context>[] = [];
+  let executing: Executing[] = [];
   let watch: { readonly at: number; readonly cancel: () => void } | undefined;
 
   function announce(message: EventOf<"message">): void {
-    prepared.clear();
+    prepared = [];
     whenAll(head.state.core.calls.map(check), (drafts) => {
       // Where the run was stopped meanwhile the calls are settled already, and every one of these is refused.
       head.record(drafts, message.seq);
@@ -101,6 +103,7 @@ export function createToolCalls<Context>(options: ToolCallsOptions<Context>): To
   }
 
   function salvage(cause: number): void {
+    prepared = [];
     const stopped = head.state.interruptRequested;
     const { calls } = head.state.core;
     const open = calls.filter(
@@ -127,7 +130,7 @@ export function createToolCalls<Context>(options: ToolCallsOptions<Context>): To
 
   /** What becomes of a call that was left behind; nothing where a person is to be asked. */
   function orphan({ callId, name, attempt }: ToolCallState, stopped: boolean, unknown: string[]): Draft[] {
-    const found = prepared.get(callId);
+    const found = preparedCall(callId);
     const policy = tools.get(name)?.onCrash ?? "ask";
     if (policy === "rerun" && found !== undefined && !stopped) {
       return [{ type: "tool_start", data: { callId, attempt: attempt + 1, name, idempotencyKey: keyOf(callId) } }];
@@ -141,6 +144,11 @@ export function createToolCalls<Context>(options: ToolCallsOptions<Context>): To
 
   function keyOf(callId: string): string {
     return `${head.runId}:${callId}`;
+  }
+
+  function preparedCall(callId: string): Prepared<Context> | undefined {
+    for (const call of prepared) if (call.callId === callId) return call;
+    return undefined;
   }
 
   /** The event that a call becomes: announced, or settled because it cannot run. */
@@ -158,30 +166,38 @@ export function createToolCalls<Context>(options: ToolCallsOptions<Context>): To
     const text = call.args === undefined ? call.rawArgs : JSON.stringify(call.args);
     const logged = parseArgs(text);
     if (!logged.ok) return refusal(call, logged.message);
-    // Parsed twice: the tool may keep and change what it is given, the log's arguments stay as they were.
-    const own = parseArgs(text);
-    const announced: Draft = {
-      type: "tool_call",
-      data: {
-        callId: call.callId,
-        providerCallId: call.providerCallId,
-        name: call.name,
-        args: logged.args,
-        approval: "none",
-      },
-    };
-    const accept = (answer: PreparedCall<Context>): Draft => {
-      if (!answer.ok) return refusal(call, answer.message);
-      prepared.set(call.callId, { tool, ready: answer });
-      return announced;
-    };
-    const broken = (error: unknown): Draft => refusal(call, `The tool's schema failed: ${messageOf(error)}`);
     try {
-      const answer = tool.prepare(own.ok ? own.args : {});
-      return isPromiseLike(answer) ? Promise.resolve(answer).then(accept, broken) : accept(answer);
+      // A copy: the tool may keep and change what it is given, the log's arguments stay as they were.
+      const answer = tool.prepare(toJson(logged.args));
+      if (isPromiseLike(answer)) return acceptLater(call, tool, logged.args, answer);
+      return accept(call, tool, logged.args, answer);
     } catch (error) {
-      return broken(error);
+      return broken(call, error);
     }
+  }
+
+  function accept(call: ToolCallState, tool: Tool<Context>, args: Json, answer: PreparedCall<Context>): Draft {
+    if (!answer.ok) return refusal(call, answer.message);
+    const { callId, providerCallId, name } = call;
+    prepared.push({ callId, tool, ready: answer });
+    return { type: "tool_call", data: { callId, providerCallId, name, args, approval: "none" } };
+  }
+
+  async function acceptLater(
+    call: ToolCallState,
+    tool: Tool<Context>,
+    args: Json,
+    answer: PromiseLike<PreparedCall<Context>>,
+  ): Promise<Draft> {
+    try {
+      return accept(call, tool, args, await answer);
+    } catch (error) {
+      return broken(call, error);
+    }
+  }
+
+  function broken(call: ToolCallState, error: unknown): Draft {
+    return refusal(call, `The tool's schema failed: ${messageOf(error)}`);
   }
 
   function dispatch(cause: number): void {
@@ -191,11 +207,11 @@ export function createToolCalls<Context>(options: ToolCallsOptions<Context>): To
     for (const call of head.state.core.calls) {
       if (call.phase !== "running") continue;
       running++;
-      if (prepared.get(call.callId)?.tool.exclusive === true) alone = true;
+      if (preparedCall(call.callId)?.tool.exclusive === true) alone = true;
     }
     for (const call of head.state.core.calls) {
       if (call.phase !== "ready") continue;
-      const tool = prepared.get(call.callId)?.tool;
+      const tool = preparedCall(call.callId)?.tool;
       if (tool === undefined || alone || running >= (tool.exclusive ? 1 : options.concurrency)) break;
       drafts.push({
         type: "tool_start",
@@ -214,7 +230,7 @@ export function createToolCalls<Context>(options: ToolCallsOptions<Context>): To
 
   function execute(start: EventOf<"tool_start">): void {
     const { callId } = start.data;
-    const found = prepared.get(callId);
+    const found = preparedCall(callId);
     if (found === undefined) return;
     const timeoutMs = found.tool.timeoutMs ?? options.timeoutMs;
     const entry: Executing = {
@@ -232,7 +248,7 @@ export function createToolCalls<Context>(options: ToolCallsOptions<Context>): To
       settle(entry, { outcome: "aborted", error: { code: "not_begun", message: "It was stopped before it began." } });
       return;
     }
-    executing.set(callId, entry);
+    executing.push(entry);
     let answer: unknown;
     let waits: boolean;
     try {
@@ -277,7 +293,7 @@ export function createToolCalls<Context>(options: ToolCallsOptions<Context>): To
     watch = undefined;
     const now = clock.monotonic();
     let next = Number.POSITIVE_INFINITY;
-    for (const entry of executing.values()) {
+    for (const entry of executing) {
       if (entry.stop !== undefined) continue;
       if (entry.deadline <= now) stop(entry, "timeout", options.graceMs);
       else next = Math.min(next, entry.deadline);
@@ -310,11 +326,11 @@ export function createToolCalls<Context>(options: ToolCallsOptions<Context>): To
     const late = entry.settled;
     entry.settled = true;
     entry.cancelGrace?.();
-    executing.delete(callId);
-    head.record(
-      [{ type: "tool_result", data: { callId, attempt, ...ending, from: "running", ...(late ? { late: true } : {}) } }],
-      entry.start.seq,
-    );
+    // A new list: whoever goes through the old one goes through all of it.
+    executing = executing.length === 1 && executing[0] === entry ? [] : executing.filter((other) => other !== entry);
+    const data: EventData<"tool_result"> = resultOf(callId, attempt, ending);
+    if (late) data.late = true;
+    head.record([{ type: "tool_result", data }], entry.start.seq);
   }
 
   /** The first reason to stop decides the outcome, the earliest end of the grace when the call is given up. */
@@ -341,7 +357,7 @@ export function createToolCalls<Context>(options: ToolCallsOptions<Context>): To
     dispatch,
     execute,
     abort(graceMs) {
-      for (const entry of executing.values()) stop(entry, "interrupt", graceMs);
+      for (const entry of executing) stop(entry, "interrupt", graceMs);
     },
     rest() {
       watch?.cancel();

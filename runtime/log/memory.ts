@@ -20,6 +20,17 @@ interface StoredRun {
 export function memoryLog(): EventLog {
   const runs = new Map<string, StoredRun>();
   const watching = watchers();
+  // The run that was written to last, which is most often the next one too: looking it up costs as much as storing a token.
+  let latestId: string | undefined;
+  let latest: StoredRun | undefined;
+
+  function storedRun(runId: string): StoredRun | undefined {
+    if (runId !== latestId) {
+      latestId = runId;
+      latest = runs.get(runId);
+    }
+    return latest;
+  }
 
   function add(run: StoredRun, events: readonly Event[]): void {
     for (const event of events) {
@@ -41,11 +52,12 @@ export function memoryLog(): EventLog {
     durability: "memory",
     append(runId, batch) {
       const { epoch, events } = batch;
-      const [first] = events;
+      const first = events[0];
       if (first === undefined) return undefined;
-      const stored = runs.get(runId);
+      const stored = storedRun(runId);
       if (stored === undefined) {
         create(runId, batch, first);
+        latest = runs.get(runId);
         return undefined;
       }
       if (first.seq === 1) {
@@ -92,6 +104,7 @@ export function memoryLog(): EventLog {
       return filter?.status === undefined ? summaries : summaries.filter(({ status }) => status === filter.status);
     },
     delete(runId) {
+      latestId = undefined;
       const deleted = runs.delete(runId);
       if (deleted) watching.wake(runId);
       return deleted;

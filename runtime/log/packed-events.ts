@@ -24,7 +24,12 @@ interface TokenRun {
   readonly attempt: number;
   /** Where its tokens begin in the columns. */
   readonly at: number;
+  /** Of its first token. Those of the others follow from the lengths of the texts before them. */
+  readonly offset: number;
 }
+
+/** Tokens that one run of them may have: whoever reads in the middle of it adds up the lengths of those before. */
+const LONGEST = 256;
 
 type Segment = Event | TokenRun;
 
@@ -39,7 +44,6 @@ class Columns implements PackedEvents {
   private readonly starts: number[] = [];
   // One column for the tokens of the whole run: a few large arrays instead of many small ones.
   private readonly texts: string[] = [];
-  private readonly offsets: number[] = [];
   private readonly timestamps: number[] = [];
   private open: TokenRun | undefined;
   private nextOffset = 0;
@@ -57,18 +61,18 @@ class Columns implements PackedEvents {
     const { text, offset, kind, messageId, attempt } = event.data;
     const continues =
       this.open !== undefined &&
+      this.texts.length - this.open.at < LONGEST &&
       offset === this.nextOffset &&
       this.open.kind === kind &&
       this.open.attempt === attempt &&
       this.open.messageId === messageId &&
       this.open.runId === event.runId;
     if (!continues) {
-      this.open = { type: "tokens", runId: event.runId, kind, messageId, attempt, at: this.texts.length };
+      this.open = { type: "tokens", runId: event.runId, kind, messageId, attempt, at: this.texts.length, offset };
       this.segments.push(this.open);
       this.starts.push(this.length);
     }
     this.texts.push(text);
-    this.offsets.push(offset);
     this.timestamps.push(event.timestamp);
     this.nextOffset = offset + text.length;
   }
@@ -86,13 +90,19 @@ class Columns implements PackedEvents {
       }
       const start = this.starts[at] ?? 0;
       const end = Math.min((this.starts[at + 1] ?? this.length + 1) - 1, seq + limit - events.length - 1);
-      for (; seq <= end; seq++) events.push(this.tokenAt(segment, segment.at + seq - start, seq));
+      let { at: index, offset } = segment;
+      for (; index < segment.at + seq - start; index++) offset += this.texts[index]?.length ?? 0;
+      for (; seq <= end; seq++, index++) {
+        const text = this.texts[index] ?? "";
+        events.push(this.token(segment, index, seq, offset));
+        offset += text.length;
+      }
     }
     return events;
   }
 
-  private tokenAt({ runId, kind, messageId, attempt }: TokenRun, index: number, seq: number): Event {
-    const data = { kind, text: this.texts[index] ?? "", messageId, attempt, offset: this.offsets[index] ?? 0 };
+  private token({ runId, kind, messageId, attempt }: TokenRun, index: number, seq: number, offset: number): Event {
+    const data = { kind, text: this.texts[index] ?? "", messageId, attempt, offset };
     return { seq, timestamp: this.timestamps[index] ?? 0, runId, type: "token_stream", data };
   }
 

@@ -456,7 +456,7 @@ describe("the tool's context", () => {
         }),
       ],
     });
-    const run = agent.run("go", { context: { user: "ada" } });
+    const run = agent.run("go", { context: { user: "Lovelace" } });
     await run.settled();
     const [ctx] = kept;
     expect(ctx).toMatchObject({
@@ -464,7 +464,7 @@ describe("the tool's context", () => {
       callId: "1.0",
       attempt: 1,
       idempotencyKey: `${run.id}:1.0`,
-      context: { user: "ada" },
+      context: { user: "Lovelace" },
     });
     const seq = run.state.seq;
     ctx?.progress("late");
@@ -474,7 +474,7 @@ describe("the tool's context", () => {
     expect(await eventsOf(log, run, "custom")).toMatchObject([
       { data: { name: "plan", data: { steps: 2 }, callId: "1.0" } },
     ]);
-    expect(JSON.stringify(await stored(log, run.id))).not.toContain("ada");
+    expect(JSON.stringify(await stored(log, run.id))).not.toContain("Lovelace");
   });
 
   it("commands from inside a tool resolve when recorded, also deep in its awaits; the tool does not wait for itself", async () => {
