@@ -25,12 +25,21 @@ export interface ChatClient {
   readonly models?: { list(options: CallOptions): PromiseLike<unknown> };
 }
 
-/** The promise that the SDK answers with. `withResponse` also shows the HTTP answer. */
+/** The promise that the SDK answers with. `asResponse` gives the HTTP answer, whose body nobody has read yet. */
 export interface PendingAnswer extends PromiseLike<AsyncIterable<unknown>> {
-  withResponse?(): PromiseLike<{
-    readonly data: AsyncIterable<unknown>;
-    readonly response: { readonly headers: { get(name: string): string | null } };
-  }>;
+  asResponse?(): PromiseLike<HttpAnswer>;
+}
+
+export interface HttpAnswer {
+  readonly headers: { get(name: string): string | null };
+  /** A stream of bytes, unless the client's `fetch` is one of another kind. */
+  readonly body?: unknown;
+}
+
+/** The part of a reader of a web stream that is used. */
+export interface BodyReader {
+  read(): PromiseLike<{ readonly done: boolean; readonly value?: Uint8Array | undefined }>;
+  cancel(reason: unknown): PromiseLike<void>;
 }
 
 /** The body of a streaming chat request. Options of the endpoint's own travel beside these. */

@@ -1,8 +1,10 @@
 import { RubatoError } from "../errors.ts";
 import type { ModelChunk } from "./chat-model.ts";
-import type { CallOptions, ChatBody, ChatClient, Endpoint } from "./openai-client.ts";
+import { oneByOne } from "./one-by-one.ts";
+import type { BodyReader, CallOptions, ChatBody, ChatClient, Endpoint } from "./openai-client.ts";
 import { chatDecoder, isRecord } from "./openai-decoder.ts";
 import { explainFailure, modelFailureOf, oneLine, timedOut } from "./openai-errors.ts";
+import { bodyFrames, closeBody, streamFrames, type Frames } from "./openai-frames.ts";
 import { watchdog, type SetTimer } from "./openai-watchdog.ts";
 
 // What this file keeps, each with a test:
@@ -24,43 +26,53 @@ export interface StreamSettings {
   readonly setTimer: SetTimer;
 }
 
-/** Sends one chat request and yields its answer piece by piece. */
-export async function* streamChat(
+/** Sends one chat request, at the first `next()`, and yields its answer piece by piece. */
+export function streamChat(body: ChatBody, signal: AbortSignal, settings: StreamSettings): AsyncIterable<ModelChunk> {
+  return oneByOne(streamPieces(body, signal, settings), signal);
+}
+
+/** Yields the pieces that arrived together, together. */
+async function* streamPieces(
   body: ChatBody,
   signal: AbortSignal,
   { endpoint, idleTimeoutMs, headerTimeoutMs, setTimer }: StreamSettings,
-): AsyncGenerator<ModelChunk, void, undefined> {
+): AsyncGenerator<readonly ModelChunk[], void, undefined> {
   if (signal.aborted) return;
   const client = await endpoint.client();
   if (signal.aborted) return;
 
   // One controller per request: the SDK never takes its listener off the signal that it is given.
   const controller = new AbortController();
-  const abort = () => controller.abort(signal.aborted ? signal.reason : undefined);
+  let close: (() => void) | undefined;
+  const abort = () => {
+    if (close === undefined) controller.abort(signal.aborted ? signal.reason : undefined);
+    else close();
+  };
   signal.addEventListener("abort", abort, { once: true });
   const watch = watchdog(setTimer, abort);
   const decoder = chatDecoder();
   let begun = false;
-  let frames = 0;
+  let empty = true;
 
   try {
     watch.start("headers", headerTimeoutMs);
-    const { stream, contentType } = await send(client, body, callOptions(controller.signal, headerTimeoutMs));
+    const answer = await send(client, body, callOptions(controller.signal, headerTimeoutMs));
+    const { contentType } = answer;
     begun = true;
+    close = answer.close;
     watch.start("data", idleTimeoutMs);
-    const pieces: ModelChunk[] = [];
-    for await (const frame of stream) {
+    for await (const frames of answer.frames) {
       watch.rest();
       if (signal.aborted) return;
-      frames += 1;
+      empty = false;
       const finishedBefore = decoder.finished;
-      decoder.push(frame, pieces);
-      for (const piece of pieces) yield piece;
-      pieces.length = 0;
+      const pieces: ModelChunk[] = [];
+      for (const frame of frames) decoder.push(frame, pieces);
+      if (pieces.length > 0) yield pieces;
       if (decoder.finished && !finishedBefore) watch.start("tail", TAIL_MS);
       else watch.wait();
     }
-    if (frames === 0 && watch.expired === undefined) checkContentType(contentType, endpoint.shown);
+    if (empty && watch.expired === undefined) checkContentType(contentType, endpoint.shown);
   } catch (thrown) {
     if (!signal.aborted && watch.expired === undefined && !decoder.finished) {
       const offered = isStatus(thrown, 404) ? await offeredModels() : undefined;
@@ -74,7 +86,7 @@ export async function* streamChat(
   if (signal.aborted) return;
   const finish = decoder.end();
   if (finish !== undefined) {
-    yield finish;
+    yield [finish];
     return;
   }
   // The SDK ends quietly when it is aborted, so an expired time is only known here.
@@ -102,15 +114,29 @@ export async function* streamChat(
 }
 
 interface Answer {
-  readonly stream: AsyncIterable<unknown>;
+  readonly frames: Frames;
   readonly contentType: string | undefined;
+  /** Closes the connection, where this is possible without the signal of the request. */
+  readonly close: (() => void) | undefined;
 }
 
 async function send(client: ChatClient, body: ChatBody, options: CallOptions): Promise<Answer> {
   const pending = client.chat.completions.create(body, options);
-  if (pending.withResponse === undefined) return { stream: await pending, contentType: undefined };
-  const { data, response } = await pending.withResponse();
-  return { stream: data, contentType: response.headers.get("content-type") ?? undefined };
+  if (pending.asResponse === undefined) return answerOf(await pending, undefined);
+  const response = await pending.asResponse();
+  const contentType = response.headers.get("content-type") ?? undefined;
+  // A `fetch` of the program's own may answer with a stream of another kind, which the SDK may know how to read.
+  if (!isReadable(response.body)) return answerOf(await pending, contentType);
+  const reader = response.body.getReader();
+  return { frames: bodyFrames(reader), contentType, close: () => closeBody(reader) };
+}
+
+function answerOf(stream: AsyncIterable<unknown>, contentType: string | undefined): Answer {
+  return { frames: streamFrames(stream), contentType, close: undefined };
+}
+
+function isReadable(body: unknown): body is { getReader(): BodyReader } {
+  return isRecord(body) && typeof body["getReader"] === "function";
 }
 
 /** The SDK's own time limit lies behind ours, which also knows how the stream goes on. */

@@ -26,8 +26,9 @@ export interface OpenAIModelOptions {
   /** Default: OPENAI_API_KEY. Endpoints other than OpenAI's own may need none. */
   readonly apiKey?: string;
   /**
-   * A client of the `openai` package, made by the program, in place of `baseURL` and `apiKey`. It is used as it is: its headers, its `fetch`,
-   * and its logger, which by default prints bad frames to the console. Its retries are switched off for rubato's requests.
+   * A client of the `openai` package, made by the program, in place of `baseURL` and `apiKey`. It is used as it is: its headers, its `fetch`
+   * and its logger. Its retries are switched off for rubato's requests. The body of an answer is read by rubato itself, unless `create` is a
+   * wrapper that answers with a plain promise: then the stream that it gives is read, which may print bad frames to the console.
    */
   readonly client?: ChatClient;
   /** Default `chat`: the Chat Completions API. `responses` comes later and is refused until then. */

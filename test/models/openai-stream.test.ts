@@ -3,6 +3,7 @@ import { OpenAI } from "openai";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { RubatoError } from "../../runtime/errors.ts";
 import type { ModelChunk, ModelRequest } from "../../runtime/models/chat-model.ts";
+import type { ChatClient } from "../../runtime/models/openai-client.ts";
 import { modelFailureOf } from "../../runtime/models/openai-errors.ts";
 import { openaiModelWith } from "../../runtime/models/openai.ts";
 import { pause } from "../../runtime/models/scripted.ts";
@@ -228,16 +229,19 @@ describe("trap 4: no wait is without a limit", () => {
     isClean();
   });
 
-  it("every frame starts the time again, and a slow reader does not use it up", async () => {
-    const gate = pause();
-    const { timers, read, rest } = await start({ frames: [a, b, gate, stop], end: "done" });
+  it("whatever arrives starts the time again, and a slow reader does not use it up", async () => {
+    const first = pause();
+    const second = pause();
+    const { timers, read, rest } = await start({ frames: [a, first, b, second, stop], end: "done" });
     expect(await read()).toEqual(text("a"));
     const before = timers.refreshed(1_000);
     timers.runOut(1_000); // The reader has "a" in hand and asks for nothing.
-    expect(await read()).toEqual(text("b"));
+    const next = read();
+    first.open();
+    expect(await next).toEqual(text("b"));
     expect(timers.refreshed(1_000)).toBeGreaterThan(before);
     const remaining = rest();
-    gate.open();
+    second.open();
     expect(await remaining).toEqual([{ type: "finish", finish: "stop" }]);
   });
 
@@ -275,6 +279,56 @@ describe("trap 7: a length stop is told", () => {
 });
 
 describe("a client of the program's own", () => {
+  const frames = [a, b, stop, usageFrame(3, 2)];
+  const answer = [text("a"), text("b"), { type: "finish", finish: "stop", usage: { inputTokens: 3, outputTokens: 2 } }];
+  const all = async (client: ChatClient): Promise<ModelChunk[]> => {
+    const chunks: ModelChunk[] = [];
+    const { signal } = new AbortController();
+    for await (const chunk of openaiModelWith({ model: "m", client }, {}).stream(request, { signal })) {
+      chunks.push(chunk);
+    }
+    return chunks;
+  };
+
+  it("may wrap the SDK's stream: then that stream is read", async () => {
+    const server = await faultServer([{ frames, end: "done" }]);
+    servers.push(server);
+    const sdk = new OpenAI({ baseURL: server.baseURL, apiKey: "sk-theirs" });
+    const seen: unknown[] = [];
+    const create: ChatClient["chat"]["completions"]["create"] = async (body, options) => {
+      const client: ChatClient = sdk;
+      const stream = await client.chat.completions.create(body, options);
+      return (async function* () {
+        for await (const frame of stream) {
+          seen.push(frame);
+          yield frame;
+        }
+      })();
+    };
+    expect(await all({ baseURL: server.baseURL, chat: { completions: { create } } })).toEqual(answer);
+    expect(seen).toEqual(frames);
+  });
+
+  it("may have a fetch whose answers are streams of another kind", async () => {
+    const server = await faultServer([{ frames, end: "done" }]);
+    servers.push(server);
+    const client = new OpenAI({
+      baseURL: server.baseURL,
+      apiKey: "sk-theirs",
+      async fetch(url, init) {
+        const response = await fetch(url, init);
+        const body = response.body;
+        if (body === null) return response;
+        // As the fetch packages of older days answer: an iterable without readers.
+        return new Proxy(response, {
+          get: (target, key) =>
+            key === "body" ? { [Symbol.asyncIterator]: () => body.values() } : Reflect.get(target, key, target),
+        });
+      },
+    });
+    expect(await all(client)).toEqual(answer);
+  });
+
   it("is asked once per request, whatever its own retries are", async () => {
     const server = await faultServer([{ status: 500 }, { frames: [stop], end: "done" }]);
     servers.push(server);
