@@ -1,7 +1,7 @@
 /** Callbacks by run, for an adapter that knows itself when something changed. */
 export interface Watchers {
-  watch(runId: string, onChange: () => void): () => void;
-  wake(runId: string): void;
+  readonly watch: (runId: string, onChange: () => void) => () => void;
+  readonly wake: (runId: string) => void;
 }
 
 export function watchers(): Watchers {
