@@ -14,6 +14,7 @@ export type {
   ReadRange,
   RunSummary,
 } from "./log/event-log.ts";
+export { fileLog, type FileLogOptions } from "./log/file.ts";
 export { memoryLog } from "./log/memory.ts";
 export type { ChatModel, ModelChunk, ModelRequest, ToolDescription } from "./models/chat-model.ts";
 export { offlineModel } from "./models/offline.ts";

@@ -1,11 +1,10 @@
 import { isHot, type Event } from "../../machines/events.ts";
 import { hashText } from "../../machines/hash.ts";
-import { checkOption } from "../checks.ts";
-import { RubatoError } from "../errors.ts";
-import { isRunId, type AppendBatch, type EventLog } from "./event-log.ts";
+import type { AppendBatch, EventLog } from "./event-log.ts";
 import { memoryInbox } from "./memory-inbox.ts";
 import { packedEvents, type PackedEvents } from "./packed-events.ts";
 import { prunable, type SeqRange } from "./prunable.ts";
+import { checkContiguous, checkFollows, checkNewRun, inUse, notOwner, runExists } from "./refusals.ts";
 import { emptySummary, summarize, type OpenSummary } from "./summary.ts";
 import { watchers } from "./watchers.ts";
 
@@ -40,12 +39,12 @@ export function memoryLog(): EventLog {
   }
 
   function create(runId: string, { epoch, events }: AppendBatch, first: Event): void {
-    checkOption("runId", runId, isRunId(runId), "1 to 128 characters of A-Z a-z 0-9 . _ -, not beginning with a dot");
-    if (first.seq !== 1) throw new RubatoError("log", `Run "${runId}" does not exist: its first event must be seq 1.`);
+    checkNewRun(runId, first);
     checkContiguous(runId, events);
     const created: StoredRun = { epoch, owned: true, events: packedEvents(), summary: emptySummary(runId, first) };
     runs.set(runId, created);
     add(created, events);
+    watching.wake(runId);
   }
 
   return {
@@ -60,17 +59,9 @@ export function memoryLog(): EventLog {
         latest = runs.get(runId);
         return undefined;
       }
-      if (first.seq === 1) {
-        throw new RubatoError("run_exists", `A run "${runId}" exists already. Choose another runId, or open that one.`);
-      }
-      if (epoch !== stored.epoch) throw notOwner(runId, stored.epoch, epoch);
-      if (first.seq !== stored.events.length + 1) {
-        throw new RubatoError(
-          "log",
-          `Run "${runId}" is at seq ${stored.events.length}; seq ${first.seq} does not follow.`,
-        );
-      }
-      if (events.length > 1) checkContiguous(runId, events);
+      if (first.seq === 1) throw runExists(runId);
+      if (epoch !== stored.epoch || !stored.owned) throw notOwner(runId, stored.epoch, epoch);
+      checkFollows(runId, stored.events.length, events);
       add(stored, events);
       watching.wake(runId);
       return undefined;
@@ -112,7 +103,7 @@ export function memoryLog(): EventLog {
     prune(runId) {
       const run = runs.get(runId);
       if (run === undefined) return 0;
-      if (run.owned) throw new RubatoError("owned", `Run "${runId}" is in use. Close the agent that has it first.`);
+      if (run.owned) throw inUse(runId);
       const all = run.events.read(0, run.events.length);
       const drop = prunable();
       for (const event of all) drop.take(event);
@@ -142,19 +133,4 @@ function withGaps(events: readonly Event[], ranges: readonly SeqRange[]): Packed
     at++;
   }
   return kept;
-}
-
-export function notOwner(runId: string, newest: number, epoch: number): RubatoError {
-  return new RubatoError(
-    "not_owner",
-    `Run "${runId}" has a newer owner (epoch ${newest}, this one is ${epoch}). It goes on there.`,
-  );
-}
-
-function checkContiguous(runId: string, events: readonly Event[]): void {
-  let seq = events[0]?.seq ?? 0;
-  for (const event of events) {
-    if (event.seq !== seq++)
-      throw new RubatoError("log", `A batch for run "${runId}" has a gap before seq ${event.seq}.`);
-  }
 }

@@ -5,7 +5,7 @@ import type { RunSummary } from "./event-log.ts";
 /** What a list says about a run, kept up to date event by event and in place. */
 export type OpenSummary = { -readonly [Key in keyof RunSummary]: RunSummary[Key] };
 
-export function emptySummary(runId: string, { timestamp, seq }: Event): OpenSummary {
+export function emptySummary(runId: string, { timestamp, seq }: Pick<Event, "timestamp" | "seq">): OpenSummary {
   return {
     runId,
     agent: "",

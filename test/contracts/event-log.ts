@@ -116,26 +116,20 @@ export function describeEventLog(name: string, open: () => LogUnderTest | Promis
         }
       });
 
-      on("P21 an older owner, once a newer one has written", async (log) => {
-        await append(log, "r", events("r", 1, 2), 1);
-        await append(log, "r", events("r", 3, 3), 3);
-        for (const epoch of [1, 2]) await refused(log, "r", "log", () => append(log, "r", events("r", 4, 4), epoch));
-        await append(log, "r", events("r", 4, 4), 3);
-        expect((await log.head("r")).seq).toBe(4);
-      });
-
-      on("a newer owner whose batch does not follow: its epoch counts for nothing then", async (log) => {
-        await append(log, "r", events("r", 1, 2), 1);
-        await refused(log, "r", "log", () => append(log, "r", events("r", 4, 4), 2));
-        await append(log, "r", events("r", 3, 3), 1);
-        expect((await log.head("r")).seq).toBe(3);
+      on("P21 an epoch that nobody claimed, newer or older", async (log) => {
+        await append(log, "r", events("r", 1, 2), 2);
+        for (const epoch of [1, 3, 7]) {
+          await refused(log, "r", "not_owner", () => append(log, "r", events("r", 3, 3), epoch));
+        }
+        await append(log, "r", events("r", 3, 3), 2);
+        expect(await log.head("r")).toEqual({ seq: 3, epoch: 2, owned: true });
       });
     });
 
     on("of two owners that append the same seq one wins", async (log) => {
       await append(log, "r", events("r", 1, 1));
       const answers = await Promise.allSettled(
-        ["left", "right"].map((text) => append(log, "r", events("r", 2, 3, { text }), 2)),
+        ["left", "right"].map((text) => append(log, "r", events("r", 2, 3, { text }), 1)),
       );
       expect(answers.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
       const texts = (await all(log, "r")).flatMap((event) => (event.type === "user_input" ? [event.data.text] : []));
@@ -299,6 +293,7 @@ export function describeEventLog(name: string, open: () => LogUnderTest | Promis
         createdAt: 1_001,
         updatedAt: 9_000,
         seq: 5,
+        owned: true,
       });
       expect(two).toMatchObject({ runId: "two", agent: "bob", status: "idle", title: "", metadata: {}, seq: 1 });
     });

@@ -1,0 +1,167 @@
+import { isHot, type Event, type HotEvent } from "../../../machines/events.ts";
+import type { Chain } from "./chain.ts";
+import { contextAfter, continued, groupOf, type Context } from "./context.ts";
+import { crcOf, crcText } from "./crc.ts";
+
+/** Deltas in one line at most: a reader finds any of them without taking apart a line of a megabyte. */
+const DELTAS_PER_LINE = 64;
+/** Short deltas in a row at most; then one is written in full. Whoever looks at the end of a file alone finds a seq there. */
+const SHORT_IN_A_ROW = 256;
+const SCRATCH_BYTES = 65_536;
+
+/** Where the end of a segment stands: what the next line goes on from. */
+export interface SegmentEnd {
+  /** Of the last event. */
+  readonly seq: number;
+  readonly crc: number;
+  readonly chain: Chain;
+}
+
+/**
+ * Events to lines. One line per event, but for deltas that continue the one before: those are short and may share a line.
+ *
+ *     {"seq":3,"timestamp":1700,"type":"thinking","data":{...},"h":"<hash>","c":"<crc>"}          a control record
+ *     {"seq":4,"timestamp":1701,"type":"token_stream","data":{...},"c":"<crc>"}                   a delta in full
+ *     [12," the","<crc>"]                                                                         one more, 12 ms later
+ *     [9," cat",0," sat",1,"<crc>"]                                                               two, and the batch goes on
+ *
+ * F1 A line's CRC covers the line before its CRC and goes on from the CRC of the line before it, so a line that was changed, moved, left out or
+ *    put in is found where it is. F2 A record that is not the last of its batch says so (`"b":1`, or the lone 1 in a short line): a file that
+ *    ends behind one ends in the middle of a batch. F3 The run id is left out where it is that of the file.
+ */
+export class Encoder {
+  /** Of the last event. */
+  seq: number;
+  crc: number;
+  /** Of the batch: the scratch begins with its bytes. */
+  length = 0;
+  private readonly runId: string;
+  private readonly scratch: Scratch;
+  private readonly chain: Chain;
+  private context: Context | undefined;
+  private shorts = 0;
+  private what = "";
+  /** Where the lines of the open group begin in the scratch. */
+  private group = -1;
+
+  constructor(runId: string, { seq, crc, chain }: SegmentEnd, scratch: Scratch) {
+    this.runId = runId;
+    this.scratch = scratch;
+    this.seq = seq;
+    this.crc = crc;
+    this.chain = chain;
+  }
+
+  /** Writes the lines of a batch to the scratch. */
+  batch(events: readonly Event[]): void {
+    this.length = 0;
+    for (let at = 0; at < events.length;) {
+      const event = events[at];
+      if (event === undefined) break;
+      if (isHot(event)) at = this.hot(events, at, event);
+      else this.control(event, ++at === events.length);
+    }
+    this.endGroup();
+  }
+
+  /** The line that says that the owner let go. No event, and no part of the chain. */
+  released(timestamp: number): void {
+    this.length = 0;
+    this.line(`{"released":${timestamp},"c":`, "}", false);
+  }
+
+  private control(event: Event, last: boolean): void {
+    this.endGroup();
+    this.context = undefined;
+    const body = this.envelope(event) + (last ? "" : ',"b":1');
+    this.line(`${body},"h":"${this.chain.control(body)}","c":`, "}", true);
+    this.seq = event.seq;
+  }
+
+  /** One line of deltas, from `events[at]` on. Answers where the next one begins. */
+  private hot(events: readonly Event[], at: number, first: HotEvent): number {
+    const value = this.context === undefined ? undefined : this.short(this.context, first);
+    if (value === undefined) return this.full(first, at + 1, events.length);
+    let next = at + 1;
+    let line = `[${value}`;
+    for (; next < events.length && next - at < DELTAS_PER_LINE; next++) {
+      const event = events[next];
+      if (event === undefined || !isHot(event) || this.context === undefined) break;
+      const more = this.short(this.context, event);
+      if (more === undefined) break;
+      line += `,${more}`;
+    }
+    this.line(next === events.length ? `${line},` : `${line},1,`, "]", true);
+    this.seq += next - at;
+    return next;
+  }
+
+  private short(context: Context, event: HotEvent): string | undefined {
+    if (this.shorts >= SHORT_IN_A_ROW) return undefined;
+    const before = context.timestamp;
+    const value = continued(context, event);
+    if (value === undefined) return undefined;
+    this.shorts++;
+    return `${event.timestamp - before},${JSON.stringify(value)}`;
+  }
+
+  private full(event: HotEvent, next: number, count: number): number {
+    const what = groupOf(event);
+    if (this.group === -1 || what !== this.what) {
+      this.endGroup();
+      this.what = what;
+      this.group = this.length;
+    }
+    this.line(`${this.envelope(event)}${next === count ? "" : ',"b":1'},"c":`, "}", true);
+    this.seq = event.seq;
+    // One with a cause, or at a time between two milliseconds, is no place to go on from: that costs nothing, and keeps the place simple.
+    this.context = event.cause === undefined ? contextAfter(event) : undefined;
+    this.shorts = 0;
+    return next;
+  }
+
+  private envelope(event: Event): string {
+    const run = event.runId === this.runId ? "" : `,"runId":${JSON.stringify(event.runId)}`;
+    const cause = event.cause === undefined ? "" : `,"cause":${event.cause}`;
+    const data = JSON.stringify(event.data);
+    return `{"seq":${event.seq},"timestamp":${event.timestamp}${run},"type":"${event.type}","data":${data}${cause}`;
+  }
+
+  private line(text: string, close: "]" | "}", linked: boolean): void {
+    // A group goes on in a new batch where the context does.
+    if (close === "]" && this.group === -1) this.group = this.length;
+    const start = this.length;
+    // A UTF-16 unit is three bytes at most.
+    const bytes = this.scratch.hold(start, start + text.length * 3 + 16);
+    const end = start + bytes.write(text, start);
+    const crc = crcOf(bytes, start, end, this.crc);
+    if (linked) this.crc = crc;
+    this.length = end + bytes.write(`"${crcText(crc)}"${close}\n`, end, "latin1");
+  }
+
+  private endGroup(): void {
+    if (this.group === -1) return;
+    this.chain.hot(this.what, this.scratch.bytes.subarray(this.group, this.length));
+    this.group = -1;
+  }
+}
+
+/** Bytes on their way to a file. One for all runs of a log: a write is synchronous. */
+export class Scratch {
+  bytes = Buffer.allocUnsafe(SCRATCH_BYTES);
+
+  /** Makes room, and keeps the first `used` bytes. */
+  hold(used: number, needed: number): Buffer {
+    if (needed > this.bytes.length) {
+      const larger = Buffer.allocUnsafe(Math.max(needed, this.bytes.length * 2));
+      this.bytes.copy(larger, 0, 0, used);
+      this.bytes = larger;
+    }
+    return this.bytes;
+  }
+
+  /** One large event must not cost its room for ever. */
+  shrink(): void {
+    if (this.bytes.length > SCRATCH_BYTES * 16) this.bytes = Buffer.allocUnsafe(SCRATCH_BYTES);
+  }
+}

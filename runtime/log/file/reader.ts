@@ -1,0 +1,169 @@
+import { closeSync, fstatSync, openSync } from "node:fs";
+import { join } from "node:path";
+import type { Event } from "../../../machines/events.ts";
+import { RubatoError } from "../../errors.ts";
+import { Chain } from "./chain.ts";
+import type { Place } from "./decoder.ts";
+import { codeOf } from "./folder.ts";
+import { parseHeader, segmentName, type Header } from "./segment.ts";
+import { walk, Window, type Damage, type Walk, type WalkEnd } from "./walk.ts";
+
+/** Events between two places of the index. */
+const INDEX_STEP = 512;
+/** Segments whose places are kept. Each costs some 200 bytes per 512 events. */
+const KEPT = 256;
+/** A header longer than this is none. */
+const HEADER_BYTES = 4_096;
+
+/** What is known of one segment, as long as it is the same file. */
+export interface Segment {
+  readonly path: string;
+  readonly header: Header;
+  /** At the start of its chain. */
+  readonly h: string;
+  /** Which file this is about. A pruned one is another. */
+  readonly file: string;
+  /** In order, the first one behind the header, each at the end of a batch. */
+  readonly places: Place[];
+  /** Where the last read ended: the next one mostly begins there. */
+  last: Place;
+  /** Batches up to this seq are complete. */
+  known: number;
+}
+
+/** The lines of a segment, read as they are needed. */
+export interface SegmentReader {
+  /** What is in a segment's first line, and an index of what is behind it. Rejects with `log` when it is no segment of this run. */
+  open(runId: string, folder: string, epoch: number): { readonly segment: Segment; readonly fd: number };
+  /**
+   * Adds events behind `after` until there are `limit`, in whole batches or up to the limit. Keeps an index, so that the next page costs its own
+   * length.
+   */
+  page(runId: string, at: SegmentRange, after: number, limit: number, into: Event[]): WalkEnd;
+  /** Reads on from the furthest place that is known, to where it ends now. */
+  toEnd(runId: string, at: SegmentRange): WalkEnd;
+  /** Reads all of it with its hash chain. */
+  verify(runId: string, at: SegmentRange, take?: Walk["take"]): { readonly end: WalkEnd; readonly chain: Chain };
+}
+
+/** An open segment and what of it counts. */
+export interface SegmentRange {
+  readonly segment: Segment;
+  readonly fd: number;
+  readonly until?: number | undefined;
+  readonly bound?: number | undefined;
+}
+
+export function segmentReader(): SegmentReader {
+  const window = new Window();
+  /** By path, the latest used last. */
+  const kept = new Map<string, Segment>();
+
+  function open(runId: string, folder: string, epoch: number): { segment: Segment; fd: number } {
+    const path = join(folder, segmentName(epoch));
+    const fd = openSync(path, "r");
+    try {
+      const { ino, birthtimeMs } = fstatSync(fd);
+      const file = `${ino} ${birthtimeMs}`;
+      let segment = kept.get(path);
+      if (segment?.file !== file) segment = readHeader(runId, path, epoch, fd, file);
+      kept.delete(path);
+      kept.set(path, segment);
+      if (kept.size > KEPT) for (const oldest of kept.keys()) if (kept.size > KEPT) kept.delete(oldest);
+      return { segment, fd };
+    } catch (error) {
+      closeSync(fd);
+      throw error;
+    }
+  }
+
+  function readHeader(runId: string, path: string, epoch: number, fd: number, file: string): Segment {
+    const count = window.fill(fd, 0, 0, HEADER_BYTES);
+    const end = window.bytes.subarray(0, count).indexOf("\n");
+    const parsed = end === -1 ? "it has no first line" : parseHeader(window.bytes.toString("utf8", 0, end));
+    if (typeof parsed === "string") throw damaged(runId, path, { seq: 1, what: parsed });
+    const { header, crc, h } = parsed;
+    if (header.run !== runId || header.epoch !== epoch) {
+      const what = `it is epoch ${header.epoch} of run "${header.run}"`;
+      throw damaged(runId, path, { seq: header.after + 1, what });
+    }
+    const first: Place = { offset: end + 1, seq: header.after, crc, context: undefined };
+    return { path, header, h, file, places: [first], last: first, known: header.after };
+  }
+
+  function page(runId: string, range: SegmentRange, after: number, limit: number, into: Event[]): WalkEnd {
+    return advance(runId, range, placeBefore(range.segment, after), (events) => {
+      for (const event of events) if (event.seq > after && into.length < limit) into.push(event);
+      return into.length < limit;
+    });
+  }
+
+  function advance(
+    runId: string,
+    { segment, fd, until, bound }: SegmentRange,
+    from: Place,
+    take: (events: readonly Event[]) => boolean,
+  ): WalkEnd {
+    const found: Place[] = [];
+    let newest = segment.places.at(-1)?.seq ?? from.seq;
+    const known = until ?? segment.known;
+    const end = walk({
+      fd,
+      window,
+      runId,
+      from,
+      until,
+      bound,
+      known,
+      take(events, at, decoder) {
+        if (!decoder.open && decoder.seq >= newest + INDEX_STEP) {
+          found.push(decoder.place(at.end));
+          newest = decoder.seq;
+        }
+        return take(events);
+      },
+    });
+    for (const place of found) if (place.seq <= end.complete.seq) segment.places.push(place);
+    segment.known = Math.max(segment.known, end.complete.seq);
+    if (end.damage === undefined) segment.last = end.next.seq <= known ? end.next : end.complete;
+    return end;
+  }
+
+  return {
+    open,
+    page,
+    toEnd: (runId, range) => advance(runId, range, placeBefore(range.segment, Infinity), () => true),
+    verify(runId, { segment, fd, until, bound }, take = () => true) {
+      const chain = new Chain(segment.h);
+      const [from] = segment.places;
+      if (from === undefined) throw new TypeError("unreachable: a segment has a first place");
+      const known = segment.header.after;
+      return { end: walk({ fd, window, runId, from, until, bound, known, chain, take }), chain };
+    },
+  };
+}
+
+/** The nearest place of the index that is not behind a cursor. */
+function placeBefore({ places, last }: Segment, after: number): Place {
+  let low = 0;
+  let high = places.length - 1;
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if ((places[middle]?.seq ?? 0) <= after) low = middle;
+    else high = middle - 1;
+  }
+  const place = places[low] ?? last;
+  return last.seq <= after && last.seq > place.seq ? last : place;
+}
+
+/** The refusal of a log that is damaged. Nothing behind the damage is read, and nothing is cut off. */
+export function damaged(runId: string, path: string, { seq, what }: Damage): RubatoError {
+  return new RubatoError(
+    "log",
+    `The log of run "${runId}" is damaged at seq ${seq}, in ${path}: ${what}. What stands before it can be read; restore the file from a copy.`,
+  );
+}
+
+export function isMissing(error: unknown): boolean {
+  return codeOf(error) === "ENOENT" || codeOf(error) === "ENOTDIR";
+}

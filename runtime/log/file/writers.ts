@@ -1,0 +1,230 @@
+import { join } from "node:path";
+import { isHot, type Event } from "../../../machines/events.ts";
+import { RubatoError } from "../../errors.ts";
+import { isRunId, type AppendBatch } from "../event-log.ts";
+import { checkContiguous, checkFollows, checkNewRun, notOwner, runExists } from "../refusals.ts";
+import { Scratch, type SegmentEnd } from "./encoder.ts";
+import { folderOf, storageError } from "./folder.ts";
+import { newRun } from "./new-run.ts";
+import type { FileEnd, Owners } from "./owners.ts";
+import { contentsOf, syncFolder } from "./segment.ts";
+import { Writer, type Disk } from "./writer.ts";
+
+/** Files that are open at once for writing; an older one is opened again when it is needed. */
+const OPEN_FILES = 128;
+
+export interface WritersOptions {
+  readonly root: string;
+  readonly disk: Disk;
+  readonly owners: Owners;
+  readonly power: boolean;
+  readonly now: () => number;
+  /** A batch of the run is durable, or its owner changed. */
+  readonly onChange: (runId: string) => void;
+}
+
+/** The runs that this log owns. */
+export interface Writers {
+  readonly append: (runId: string, batch: AppendBatch) => undefined | Promise<undefined>;
+  /** Goes on with a segment that was claimed. */
+  readonly adopt: (runId: string, folder: string, epoch: number) => void;
+  readonly get: (runId: string) => Writer | undefined;
+  /** Writes what still waits for the end of the turn. */
+  readonly flush: (runId: string) => void;
+  readonly release: (runId: string, epoch: number) => undefined | Promise<undefined>;
+  /** Forgets a run without a word in its log. */
+  readonly drop: (runId: string) => void;
+  readonly runs: () => readonly Writer[];
+}
+
+/** Deltas that wait for the end of the turn of the event loop. */
+interface Deferred {
+  readonly writer: Writer;
+  readonly events: readonly Event[];
+  readonly resolve: (answer: undefined) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export function writers({ root, disk, owners, power, now, onChange }: WritersOptions): Writers {
+  const scratch = new Scratch();
+  const owned = new Map<string, Writer>();
+  /** Those with an open file, the latest used last. */
+  const open = new Set<Writer>();
+  const waiting = new Map<string, Deferred>();
+  /** Somebody wrote in this turn of the event loop. */
+  let busy = false;
+
+  function writerOf(runId: string, folder: string, epoch: number, end: FileEnd, fd?: number): Writer {
+    const rebuild = (bytes: number): SegmentEnd => owners.endOf(runId, folder, epoch, bytes);
+    return new Writer({ runId, root, folder, epoch, end, scratch, disk, rebuild }, fd);
+  }
+
+  /** Keeps the number of open files bounded. */
+  function use(writer: Writer): void {
+    open.delete(writer);
+    open.add(writer);
+    if (open.size > OPEN_FILES)
+      for (const oldest of open) if (oldest !== writer && oldest.close()) return void open.delete(oldest);
+  }
+
+  function forget(writer: Writer): void {
+    open.delete(writer);
+    writer.close();
+    if (owned.get(writer.runId) === writer) owned.delete(writer.runId);
+  }
+
+  /** In process mode: stored when this returns. */
+  function store(writer: Writer, events: readonly Event[], hot: boolean): void {
+    use(writer);
+    try {
+      writer.write(events);
+      writer.check();
+      if (!hot) writer.checkThere();
+    } catch (error) {
+      if (error instanceof RubatoError && error.code === "not_owner") forget(writer);
+      throw error;
+    }
+    writer.stored();
+    if (!busy) {
+      busy = true;
+      setImmediate(endTurn);
+    }
+    onChange(writer.runId);
+  }
+
+  function endTurn(): void {
+    busy = false;
+    for (const runId of waiting.keys()) flush(runId);
+  }
+
+  function flush(runId: string): void {
+    const deferred = waiting.get(runId);
+    if (deferred === undefined) return;
+    waiting.delete(runId);
+    try {
+      store(deferred.writer, deferred.events, true);
+      deferred.resolve(undefined);
+    } catch (error) {
+      deferred.reject(error);
+    }
+  }
+
+  async function storePower(writer: Writer, events: readonly Event[]): Promise<undefined> {
+    use(writer);
+    writer.write(events);
+    try {
+      await writer.sync();
+      writer.checkThere();
+    } catch (error) {
+      if (error instanceof RubatoError && error.code === "not_owner") forget(writer);
+      throw error;
+    }
+    onChange(writer.runId);
+    return undefined;
+  }
+
+  function refuse(runId: string, { epoch, events }: AppendBatch, first: Event): void {
+    if (isRunId(runId)) {
+      const { segments, claim } = contentsOf(join(root, folderOf(runId)));
+      const newest = Math.max(claim, segments.at(-1) ?? 0);
+      if (newest > 0) throw first.seq === 1 ? runExists(runId) : notOwner(runId, newest, epoch);
+    }
+    checkNewRun(runId, first);
+    checkContiguous(runId, events);
+  }
+
+  function create(runId: string, { epoch, events }: AppendBatch): undefined | Promise<undefined> {
+    const folder = join(root, folderOf(runId));
+    const made = newRun({ root, runId, epoch, disk, now: now() });
+    const writer = writerOf(runId, folder, epoch, made.end, made.fd);
+    const undo = (error: unknown): RubatoError => {
+      writer.close();
+      made.discard();
+      return storageError(root, error);
+    };
+    const publish = (): undefined => {
+      if (!made.publish(folder)) throw runExists(runId);
+      owned.set(runId, writer);
+      use(writer);
+      onChange(runId);
+    };
+    const finish = async (): Promise<undefined> => {
+      try {
+        await writer.sync();
+        syncFolder(made.folder);
+        publish();
+        syncFolder(root);
+      } catch (error) {
+        throw undo(error);
+      }
+    };
+    try {
+      writer.write(events);
+      if (power) return finish();
+      publish();
+      writer.stored();
+      return undefined;
+    } catch (error) {
+      throw undo(error);
+    }
+  }
+
+  return {
+    append(runId, batch) {
+      const { epoch, events } = batch;
+      const [first] = events;
+      if (first === undefined) return undefined;
+      flush(runId);
+      const writer = owned.get(runId);
+      if (writer === undefined) {
+        refuse(runId, batch, first);
+        return create(runId, batch);
+      }
+      if (first.seq === 1) throw runExists(runId);
+      if (epoch !== writer.epoch) throw notOwner(runId, writer.epoch, epoch);
+      checkFollows(runId, writer.seq, events);
+      if (power) return storePower(writer, events);
+      const hot = events.length === 1 ? isHot(first) : events.every(isHot);
+      if (!hot || !busy) {
+        store(writer, events, hot);
+        return undefined;
+      }
+      return new Promise((resolve, reject) => {
+        waiting.set(runId, { writer, events: [...events], resolve, reject });
+      });
+    },
+    adopt(runId, folder, epoch) {
+      const before = owned.get(runId);
+      if (before !== undefined) forget(before);
+      owned.set(runId, writerOf(runId, folder, epoch, owners.endOf(runId, folder, epoch)));
+    },
+    get: (runId) => owned.get(runId),
+    flush,
+    release(runId, epoch) {
+      flush(runId);
+      const writer = owned.get(runId);
+      if (writer?.epoch !== epoch) return undefined;
+      try {
+        writer.check();
+        writer.release(now());
+      } catch (error) {
+        // Somebody else has it by now: then there is nothing to let go.
+        forget(writer);
+        if (error instanceof RubatoError && error.code === "not_owner") return undefined;
+        throw error;
+      }
+      const finish = async (): Promise<undefined> => {
+        if (power) await writer.sync();
+        forget(writer);
+        onChange(runId);
+      };
+      return finish();
+    },
+    drop(runId) {
+      flush(runId);
+      const writer = owned.get(runId);
+      if (writer !== undefined) forget(writer);
+    },
+    runs: () => [...owned.values()],
+  };
+}
