@@ -32,6 +32,7 @@ export {
 } from "./models/scripted.ts";
 export type { Outcome } from "./outcome.ts";
 export type { ReadOptions } from "./reader.ts";
+export { replay, type Replayed, type ReplayOptions } from "./replay.ts";
 export type {
   InterruptOptions,
   InterruptReceipt,
