@@ -16,7 +16,7 @@ export function foldLogged(state: AgentState, event: Event): AgentState {
   return result.state;
 }
 
-function newerSchema(runId: string, schema: number): RubatoError {
+export function newerSchema(runId: string, schema: number): RubatoError {
   return new RubatoError(
     "newer_schema",
     `Run "${runId}" was written with schema ${schema} and this version knows ${SCHEMA_VERSION}: it can be read, not folded. Update rubato.`,

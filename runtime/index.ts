@@ -10,6 +10,7 @@ export type {
   EventLog,
   Inbox,
   LogHead,
+  LogProblem,
   PostedCommand,
   ReadRange,
   RunSummary,
@@ -42,6 +43,7 @@ export type {
   SendOptions,
   SendReceipt,
 } from "./run.ts";
+export { verify, type Verification } from "./verify.ts";
 export { isTerminal, type Event, type EventData, type EventOf, type EventType, type Json } from "../machines/events.ts";
 export type { Message } from "../machines/messages.ts";
 export { statusOf, type AgentState, type Status, type ToolCallState } from "../machines/state.ts";

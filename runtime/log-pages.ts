@@ -1,4 +1,4 @@
-import type { Event } from "../machines/events.ts";
+import { firstSeq, type Event } from "../machines/events.ts";
 import { RubatoError } from "./errors.ts";
 import type { EventLog } from "./log/event-log.ts";
 
@@ -27,16 +27,29 @@ export async function* logPages(
   const end = Math.min(until, head.seq);
   let cursor = after;
   while (cursor < end) {
-    const page = await log.read(runId, { after: cursor, limit: Math.min(PAGE, end - cursor) });
+    // One more than there should be: a log that holds something twice is to be seen as what it is.
+    const page = await log.read(runId, { after: cursor, limit: Math.min(PAGE, end - cursor + 1) });
     const last = page.at(-1);
-    if (last === undefined || last.seq <= cursor) {
-      const message = `The log of run "${runId}" answers nothing after seq ${cursor}, and ${head.seq} events were stored.`;
-      throw new RubatoError("log", `${message} Was it deleted?`);
+    if (last === undefined || last.seq <= cursor) throw missing(runId, cursor, head.seq);
+    if (last.seq <= end) {
+      cursor = last.seq;
+      yield page;
+      continue;
     }
-    cursor = last.seq;
     // A page counts a gap as one event, so it may reach beyond the end.
-    yield cursor <= end ? page : page.filter((event) => event.seq <= end);
+    const beyond = page.findIndex((event) => event.seq > end);
+    const kept = page.slice(0, beyond);
+    yield kept;
+    const next = page[beyond];
+    cursor = kept.at(-1)?.seq ?? cursor;
+    if (next !== undefined && firstSeq(next) > cursor + 1) throw missing(runId, cursor, head.seq);
+    return;
   }
+}
+
+function missing(runId: string, cursor: number, stored: number): RubatoError {
+  const message = `The log of run "${runId}" answers nothing after seq ${cursor}, and ${stored} events were stored.`;
+  return new RubatoError("log", `${message} Was it deleted?`);
 }
 
 export function unknownRun(runId: string): RubatoError {

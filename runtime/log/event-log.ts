@@ -130,6 +130,17 @@ export interface EventLog {
    */
   prune(runId: string): Awaitable<number>;
   readonly inbox: Inbox;
+  /**
+   * Reads the whole run and checks what the log itself can check: checksums, the chain of its records. Answers the first seq that is damaged,
+   * and how, or undefined. A log without such checks leaves it out.
+   */
+  check?(runId: string): Awaitable<LogProblem | undefined>;
+}
+
+/** The first seq of a run at which something is wrong, and what, in one sentence. */
+export interface LogProblem {
+  readonly seq: number;
+  readonly problem: string;
 }
 
 /** 1 to 128 characters of `A-Z a-z 0-9 . _ -`, not beginning with a dot: a name that is no path. */
