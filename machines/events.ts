@@ -14,7 +14,7 @@ import { messageSchema, requestedCallSchema, toolOutcomeSchema } from "./message
 /** What may stand in the log: plain JSON. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
 // Not zod's own JSON schema: that copies objects, and loses a key named `__proto__` on the way. Keys are data.
-const json = z.custom<Json>((value) => isJson(value, 0), "not JSON");
+export const jsonSchema = z.custom<Json>((value) => isJson(value, 0), "not JSON");
 const jsonObject = z.custom<Readonly<Record<string, Json>>>(
   (value) => isObject(value) && isJson(value, 0),
   "not a JSON object",
@@ -157,7 +157,7 @@ export const eventSchema = z.discriminatedUnion("type", [
       callId: z.string(),
       providerCallId: z.string(),
       name: z.string(),
-      args: json,
+      args: jsonSchema,
       approval: z.enum(["none", "required"]),
       argsHash: z.string().optional(),
     }),
@@ -168,14 +168,14 @@ export const eventSchema = z.discriminatedUnion("type", [
     z.object({
       callId: z.string(),
       decision: z.enum(["approve", "reject"]),
-      args: json.optional(),
+      args: jsonSchema.optional(),
       argsHash: z.string().optional(),
       reason: z.string().optional(),
       by: z.string(),
     }),
   ),
   event("tool_start", z.object({ callId: z.string(), attempt: ordinal, name: z.string(), idempotencyKey: z.string() })),
-  event("tool_progress", z.object({ callId: z.string(), attempt: ordinal, value: json })),
+  event("tool_progress", z.object({ callId: z.string(), attempt: ordinal, value: jsonSchema })),
   event(
     "tool_result",
     z.object({
@@ -183,7 +183,7 @@ export const eventSchema = z.discriminatedUnion("type", [
       attempt: count,
       outcome: toolOutcomeSchema,
       from: callPhase,
-      output: json.optional(),
+      output: jsonSchema.optional(),
       error: faultSchema.optional(),
       /** The call was settled before: recorded for the reader, changes nothing. */
       late: z.literal(true).optional(),
@@ -255,7 +255,7 @@ export const eventSchema = z.discriminatedUnion("type", [
   event("limit", z.object({ kind: z.string(), used: z.number(), max: z.number(), raise: z.string() })),
   /** Deltas that were dropped from the log. Its seq is that of the last; `digest` is of the bytes that were there. */
   event("gap", z.object({ from: ordinal, to: ordinal, digest: z.string() })),
-  event("custom", z.object({ name: z.string(), data: json, callId: z.string().optional() })),
+  event("custom", z.object({ name: z.string(), data: jsonSchema, callId: z.string().optional() })),
   event("done", z.object({ output: z.string(), ...restFields })),
   event("failed", z.object({ error: faultSchema, ...restFields })),
   event("cancelled", z.object({ by: z.string(), reason: z.string(), ...restFields })),

@@ -1,6 +1,7 @@
 import { expect, it } from "vitest";
 import { createAgent, memoryLog, verify, type EventLog, type Verification } from "rubato";
-import type { Event } from "rubato/machines";
+import { initialState, type Event } from "rubato/machines";
+import { startCheck } from "../../machines/start-check.ts";
 import { flips, structural } from "../support/mutations.ts";
 import { choices, randomLog } from "../support/random-walk.ts";
 import { recordedLogs } from "../support/recorded-logs.ts";
@@ -66,8 +67,8 @@ it("I20 finds every changed field but those that only inform, never before its s
   const missed = new Set<string>();
   let tried = 0;
   const logs = await recordedLogs();
+  const seen = new Set<string>();
   for (const events of logs.filter((_, index) => index % 3 === 1)) {
-    const seen = new Set<string>();
     for (const { what, seq, events: mutated } of flips(events)) {
       // Tokens are all alike: the first few of a kind say what the others would.
       const alike = `${what} ${seq % 4}`;
@@ -192,4 +193,22 @@ it("is quiet about a run that works while it is read", async () => {
   expect((await verify(log, "r")).ok).toBe(true);
   await run.settled();
   expect(await verify(log, "r")).toMatchObject({ ok: true });
+});
+
+it("R5 I10 the check of starts stands on its own: it needs no step() that refuses", () => {
+  const place = { seq: 1, timestamp: 1, runId: "r" };
+  const interrupt: Event = { ...place, type: "interrupt", data: { by: "user", reason: "", mode: "step" } };
+  const thinking: Event = {
+    ...place,
+    type: "thinking",
+    data: { step: 1, attempt: 1, messageId: "m1", model: "m" },
+  };
+  const resume: Event = { ...place, type: "resume", data: { by: "user", partial: "keep" } };
+  const check = startCheck();
+  const state = initialState();
+  expect(check.take(state, thinking)).toBeUndefined();
+  expect(check.take(state, interrupt)).toBeUndefined();
+  expect(check.take(state, thinking)).toContain("I10");
+  expect(check.take(state, resume)).toBeUndefined();
+  expect(check.take(state, thinking)).toContain("I10");
 });
