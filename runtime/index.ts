@@ -15,6 +15,7 @@ export type {
   ReadRange,
   RunSummary,
 } from "./log/event-log.ts";
+export type { SnapshotStore, StoredSnapshot } from "./log/snapshot-store.ts";
 export { memoryLog } from "./log/memory.ts";
 export type { ChatModel, ModelChunk, ModelRequest, ToolDescription } from "./models/chat-model.ts";
 export { offlineModel } from "./models/offline.ts";
@@ -43,6 +44,7 @@ export type {
   SendOptions,
   SendReceipt,
 } from "./run.ts";
+export { stateAt } from "./state-at.ts";
 export { verify, type Verification } from "./verify.ts";
 export { isTerminal, type Event, type EventData, type EventOf, type EventType, type Json } from "../machines/events.ts";
 export type { Message } from "../machines/messages.ts";

@@ -1,5 +1,6 @@
 import type { Event, Json } from "../../machines/events.ts";
 import type { Status } from "../../machines/state.ts";
+import type { SnapshotStore } from "./snapshot-store.ts";
 
 /** Some logs answer at once, others later. */
 export type Awaitable<T> = T | Promise<T>;
@@ -135,6 +136,8 @@ export interface EventLog {
    * and how, or undefined. A log without such checks leaves it out.
    */
   check?(runId: string): Awaitable<LogProblem | undefined>;
+  /** Where snapshots of states are kept between processes. A log without it has them folded anew. */
+  readonly snapshots?: SnapshotStore;
 }
 
 /** The first seq of a run at which something is wrong, and what, in one sentence. */

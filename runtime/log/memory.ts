@@ -6,6 +6,7 @@ import { isRunId, type AppendBatch, type EventLog } from "./event-log.ts";
 import { memoryInbox } from "./memory-inbox.ts";
 import { packedEvents, type PackedEvents } from "./packed-events.ts";
 import { prunable, type SeqRange } from "./prunable.ts";
+import { memorySnapshots } from "./snapshot-store.ts";
 import { emptySummary, summarize, type OpenSummary } from "./summary.ts";
 import { watchers } from "./watchers.ts";
 
@@ -20,6 +21,7 @@ interface StoredRun {
 export function memoryLog(): EventLog {
   const runs = new Map<string, StoredRun>();
   const watching = watchers();
+  const snapshots = memorySnapshots();
 
   function add(run: StoredRun, events: readonly Event[]): void {
     for (const event of events) {
@@ -93,6 +95,7 @@ export function memoryLog(): EventLog {
     },
     delete(runId) {
       const deleted = runs.delete(runId);
+      snapshots.forget(runId);
       if (deleted) watching.wake(runId);
       return deleted;
     },
@@ -107,6 +110,7 @@ export function memoryLog(): EventLog {
       run.events = withGaps(all, ranges);
       return ranges.reduce((count, { from, to }) => count + to - from + 1, 0);
     },
+    snapshots,
     inbox: memoryInbox((runId) => runs.get(runId)?.epoch ?? 0),
   };
 }
