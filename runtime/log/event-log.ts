@@ -9,7 +9,7 @@ export type Awaitable<T> = T | Promise<T>;
 export interface AppendBatch {
   /** Who writes: the epoch that {@link EventLog.claim} answered, or the one that the run was created with. From 1. */
   readonly epoch: number;
-  /** Contiguous, in order. The first one's seq is the log's head + 1. */
+  /** Contiguous, in order, from the log's head + 1 on. A `gap` among them (a copy of a pruned run) stands for its whole range. */
   readonly events: readonly Event[];
 }
 

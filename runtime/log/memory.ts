@@ -1,4 +1,4 @@
-import { isHot, type Event } from "../../machines/events.ts";
+import { firstSeq, isHot, type Event } from "../../machines/events.ts";
 import { hashText } from "../../machines/hash.ts";
 import { checkOption } from "../checks.ts";
 import { RubatoError } from "../errors.ts";
@@ -32,7 +32,8 @@ export function memoryLog(): EventLog {
 
   function create(runId: string, { epoch, events }: AppendBatch, first: Event): void {
     checkOption("runId", runId, isRunId(runId), "1 to 128 characters of A-Z a-z 0-9 . _ -, not beginning with a dot");
-    if (first.seq !== 1) throw new RubatoError("log", `Run "${runId}" does not exist: its first event must be seq 1.`);
+    if (firstSeq(first) !== 1)
+      throw new RubatoError("log", `Run "${runId}" does not exist: its first event must be seq 1.`);
     checkContiguous(runId, events);
     const created: StoredRun = { epoch, owned: true, events: packedEvents(), summary: emptySummary(runId, first) };
     runs.set(runId, created);
@@ -50,11 +51,11 @@ export function memoryLog(): EventLog {
         create(runId, batch, first);
         return undefined;
       }
-      if (first.seq === 1) {
+      if (firstSeq(first) === 1) {
         throw new RubatoError("run_exists", `A run "${runId}" exists already. Choose another runId, or open that one.`);
       }
       if (epoch !== stored.epoch) throw notOwner(runId, stored.epoch, epoch);
-      if (first.seq !== stored.events.length + 1) {
+      if (firstSeq(first) !== stored.events.length + 1) {
         throw new RubatoError(
           "log",
           `Run "${runId}" is at seq ${stored.events.length}; seq ${first.seq} does not follow.`,
@@ -143,9 +144,10 @@ export function notOwner(runId: string, newest: number, epoch: number): RubatoEr
 }
 
 function checkContiguous(runId: string, events: readonly Event[]): void {
-  let seq = events[0]?.seq ?? 0;
+  let next: number | undefined;
   for (const event of events) {
-    if (event.seq !== seq++)
+    if (next !== undefined && firstSeq(event) !== next)
       throw new RubatoError("log", `A batch for run "${runId}" has a gap before seq ${event.seq}.`);
+    next = event.seq + 1;
   }
 }

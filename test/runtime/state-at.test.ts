@@ -9,7 +9,7 @@ import { logOf, longRun } from "../support/written-log.ts";
 interface Counted {
   readonly log: EventLog;
   /** Events read since the last call. */
-  read(): number;
+  readonly read: () => number;
 }
 
 function counting(inner: EventLog): Counted {
