@@ -8,6 +8,7 @@ import { CHART_HASH } from "../machines/step.ts";
 import type { Tool } from "../tools/tool.ts";
 import { toJson } from "./arguments.ts";
 import { checkPattern, createLane, type EventPattern, type Lane, type Listener } from "./bus.ts";
+import { checkReplay, type ReplayCheck } from "./check-replay.ts";
 import { checkKeys, checkOption, checkText, isDelay } from "./checks.ts";
 import { systemClock, type Clock } from "./clock.ts";
 import { messageOf, RubatoError } from "./errors.ts";
@@ -68,6 +69,11 @@ export interface Agent<Context = unknown> {
   open(runId: string): Promise<Run>;
   /** This agent's runs in the log, oldest first. */
   runs(filter?: { readonly status?: Status }): Promise<readonly RunSummary[]>;
+  /**
+   * Runs this agent as it is now against what a run recorded, and answers the first event that it would record otherwise. Asks no model, runs no
+   * tool, records nothing. Rejects with `unknown_run` or `newer_schema`.
+   */
+  checkReplay(runId: string): Promise<ReplayCheck>;
   /** Calls the listener with the events of all runs, those to come included; one call at a time, each run in its order. */
   subscribe<Pattern extends EventPattern>(pattern: Pattern, listener: Listener<Pattern>): () => void;
   /** Interrupts what runs (it can be resumed), waits for it, and ends background work. */
@@ -233,6 +239,8 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
       const all = await log.list(filter);
       return all.filter((summary) => summary.agent === name);
     },
+    checkReplay: (runId) =>
+      checkReplay(log, runId, { model, instructions, tools: toolMap, toolConcurrency, toolTimeoutMs, graceMs }),
     subscribe(pattern, listener) {
       checkPattern(pattern);
       checkOption("listener", typeof listener, typeof listener === "function", "a function");
