@@ -285,6 +285,7 @@ export function isAtRest(state: AgentState): boolean {
   switch (value) {
     case "done":
       return context.after === 0;
+    case "idle":
     case "failed":
     case "cancelled":
     case "interrupted.paused":

@@ -94,9 +94,8 @@ export function createOwner<Context>({ setup, bus, tasks, epoch, state }: OwnerP
     timeoutMs: setup.toolTimeoutMs,
     graceMs: setup.graceMs,
     interrupt: async (reason) => command({ type: "interrupt", by: "tool", reason, mode: "step" }),
-    ask(reason, cause) {
+    noteInterrupt() {
       effects.noteInterrupt(undefined);
-      head.record([{ type: "interrupt", data: { by: "recovery", reason, mode: "step" } }], cause);
     },
     adopt: tasks.adopt,
     enter: tasks.enter,

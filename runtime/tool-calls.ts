@@ -43,8 +43,8 @@ export interface ToolCallsOptions<Context> {
   readonly timeoutMs: number;
   readonly graceMs: number;
   readonly interrupt: (reason: string) => Promise<ToolReceipt>;
-  /** Stops the run at the step boundary because a person has to say how a call ended. */
-  readonly ask: (reason: string, cause: number) => void;
+  /** Called before this records an interrupt of its own: its latency counts from here. */
+  readonly noteInterrupt: () => void;
   /** Owns what a call does until it ends, also after it was abandoned. */
   readonly adopt: (name: string, work: Promise<unknown>) => void;
   /** Counts the calls that run, abandoned ones included, so that closing can wait for them. */
@@ -123,7 +123,9 @@ export function createToolCalls<Context>(options: ToolCallsOptions<Context>): To
       head.record(recorded, cause);
       dispatch(cause);
       if (unknown.length > 0 && !stopped) {
-        options.ask(`Nobody knows how ${unknown.join(", ")} ended: the process that ran it is gone.`, cause);
+        const reason = `Nobody knows how ${unknown.join(", ")} ended: the process that ran it is gone.`;
+        options.noteInterrupt();
+        head.record([{ type: "interrupt", data: { by: "recovery", reason, mode: "step" } }], cause);
       }
     });
   }

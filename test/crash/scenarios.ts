@@ -49,9 +49,10 @@ export function agentOf(
       description: `The tool ${name}`,
       input: z.object({ what: z.string() }),
       idempotent,
-      async execute({ what }, { callId, attempt, idempotencyKey, progress }) {
+      async execute({ what }, ctx) {
+        const { callId, attempt, idempotencyKey } = ctx;
         note({ at: "start", tool: name, callId, attempt, key: idempotencyKey });
-        progress({ what });
+        ctx.progress({ what });
         await pace();
         note({ at: "end", tool: name, callId, attempt, key: idempotencyKey });
         afterEffect(callId);
