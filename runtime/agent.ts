@@ -1,7 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import { REDUCER_VERSION, SCHEMA_VERSION, type EventData, type Json } from "../machines/events.ts";
-import { hashJson } from "../machines/hash.ts";
 import { messageListProblem, messageSchema, type Message } from "../machines/messages.ts";
 import type { Status } from "../machines/state.ts";
 import { CHART_HASH } from "../machines/step.ts";
@@ -16,7 +15,7 @@ import type { EventLog, RunSummary } from "./log/event-log.ts";
 import { memoryLog } from "./log/memory.ts";
 import type { ChatModel } from "./models/chat-model.ts";
 import type { Run } from "./run.ts";
-import { checkTools, describeTools } from "./toolbox.ts";
+import { checkTools, definitionHashOf, describeTools } from "./toolbox.ts";
 
 export interface AgentOptions<Context = unknown> {
   /** What it is called in logs and lists. */
@@ -130,7 +129,7 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
   checkOption("graceMs", graceMs, isDelay(graceMs, 0), "milliseconds from 0 to 2147483647");
   const toolMap = checkTools(tools);
   const descriptions = describeTools(tools);
-  const definitionHash = hashJson(toJson({ instructions, tools: descriptions }));
+  const definitionHash = definitionHashOf(instructions, descriptions);
 
   // A run that works is held, also where nobody else holds it; of those at rest the latest are. No weak references: a young one keeps all that
   // it names alive through every minor collection, which made a finished run dear.

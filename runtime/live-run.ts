@@ -107,9 +107,7 @@ export function createRun<Context>(setup: RunSetup<Context>): OwnedRun {
     timeoutMs: setup.toolTimeoutMs,
     graceMs: setup.graceMs,
     interrupt: async (reason) => command({ type: "interrupt", by: "tool", reason, mode: "step" }),
-    adopt: tasks.adopt,
-    enter: tasks.enter,
-    leave: tasks.leave,
+    tasks,
   });
   const effects = createEffects({
     head: () => head,
@@ -119,8 +117,7 @@ export function createRun<Context>(setup: RunSetup<Context>): OwnedRun {
     instructions: setup.instructions,
     tools: setup.descriptions,
     graceMs: setup.graceMs,
-    enter: tasks.enter,
-    leave: tasks.leave,
+    tasks,
   });
 
   function begin(): void {

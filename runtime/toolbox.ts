@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { canonical, hashText } from "../machines/hash.ts";
 import type { Tool } from "../tools/tool.ts";
 import { isDelay } from "./checks.ts";
 import { messageOf, RubatoError } from "./errors.ts";
@@ -76,4 +77,21 @@ function parametersOf(name: string, input: z.ZodType): Record<string, unknown> {
   }
   told.set(input, schema);
   return schema;
+}
+
+/** Many agents share their tools: the text of each is made once. */
+const texts = new WeakMap<Record<string, unknown>, { readonly of: ToolDescription; readonly text: string }>();
+
+/** Changes with what the model is told: the hash of `{ instructions, tools }` as canonical JSON. */
+export function definitionHashOf(instructions: string, tools: readonly ToolDescription[]): string {
+  const list = tools.map(textOf).join(",");
+  return hashText(`{"instructions":${JSON.stringify(instructions)},"tools":[${list}]}`);
+}
+
+function textOf(tool: ToolDescription): string {
+  const known = texts.get(tool.parameters);
+  if (known?.of.name === tool.name && known.of.description === tool.description) return known.text;
+  const text = canonical(tool);
+  texts.set(tool.parameters, { of: tool, text });
+  return text;
 }
