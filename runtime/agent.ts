@@ -1,7 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import { REDUCER_VERSION, SCHEMA_VERSION, type EventData, type Json, type PartialPolicy } from "../machines/events.ts";
-import { hashJson, hashText } from "../machines/hash.ts";
 import type { CallResult } from "../machines/command.ts";
 import { messageListProblem, messageSchema, type Message } from "../machines/messages.ts";
 import type { Status } from "../machines/state.ts";
@@ -21,7 +20,7 @@ import type { ChatModel } from "./models/chat-model.ts";
 import { foldLog } from "./recovery.ts";
 import type { Run } from "./run.ts";
 import { createTasks } from "./tasks.ts";
-import { checkTools, describeTools } from "./toolbox.ts";
+import { checkTools, definitionOf, describeTools } from "./toolbox.ts";
 
 export interface AgentOptions<Context = unknown> {
   /** What it is called in logs and lists. */
@@ -204,11 +203,7 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
   checkOption("answerTimeoutMs", answerTimeoutMs, isDelay(answerTimeoutMs, 1), "milliseconds from 1 to 2147483647");
   const toolMap = checkTools(tools);
   const descriptions = describeTools(tools);
-  const definition = {
-    name,
-    instructions: hashText(instructions),
-    tools: descriptions.map((tool) => ({ name: tool.name, hash: hashJson(toJson(tool)) })),
-  };
+  const definition = definitionOf(name, instructions, descriptions);
 
   // A run that works is held, also where nobody else holds it; of those at rest the latest are. No weak references: a young one keeps all that
   // it names alive through every minor collection, which made a finished run dear.

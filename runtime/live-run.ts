@@ -1,5 +1,5 @@
 import { respond, type Command } from "../machines/command.ts";
-import type { Draft, Event, EventData, PartialPolicy } from "../machines/events.ts";
+import type { Draft, EventData, PartialPolicy } from "../machines/events.ts";
 import { initialState, isAtRest, type AgentState } from "../machines/state.ts";
 import { createBus, type Bus, type EventPattern, type Lane, type Listener } from "./bus.ts";
 import { messageOf, RubatoError } from "./errors.ts";
@@ -151,15 +151,13 @@ export function createRun<Context>(setup: RunSetup<Context>, found?: Found): Own
       clock,
       state,
       owned,
-      publish: (event: Event) => {
-        bus.publish(event);
-      },
+      publish: bus.publish,
       listening: () => bus.listening(),
     });
   }
 
   function serve(epoch: number): void {
-    stopServing = serveInbox({ log, runId, epoch, run, adopt: tasks.adopt });
+    stopServing = serveInbox({ log, runId, epoch, run, tasks });
   }
 
   /** Only while the run works: a signal that outlives many runs must not collect their listeners. */
@@ -337,10 +335,11 @@ export function createRun<Context>(setup: RunSetup<Context>, found?: Found): Own
       if (setup.isClosed()) return { accepted: false, reason: "closed" };
       await follower?.refresh();
       const { state } = head();
-      // Decided before anything is claimed: over is over.
+      // Decided before anything is claimed: over is over, and where nothing was asked there is nothing to go on with.
       if (isAtRest(state) && (state.status === "done" || state.status === "cancelled")) {
         return { accepted: false, reason: state.status };
       }
+      if (state.status === "idle" && instruction === undefined) return { accepted: false, reason: "not_started" };
       return takeOver(options, (state) => goOn(state, instruction, partial));
     },
     async beginFork(epoch, instruction) {

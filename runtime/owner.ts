@@ -70,9 +70,7 @@ export function createOwner<Context>({ setup, bus, tasks, epoch, state }: OwnerP
     epoch,
     state,
     logTimeoutMs: setup.logTimeoutMs,
-    publish: (event) => {
-      bus.publish(event);
-    },
+    publish: bus.publish,
     perform: (effect, event) => {
       effects.perform(effect, event);
     },
@@ -97,9 +95,7 @@ export function createOwner<Context>({ setup, bus, tasks, epoch, state }: OwnerP
     noteInterrupt() {
       effects.noteInterrupt(undefined);
     },
-    adopt: tasks.adopt,
-    enter: tasks.enter,
-    leave: tasks.leave,
+    tasks,
   });
   const effects = createEffects({
     head: () => head,
@@ -109,8 +105,7 @@ export function createOwner<Context>({ setup, bus, tasks, epoch, state }: OwnerP
     instructions: setup.instructions,
     tools: setup.descriptions,
     graceMs: setup.graceMs,
-    enter: tasks.enter,
-    leave: tasks.leave,
+    tasks,
   });
 
   /** The seq that a command was recorded at, or why it was not. */

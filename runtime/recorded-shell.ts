@@ -54,6 +54,13 @@ export function recordedShell(runId: string, definition: AgentDefinition): Recor
   const { instructions, tools, toolConcurrency, toolTimeoutMs, graceMs } = definition;
   const head = new ForeseeingHead(runId);
   let late: Promise<unknown>[] = [];
+  const tasks = {
+    adopt(_name: string, work: Promise<unknown>) {
+      late.push(work);
+    },
+    enter() {},
+    leave() {},
+  };
   const toolCalls = createToolCalls<unknown>({
     head,
     clock: STILL,
@@ -64,11 +71,7 @@ export function recordedShell(runId: string, definition: AgentDefinition): Recor
     graceMs,
     interrupt: () => Promise.resolve({ accepted: false, reason: "settled" }),
     noteInterrupt() {},
-    adopt(_name, work) {
-      late.push(work);
-    },
-    enter() {},
-    leave() {},
+    tasks,
   });
   const effects = createEffects({
     head: () => head,
@@ -78,8 +81,7 @@ export function recordedShell(runId: string, definition: AgentDefinition): Recor
     tools: [],
     toolCalls: () => toolCalls,
     graceMs,
-    enter() {},
-    leave() {},
+    tasks,
   });
   return {
     async act(state, effect, event) {

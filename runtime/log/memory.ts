@@ -1,4 +1,4 @@
-import { isHot, type Event } from "../../machines/events.ts";
+import { firstSeq, isHot, type Event } from "../../machines/events.ts";
 import { hashText } from "../../machines/hash.ts";
 import type { AppendBatch, EventLog } from "./event-log.ts";
 import { memoryInbox } from "./memory-inbox.ts";
@@ -56,12 +56,25 @@ export function memoryLog(): EventLog {
       const first = events[0];
       if (first === undefined) return undefined;
       const stored = storedRun(runId);
+      // Nearly every batch is this one: a single event that follows.
+      if (
+        events.length === 1 &&
+        stored?.epoch === epoch &&
+        stored.owned &&
+        first.seq === stored.events.length + 1 &&
+        first.type !== "gap"
+      ) {
+        stored.events.append(first);
+        if (!isHot(first)) summarize(stored.summary, first);
+        watching.wake(runId);
+        return undefined;
+      }
       if (stored === undefined) {
         create(runId, batch, first);
         latest = runs.get(runId);
         return undefined;
       }
-      if (first.seq === 1) throw runExists(runId);
+      if (firstSeq(first) === 1) throw runExists(runId);
       if (epoch !== stored.epoch || !stored.owned) throw notOwner(runId, stored.epoch, epoch);
       checkFollows(runId, stored.events.length, events);
       add(stored, events);
