@@ -68,6 +68,10 @@ interface Executing {
   work: Promise<void> | undefined;
 }
 
+function isChecked(draft: Draft | Promise<Draft>): draft is Draft {
+  return !(draft instanceof Promise);
+}
+
 export function createToolCalls<Context>(options: ToolCallsOptions<Context>): ToolCalls {
   const { head, clock, tools } = options;
   // Lists, not maps: mostly of one, and there are two for every run.
@@ -79,15 +83,8 @@ export function createToolCalls<Context>(options: ToolCallsOptions<Context>): To
     prepared = [];
     const cut = message.data.finish === "length";
     const checks = head.state.core.calls.map((call) => (cut ? refusal(call, CUT_BY_LENGTH) : check(call)));
-    const done: Draft[] = [];
-    for (const draft of checks) {
-      if (draft instanceof Promise) {
-        options.tasks.adopt("validation", announceLater(message.seq, checks));
-        return;
-      }
-      done.push(draft);
-    }
-    head.record(done, message.seq);
+    if (checks.every(isChecked)) head.record(checks, message.seq);
+    else options.tasks.adopt("validation", announceLater(message.seq, checks));
   }
 
   async function announceLater(cause: number, checks: readonly (Draft | Promise<Draft>)[]): Promise<void> {
