@@ -84,6 +84,7 @@ export function memoryLog(): EventLog {
     },
     delete(runId) {
       latestId = undefined;
+      latest = undefined;
       return runs.delete(runId);
     },
   };
