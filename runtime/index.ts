@@ -10,6 +10,7 @@ export type {
   EventLog,
   Inbox,
   LogHead,
+  LogProblem,
   PostedCommand,
   ReadRange,
   RunSummary,

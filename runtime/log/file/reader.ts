@@ -43,8 +43,11 @@ export interface SegmentReader {
   /** Reads on from the furthest place that is known, to where it ends now. */
   toEnd(runId: string, at: SegmentRange): WalkEnd;
   /** Reads all of it with its hash chain. */
-  verify(runId: string, at: SegmentRange, take?: Walk["take"]): { readonly end: WalkEnd; readonly chain: Chain };
+  verify(runId: string, at: SegmentRange, take?: TakeLine): { readonly end: WalkEnd; readonly chain: Chain };
 }
+
+/** Like that of a walk, with the chain up to this line. */
+export type TakeLine = (...line: [...Parameters<Walk["take"]>, chain: Chain]) => boolean;
 
 /** An open segment and what of it counts. */
 export interface SegmentRange {
@@ -125,7 +128,8 @@ export function segmentReader(): SegmentReader {
     });
     for (const place of found) if (place.seq <= end.complete.seq) segment.places.push(place);
     segment.known = Math.max(segment.known, end.complete.seq);
-    if (end.damage === undefined) segment.last = end.next.seq <= known ? end.next : end.complete;
+    // Behind the line that says that the owner let go, nobody would see it again.
+    if (end.damage === undefined) segment.last = end.next.seq <= known && !end.released ? end.next : end.complete;
     return end;
   }
 
@@ -138,7 +142,18 @@ export function segmentReader(): SegmentReader {
       const [from] = segment.places;
       if (from === undefined) throw new TypeError("unreachable: a segment has a first place");
       const known = segment.header.after;
-      return { end: walk({ fd, window, runId, from, until, bound, known, chain, take }), chain };
+      const end = walk({
+        fd,
+        window,
+        runId,
+        from,
+        until,
+        bound,
+        known,
+        chain,
+        take: (events, at, decoder) => take(events, at, decoder, chain),
+      });
+      return { end, chain };
     },
   };
 }
