@@ -19,11 +19,12 @@ export interface CheckOptions {
 /** Every line of every segment, the hash chain through all of them, and what each header says of the segment before it. */
 export function checkRun({ runId, folder, reader, owners, own }: CheckOptions): LogProblem | undefined {
   let seq = 0;
+  let file = folder;
   let before: { readonly file: string; readonly h: string; readonly c: string } | undefined;
   try {
     const epochs = owners.settle(runId, folder);
     for (const [at, epoch] of epochs.entries()) {
-      const file = join(folder, segmentName(epoch));
+      file = join(folder, segmentName(epoch));
       const { segment, fd } = reader.open(runId, folder, epoch);
       try {
         const { header } = segment;
@@ -45,7 +46,7 @@ export function checkRun({ runId, folder, reader, owners, own }: CheckOptions): 
     return undefined;
   } catch (error) {
     if (!(error instanceof RubatoError)) throw error;
-    return { seq: seq + 1, file: folder, what: messageOf(error) };
+    return { seq: seq + 1, file, what: messageOf(error) };
   }
 
   function afterOf(epoch: number): number {

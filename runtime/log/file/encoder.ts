@@ -122,6 +122,7 @@ export class Encoder {
   }
 
   private envelope(event: Event): string {
+    if (!Number.isFinite(event.timestamp)) throw new TypeError("a time that is no number");
     const run = event.runId === this.runId ? "" : `,"runId":${JSON.stringify(event.runId)}`;
     const cause = event.cause === undefined ? "" : `,"cause":${event.cause}`;
     const data = JSON.stringify(event.data);

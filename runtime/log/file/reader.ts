@@ -95,10 +95,14 @@ export function segmentReader(): SegmentReader {
   }
 
   function page(runId: string, range: SegmentRange, after: number, limit: number, into: Event[]): WalkEnd {
-    return advance(runId, range, placeBefore(range.segment, after), (events) => {
+    const end = advance(runId, range, placeBefore(range.segment, after), (events) => {
       for (const event of events) if (event.seq > after && into.length < limit) into.push(event);
       return into.length < limit;
     });
+    // Of a batch that has no end nothing is there.
+    const counts = range.until ?? range.segment.known;
+    while ((into.at(-1)?.seq ?? 0) > counts) into.pop();
+    return end;
   }
 
   function advance(
