@@ -143,6 +143,8 @@ export interface EventLog {
    * first problem; undefined when there is none, and for a run that does not exist. Absent where there is nothing to check.
    */
   check?(runId: string): Awaitable<LogProblem | undefined>;
+  /** Releases every run that this object owns, and closes what it has open. It can be used again afterwards. */
+  close?(): Awaitable<void>;
   readonly inbox: Inbox;
 }
 

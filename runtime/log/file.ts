@@ -67,7 +67,7 @@ export function openFileLog(
   const local = watchers();
   const writers = openWriters({ root, disk, owners, power, now: made, onChange: local.wake });
   const { read, head } = pages({ root, reader, owners, power, ownEnd: writers.get });
-  const list = runLister({ root, reader, read, head });
+  const list = runLister({ root, reader, owners, read, ownEnd: writers.get });
   const watches = new Map<string, FolderWatch>();
 
   function claim(runId: string, takeover: boolean): Claim {
@@ -165,6 +165,9 @@ export function openFileLog(
           ? checkRun({ runId, folder: join(root, folderOf(runId)), reader, owners, own: writers.get(runId) })
           : undefined,
       ),
+    async close() {
+      for (const { runId, epoch } of writers.runs()) await writers.release(runId, epoch);
+    },
     inbox: fileInbox(root, { isNewest, pollMs, now }),
   };
 
