@@ -5,6 +5,7 @@ import { startCheck } from "../../machines/start-check.ts";
 import { flips, structural } from "../support/mutations.ts";
 import { choices, randomLog } from "../support/random-walk.ts";
 import { recordedLogs } from "../support/recorded-logs.ts";
+import { recoveredLog } from "../support/recovered-log.ts";
 import { rejectedBy } from "../support/thrown-later.ts";
 import { scriptedModel } from "../../runtime/models/scripted.ts";
 import { logOf, logReading, longRun } from "../support/written-log.ts";
@@ -211,4 +212,19 @@ it("R5 I10 the check of starts stands on its own: it needs no step() that refuse
   expect(check.take(state, thinking)).toContain("I10");
   expect(check.take(state, resume)).toBeUndefined();
   expect(check.take(state, thinking)).toContain("I10");
+});
+
+it("P8 P12 P20 finds nothing in any prefix that another process took over, or two did", async () => {
+  const logs = await recordedLogs();
+  const types = new Set<string>();
+  for (const events of logs.filter((_, index) => index % 3 === 1)) {
+    for (let end = 1; end <= events.length; end += 5) {
+      const once = recoveredLog(events.slice(0, end), 2);
+      const twice = recoveredLog(once, 5);
+      for (const event of twice) types.add(`${event.type} ${event.type === "tool_result" ? event.data.outcome : ""}`);
+      expect(await check(once), `${end} of ${events.length}`).toMatchObject({ ok: true, seq: once.length });
+      expect(await check(twice), `${end} of ${events.length}`).toMatchObject({ ok: true, seq: twice.length });
+    }
+  }
+  expect([...types]).toContain("tool_result unknown");
 });
