@@ -75,6 +75,17 @@ it("P10 deltas that were pruned on one side count as the same, in whatever range
   expect(await diffRuns(log, "f", "f")).toMatchObject({ same: true });
 });
 
+it("P10 an answer that ended within what was pruned on the other side is a difference", async () => {
+  const log = await logOf(longRun(1, 10));
+  await log.prune("r");
+  const shorter = longRun(1, 6).map((event) => ({ ...event, runId: "s" }));
+  await log.append("s", { epoch: 1, events: shorter });
+  const diff = await diffRuns(log, "r", "s");
+  expect(diff).toMatchObject({ same: false, common: 10, a: { status: "done" }, b: { status: "done" } });
+  expect(diff.b.first?.type).toBe("message");
+  expect([diff.a.text.length, diff.b.text.length]).toEqual([60, 36]);
+});
+
 it("needs both runs", async () => {
   const log = await logOf(longRun(1, 1));
   expect((await rejectedBy(() => diffRuns(log, "r", "nobody"))).code).toBe("unknown_run");

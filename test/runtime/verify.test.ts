@@ -1,6 +1,9 @@
 import { expect, it } from "vitest";
 import { createAgent, memoryLog, verify, type EventLog, type Verification } from "rubato";
-import { initialState, type Event } from "rubato/machines";
+import { initialState, type Event, type Message } from "rubato/machines";
+import { listProblem } from "../../machines/log-check.ts";
+import { AgentState } from "../../machines/state.ts";
+import { timelineOf } from "../../machines/timeline.ts";
 import { startCheck } from "../../machines/start-check.ts";
 import { flips, structural } from "../support/mutations.ts";
 import { choices, randomLog } from "../support/random-walk.ts";
@@ -212,6 +215,27 @@ it("R5 I10 the check of starts stands on its own: it needs no step() that refuse
   expect(check.take(state, thinking)).toContain("I10");
   expect(check.take(state, resume)).toBeUndefined();
   expect(check.take(state, thinking)).toContain("I10");
+});
+
+it("R8 I9 the check of message lists stands on its own: it looks at what an event changed, from the last complete message on", () => {
+  const user: Message = { role: "user", content: "go" };
+  const asks: Message = {
+    role: "assistant",
+    content: "",
+    toolCalls: [{ callId: "1.0", providerCallId: "", name: "t", args: "{}" }],
+  };
+  const result: Message = { role: "tool", callId: "1.0", name: "t", content: "", outcome: "ok" };
+  const { core } = initialState();
+  const list = (history: Message[], tail: Message[] = []): AgentState =>
+    new AgentState({ ...core, history: timelineOf(history), tail }, 1, undefined);
+  expect(listProblem(list([]), list([user], [asks, result]))).toBeUndefined();
+  expect(listProblem(list([user], [asks, result]), list([user, asks, result]))).toBeUndefined();
+  expect(listProblem(list([user, asks, result]), list([user, asks, result, user]))).toBeUndefined();
+  expect(listProblem(list([user]), list([user], [asks]))).toContain("I9");
+  expect(listProblem(list([user]), list([user, asks, user]))).toContain("I9");
+  expect(listProblem(list([user]), list([user, result]))).toContain("I9");
+  // A result that was taken away again leaves its call without one.
+  expect(listProblem(list([user, asks, result]), list([user, asks]))).toContain("I9");
 });
 
 it("P8 P12 P20 finds nothing in any prefix that another process took over, or two did", async () => {
