@@ -2,7 +2,8 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { fileLog, type Event, type EventLog } from "rubato";
 import { events } from "../contracts/log-fixture.ts";
-import { linesOf, newFolder, readAll, refusal, replaceFile, segmentPath, tokens } from "./file-fixture.ts";
+import { linesOf, newFolder, readAll, refusal, replaceFile, segmentPath } from "./file-fixture.ts";
+import { tokens } from "./file-tokens.ts";
 
 /** A run with every kind of line: control records alone and in a batch, deltas in full and short, alone and several in a line. */
 const BATCHES: readonly (readonly Event[])[] = [

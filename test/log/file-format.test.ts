@@ -6,7 +6,8 @@ import { fileLog, type Event, type Json } from "rubato";
 import { folderOf, networkName, runOf } from "../../runtime/log/file/folder.ts";
 import { openFileLog } from "../../runtime/log/file.ts";
 import { events, RUN_IDS, TEXTS } from "../contracts/log-fixture.ts";
-import { filesBelow, linesOf, newFolder, readAll, refusal, segmentPath, tokens } from "./file-fixture.ts";
+import { filesBelow, linesOf, newFolder, readAll, refusal, segmentPath } from "./file-fixture.ts";
+import { tokens } from "./file-tokens.ts";
 
 describe("the format of a log in files", () => {
   it("is this one: whoever changes it changes its number", async () => {
