@@ -1,7 +1,7 @@
 import { closeSync, fdatasync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createAgent, type ChatModel } from "rubato";
+import { createAgent, fileLog, type ChatModel, type Event, type EventLog } from "rubato";
 import { openFileLog } from "../../../runtime/log/file.ts";
 import { systemDisk } from "../../../runtime/log/file/writer.ts";
 import { us } from "../support/format.ts";
@@ -13,7 +13,16 @@ import { weatherTool } from "../support/weather.ts";
 
 const STEPS = 100;
 
-/** A run on disk against the hand-written loop that writes the same bytes, in as many commits, spread over its steps. */
+/** What one commit stored: its events, and the bytes that they took. */
+interface Commit {
+  readonly events: readonly Event[];
+  readonly bytes: number;
+}
+
+/**
+ * A run on disk against the hand-written loop that keeps the same record: in as many commits, spread over its steps, it turns the same events into
+ * JSON lines (a token into no more than its time and text) and writes as many bytes.
+ */
 export const fileSteps: Row = {
   name: "file-steps",
   title: "one step with the file log",
@@ -22,17 +31,8 @@ export const fileSteps: Row = {
     const folder = mkdtempSync(join(tmpdir(), "rubato-bench-"));
     try {
       for (const durability of ["process", "power"] as const) {
-        const commits: number[] = [];
-        const disk = {
-          ...systemDisk,
-          write(fd: number, bytes: Uint8Array, from: number, length: number, position: number): number {
-            commits.push(length);
-            return systemDisk.write(fd, bytes, from, length, position);
-          },
-        };
-        const recorded = openFileLog(join(folder, `recorded-${durability}`), { durability }, { disk });
-        await runOnce(recorded);
-        const log = openFileLog(join(folder, durability), { durability });
+        const commits = await record(join(folder, `recorded-${durability}`), durability);
+        const log = fileLog(join(folder, durability), { durability });
         const fd = openSync(join(folder, `loop-${durability}`), "a");
         const slow = durability === "power";
         const { loop, rubato, ratio } = compare(
@@ -44,7 +44,6 @@ export const fileSteps: Row = {
         );
         closeSync(fd);
         await log.close?.();
-        await recorded.close?.();
         lines.push({
           what: `one step on disk, durability ${durability} (${(commits.length / STEPS).toFixed(1)} commits per step)`,
           loop: us(loop / STEPS),
@@ -61,7 +60,32 @@ export const fileSteps: Row = {
   },
 };
 
-async function runOnce(log: ReturnType<typeof openFileLog>): Promise<void> {
+async function record(folder: string, durability: "process" | "power"): Promise<Commit[]> {
+  const commits: Commit[] = [];
+  let bytes = 0;
+  const disk = {
+    ...systemDisk,
+    write(fd: number, from: Uint8Array, at: number, length: number, position: number): number {
+      bytes += length;
+      return systemDisk.write(fd, from, at, length, position);
+    },
+  };
+  const log = openFileLog(folder, { durability }, { disk });
+  await runOnce({
+    ...log,
+    async append(runId, batch) {
+      const events = [...batch.events];
+      await log.append(runId, batch);
+      commits.push({ events, bytes });
+      bytes = 0;
+      return undefined;
+    },
+  });
+  await log.close?.();
+  return commits;
+}
+
+async function runOnce(log: EventLog): Promise<void> {
   const agent = createAgent({
     name: "bench",
     model: steppingModel(STEPS),
@@ -74,14 +98,16 @@ async function runOnce(log: ReturnType<typeof openFileLog>): Promise<void> {
   await agent.close();
 }
 
-async function loopOnce(fd: number, commits: readonly number[], sync: boolean): Promise<void> {
-  const bytes = Buffer.alloc(Math.max(...commits), "x");
+async function loopOnce(fd: number, commits: readonly Commit[], sync: boolean): Promise<void> {
   const perStep = commits.length / (STEPS + 1);
+  const scratch = Buffer.alloc(65_536, " ");
   let done = 0;
   let due = 0;
   const commit = async (): Promise<void> => {
     for (due += perStep; done < due && done < commits.length; done++) {
-      writeSync(fd, bytes, 0, commits[done] ?? 0);
+      const { events, bytes } = commits[done] ?? { events: [], bytes: 0 };
+      scratch.write(events.map(lineOf).join(""));
+      writeSync(fd, scratch, 0, bytes);
       if (sync) await synced(fd);
     }
   };
@@ -95,6 +121,10 @@ async function loopOnce(fd: number, commits: readonly number[], sync: boolean): 
   };
   const messages = await handWrittenLoop(model, "task");
   expect(messages.length === 2 * STEPS + 2, `the loop made ${messages.length} messages`);
+}
+
+function lineOf(event: Event): string {
+  return `${JSON.stringify(event.type === "token_stream" ? [event.timestamp, event.data.text] : event)}\n`;
 }
 
 function synced(fd: number): Promise<void> {
