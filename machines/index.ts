@@ -27,6 +27,7 @@ export {
 } from "./events.ts";
 export { toMermaid } from "./mermaid.ts";
 export { messageListProblem, messageSchema, type Message, type RequestedCall, type ToolOutcome } from "./messages.ts";
+export { decodeSnapshot, encodeSnapshot, SNAPSHOT_KEY } from "./snapshot.ts";
 export {
   encodeState,
   initialState,

@@ -16,6 +16,11 @@ export function emptyTimeline<T>(): Timeline<T> {
   return { items: [], length: 0 };
 }
 
+/** A timeline of these items, which becomes the owner of the array. */
+export function timelineOf<T>(items: T[]): Timeline<T> {
+  return { items, length: items.length };
+}
+
 /** The version with more items. */
 export function append<T>(timeline: Timeline<T>, added: readonly T[]): Timeline<T> {
   const { length } = timeline;

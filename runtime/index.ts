@@ -10,11 +10,13 @@ export type {
   EventLog,
   Inbox,
   LogHead,
+  LogProblem,
   PostedCommand,
   ReadRange,
   RunSummary,
 } from "./log/event-log.ts";
 export { fileLog, type FileLogOptions } from "./log/file.ts";
+export type { SnapshotStore, StoredSnapshot } from "./log/snapshot-store.ts";
 export { memoryLog } from "./log/memory.ts";
 export type { ChatModel, ModelChunk, ModelRequest, ToolDescription } from "./models/chat-model.ts";
 export { offlineModel } from "./models/offline.ts";
@@ -33,6 +35,7 @@ export {
 } from "./models/scripted.ts";
 export type { Outcome } from "./outcome.ts";
 export type { ReadOptions } from "./reader.ts";
+export { replay, type Replayed, type ReplayOptions } from "./replay.ts";
 export type {
   InterruptOptions,
   InterruptReceipt,
@@ -42,6 +45,8 @@ export type {
   SendOptions,
   SendReceipt,
 } from "./run.ts";
+export { stateAt } from "./state-at.ts";
+export { verify, type Verification } from "./verify.ts";
 export { isTerminal, type Event, type EventData, type EventOf, type EventType, type Json } from "../machines/events.ts";
 export type { Message } from "../machines/messages.ts";
 export { statusOf, type AgentState, type Status, type ToolCallState } from "../machines/state.ts";

@@ -1,5 +1,6 @@
 import type { Event, Json } from "../../machines/events.ts";
 import type { Status } from "../../machines/state.ts";
+import type { SnapshotStore } from "./snapshot-store.ts";
 
 /** Some logs answer at once, others later. */
 export type Awaitable<T> = T | Promise<T>;
@@ -8,7 +9,7 @@ export type Awaitable<T> = T | Promise<T>;
 export interface AppendBatch {
   /** Who writes: the epoch that {@link EventLog.claim} answered, or the one that the run was created with. From 1. */
   readonly epoch: number;
-  /** Contiguous, in order. The first one's seq is the log's head + 1. */
+  /** Contiguous, in order, from the log's head + 1 on. A `gap` among them (a copy of a pruned run) stands for its whole range. */
   readonly events: readonly Event[];
 }
 
@@ -130,6 +131,19 @@ export interface EventLog {
    */
   prune(runId: string): Awaitable<number>;
   readonly inbox: Inbox;
+  /**
+   * Reads the whole run and checks what the log itself can check: checksums, the chain of its records. Answers the first seq that is damaged,
+   * and how, or undefined. A log without such checks leaves it out.
+   */
+  check?(runId: string): Awaitable<LogProblem | undefined>;
+  /** Where snapshots of states are kept between processes. A log without it has them folded anew. */
+  readonly snapshots?: SnapshotStore;
+}
+
+/** The first seq of a run at which something is wrong, and what, in one sentence. */
+export interface LogProblem {
+  readonly seq: number;
+  readonly problem: string;
 }
 
 /** 1 to 128 characters of `A-Z a-z 0-9 . _ -`, not beginning with a dot: a name that is no path. */

@@ -1,10 +1,11 @@
-import { isHot, type Event } from "../../machines/events.ts";
+import { firstSeq, isHot, type Event } from "../../machines/events.ts";
 import { hashText } from "../../machines/hash.ts";
 import type { AppendBatch, EventLog } from "./event-log.ts";
 import { memoryInbox } from "./memory-inbox.ts";
 import { packedEvents, type PackedEvents } from "./packed-events.ts";
 import { prunable, type SeqRange } from "./prunable.ts";
 import { checkContiguous, checkFollows, checkNewRun, inUse, notOwner, runExists } from "./refusals.ts";
+import { memorySnapshots } from "./snapshot-store.ts";
 import { emptySummary, summarize, type OpenSummary } from "./summary.ts";
 import { watchers } from "./watchers.ts";
 
@@ -30,6 +31,7 @@ export function memoryLog(): EventLog {
     }
     return latest;
   }
+  const snapshots = memorySnapshots();
 
   function add(run: StoredRun, events: readonly Event[]): void {
     for (const event of events) {
@@ -59,7 +61,7 @@ export function memoryLog(): EventLog {
         latest = runs.get(runId);
         return undefined;
       }
-      if (first.seq === 1) throw runExists(runId);
+      if (firstSeq(first) === 1) throw runExists(runId);
       if (epoch !== stored.epoch || !stored.owned) throw notOwner(runId, stored.epoch, epoch);
       checkFollows(runId, stored.events.length, events);
       add(stored, events);
@@ -97,6 +99,7 @@ export function memoryLog(): EventLog {
     delete(runId) {
       latestId = undefined;
       const deleted = runs.delete(runId);
+      snapshots.forget(runId);
       if (deleted) watching.wake(runId);
       return deleted;
     },
@@ -111,6 +114,7 @@ export function memoryLog(): EventLog {
       run.events = withGaps(all, ranges);
       return ranges.reduce((count, { from, to }) => count + to - from + 1, 0);
     },
+    snapshots,
     inbox: memoryInbox((runId) => runs.get(runId)?.epoch ?? 0),
   };
 }

@@ -1,4 +1,4 @@
-import type { Event } from "../../machines/events.ts";
+import { firstSeq, type Event } from "../../machines/events.ts";
 import { checkOption } from "../checks.ts";
 import { RubatoError } from "../errors.ts";
 import { isRunId } from "./event-log.ts";
@@ -7,22 +7,24 @@ import { isRunId } from "./event-log.ts";
 
 export function checkNewRun(runId: string, first: Event): void {
   checkOption("runId", runId, isRunId(runId), "1 to 128 characters of A-Z a-z 0-9 . _ -, not beginning with a dot");
-  if (first.seq !== 1) throw new RubatoError("log", `Run "${runId}" does not exist: its first event must be seq 1.`);
+  if (firstSeq(first) !== 1)
+    throw new RubatoError("log", `Run "${runId}" does not exist: its first event must be seq 1.`);
 }
 
 export function checkFollows(runId: string, seq: number, events: readonly Event[]): void {
   const [first] = events;
-  if (first !== undefined && first.seq !== seq + 1) {
+  if (first !== undefined && firstSeq(first) !== seq + 1) {
     throw new RubatoError("log", `Run "${runId}" is at seq ${seq}; seq ${first.seq} does not follow.`);
   }
   if (events.length > 1) checkContiguous(runId, events);
 }
 
 export function checkContiguous(runId: string, events: readonly Event[]): void {
-  let seq = events[0]?.seq ?? 0;
+  let next: number | undefined;
   for (const event of events) {
-    if (event.seq !== seq++)
+    if (next !== undefined && firstSeq(event) !== next)
       throw new RubatoError("log", `A batch for run "${runId}" has a gap before seq ${event.seq}.`);
+    next = event.seq + 1;
   }
 }
 
