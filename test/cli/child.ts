@@ -19,12 +19,12 @@ export interface Child {
   readonly ended: Promise<Ended>;
 }
 
-/** Starts the command as a process of its own, with no model in the environment but what the test says. */
+/** Starts the command as a process of its own, with no model in the environment but what the test says, and no log either. */
 export function start(args: readonly string[], input = "", env: Readonly<Record<string, string>> = {}): Child {
   const { OPENAI_API_KEY: _key, OPENAI_BASE_URL: _url, RUBATO_MODEL: _model, ...inherited } = process.env;
   const child = spawn(process.execPath, [...NODE_OPTIONS, MAIN, ...args], {
     cwd: ROOT,
-    env: { ...inherited, ...env },
+    env: { ...inherited, RUBATO_LOG: "none", ...env },
     stdio: ["pipe", "pipe", "pipe"],
   });
   let out = "";

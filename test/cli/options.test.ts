@@ -1,9 +1,15 @@
 import { describe, expect, it } from "vitest";
-import { DEFAULT_MODEL, parseCommand, type Command, type Surroundings } from "../../runtime/cli/options.ts";
+import { parseCommand, type Command } from "../../runtime/cli/options.ts";
+import { DEFAULT_MODEL, type Surroundings } from "../../runtime/cli/settings.ts";
 
 const terminal: Surroundings = { env: {}, cwd: "/work", keyboard: true, screen: true };
 const piped: Surroundings = { ...terminal, keyboard: false, screen: false };
-const offline = { model: { kind: "offline" }, root: "/work", maxSteps: undefined };
+const offline = {
+  model: { kind: "offline" },
+  root: "/work",
+  maxSteps: undefined,
+  log: { kind: "folder", folder: "/work/.rubato/runs", ours: true },
+};
 
 function modelOf(command: Command): unknown {
   return "settings" in command ? command.settings.model : command;
@@ -11,8 +17,8 @@ function modelOf(command: Command): unknown {
 
 describe("the command", () => {
   it.each([
-    [[], { kind: "chat", settings: offline }],
-    [["chat"], { kind: "chat", settings: offline }],
+    [[], { kind: "chat", settings: offline, pickUp: undefined }],
+    [["chat"], { kind: "chat", settings: offline, pickUp: undefined }],
     [["say hi"], { kind: "task", task: "say hi", json: false, settings: offline }],
     [["say", "hi"], { kind: "task", task: "say hi", json: false, settings: offline }],
     [["run", "show"], { kind: "task", task: "show", json: false, settings: offline }],

@@ -32,13 +32,13 @@ function script(args: readonly string[]): string {
   return `stty -g; ${words}; echo "code $?"; stty -g; cat`;
 }
 
-export async function openPane(args: readonly string[] = [], columns = 80, rows = 24): Promise<Pane> {
+export async function openPane(args: readonly string[] = [], columns = 80, rows = 24, log = "none"): Promise<Pane> {
   const socket = `rubato-${randomUUID()}`;
   const { OPENAI_API_KEY: _key, OPENAI_BASE_URL: _url, RUBATO_MODEL: _model, TMUX: _tmux, ...env } = process.env;
   const tmux = async (...words: string[]): Promise<string> => {
     const { stdout } = await exec("tmux", ["-u", "-L", socket, "-f", "/dev/null", ...words], {
       cwd: ROOT,
-      env: { ...env, LC_ALL: "C.UTF-8" },
+      env: { ...env, LC_ALL: "C.UTF-8", RUBATO_LOG: log },
     });
     return stdout;
   };

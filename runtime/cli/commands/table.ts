@@ -1,0 +1,23 @@
+import type { LogCommand } from "../log-command.ts";
+import { cancelCommand } from "./cancel.ts";
+import { chartCommand } from "./chart.ts";
+import { exportCommand } from "./export.ts";
+import { interruptCommand } from "./interrupt.ts";
+import { resumeCommand } from "./resume.ts";
+import { runsCommand } from "./runs.ts";
+import { sendCommand } from "./send.ts";
+import { showCommand } from "./show.ts";
+import { verifyCommand } from "./verify.ts";
+
+/** Every command over the log, in the order of the help. */
+export const LOG_COMMANDS: readonly LogCommand[] = [
+  runsCommand,
+  showCommand,
+  resumeCommand,
+  interruptCommand,
+  sendCommand,
+  cancelCommand,
+  verifyCommand,
+  exportCommand,
+  chartCommand,
+];
