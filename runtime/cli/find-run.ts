@@ -31,7 +31,7 @@ export async function findRun(io: Io, log: EventLog, word: string): Promise<stri
     throw new RubatoError("unknown_run", `There is no run "${word}" in "${io.place}": ${io.program} runs lists them.`);
   }
   if (second !== undefined) {
-    const some = found.slice(0, 4).map(({ runId }) => runId);
+    const some = found.slice(0, 4).map(({ runId }) => shortId(runId));
     const more = found.length > 4 ? `, and ${found.length - 4} more` : "";
     throw new RubatoError("unknown_run", `"${word}" may be several runs: ${some.join(", ")}${more}.`);
   }

@@ -49,10 +49,13 @@ export async function refused(
   io: Io,
   refusal: { readonly reason: string; readonly message?: string },
   run?: Pick<Run, "id">,
+  /** What this command says differently. */
+  own: Readonly<Record<string, string>> = {},
 ): Promise<number> {
   const { reason, message } = refusal;
   const name = run === undefined ? "" : `Run ${shortId(run.id)}: `;
-  const sentence = message ?? `${refusalOf(reason)}.`;
+  // The option of the API has another name here.
+  const sentence = message?.replace("allowChanged", "--allow-changed") ?? `${own[reason] ?? refusalOf(reason)}.`;
   await io.err.write(`rubato: ${oneLine(`${name}${sentence}`, 1_000)}\n`);
   return EXIT.failed;
 }

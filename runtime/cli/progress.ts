@@ -12,7 +12,11 @@ const PATIENCE_MS = 300;
 const FRAME_MS = 100;
 const BAR = 24;
 
-export function createProgress({ err, errColumns, now }: Io, what: string, total: number): Progress {
+export function createProgress(
+  { err, errColumns, now }: Pick<Io, "err" | "errColumns" | "now">,
+  what: string,
+  total: number,
+): Progress {
   if (errColumns === undefined || total === 0) return { show: async () => {}, end: async () => {} };
   const columns = errColumns;
   let next = now() + PATIENCE_MS;

@@ -21,10 +21,14 @@ async function cancel(io: Io, word: string, reason: string): Promise<number> {
   const { agent, run } = opened;
   try {
     const receipt = await run.cancel(reason);
-    if (!receipt.accepted) return await refused(io, receipt, run);
+    if (!receipt.accepted) return await refused(io, receipt, run, REFUSALS);
     await io.out.write(`cancelled at seq ${receipt.seq}\n`);
     return EXIT.done;
   } finally {
     await agent.close();
   }
 }
+
+const REFUSALS = {
+  done: "its answer is complete, there is nothing to cancel",
+};

@@ -39,10 +39,15 @@ async function interrupt(
       mode: now ? "now" : "step",
       ...(graceMs === undefined ? {} : { graceMs }),
     });
-    if (!receipt.accepted) return await refused(io, receipt, run);
+    if (!receipt.accepted) return await refused(io, receipt, run, REFUSALS);
     await io.out.write(`${await receiptLine(log, run.id, receipt)}\n`);
     return EXIT.done;
   } finally {
     await agent.close();
   }
 }
+
+const REFUSALS = {
+  done: "its answer is complete, nothing is under way",
+  failed: "its turn has failed already, nothing is under way",
+};
