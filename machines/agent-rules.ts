@@ -93,6 +93,10 @@ function settlesLast(args: Args): boolean {
   return settlesLastOpen(args) && orphansAfter(args.context, args.event) === 0;
 }
 
+function isFork(event: Event): boolean {
+  return event.type === "owner" && event.data.why === "fork";
+}
+
 function atLimit(context: ChartContext): boolean {
   return context.turnSteps >= context.maxSteps;
 }
@@ -173,8 +177,8 @@ export const agentGuards = {
       event.data.cancel === true ||
       context.resuming !== "no"),
 
-  recoveredInterrupted: ({ context, event }: Args) =>
-    event.type === "owner" && (requested(context) || event.data.why === "fork"),
+  recoveredInterrupted: ({ context, event }: Args) => event.type === "owner" && (requested(context) || isFork(event)),
+  forkedWithFollowUps: ({ context, event }: Args) => context.after > 0 && isFork(event),
   recoveredTooOften: ({ event }: Args) => event.type === "owner" && event.data.recoveries >= MAX_RECOVERIES,
 
   quiet: ({ context }: Args) => quiet(context) && !context.cancelling,
@@ -283,8 +287,10 @@ export const agentUpdates = {
     event.type === "limit" ? { limit: event.data.kind === "max_steps" ? "steps" : "budget" } : {},
   rest: (): Patch => ({ interrupt: "none", resuming: "no" }),
   loseCalls: ({ context }: Args): Patch => ({ orphans: context.orphans + context.running, running: 0 }),
-  stopRecovered: ({ context }: Args): Patch => ({
+  stopRecovered: ({ context, event }: Args): Patch => ({
     interrupt: "now",
+    // A fork rests, whatever the run that it was copied from was told.
+    resuming: isFork(event) ? "no" : context.resuming,
     orphans: context.orphans + context.running,
     running: 0,
   }),

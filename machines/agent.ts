@@ -29,6 +29,7 @@ export const EFFECTS = [
   "settle",
   "finish",
   "follow_up",
+  "refuse_inputs",
   "recover",
   "salvage",
   "schedule_retry",
@@ -78,6 +79,7 @@ const agentSetup = setup({
     settle: effect,
     finish: effect,
     follow_up: effect,
+    refuse_inputs: effect,
     recover: effect,
     salvage: effect,
     schedule_retry: effect,
@@ -281,12 +283,19 @@ export const agentMachine = agentSetup.createMachine({
       description: "The turn is over. The conversation goes on in the same log.",
       on: {
         user_input: { target: "#preparing", actions: ["beginTurnWithInput", "prepare"] },
-        input_delivered: {
-          guard: "followUpDelivered",
-          target: "#preparing",
-          actions: ["beginTurnWithFollowUp", "prepare"],
-        },
-        owner: { actions: ["note"] },
+        input_delivered: [
+          {
+            guard: "followUpDelivered",
+            target: "#preparing",
+            actions: ["beginTurnWithFollowUp", "prepare"],
+          },
+          { guard: "inputRefused", actions: ["dropInput"] },
+        ],
+        owner: [
+          { guard: "forkedWithFollowUps", actions: ["refuse_inputs"] },
+          { guard: "followUpWaits", actions: ["follow_up"] },
+          { actions: ["note"] },
+        ],
       },
     },
     failed: {

@@ -36,6 +36,8 @@ export function derive(state: AgentState, effect: EffectName, facts: Facts): Dra
         : [];
     case "follow_up":
       return followUp(state);
+    case "refuse_inputs":
+      return refusals(state, "forked");
     case "skip":
       return state.core.calls.flatMap((call) => (isUnstarted(call) ? [unstarted(call, "skipped")] : []));
     case "dispatch":
@@ -78,11 +80,15 @@ function restOf(state: AgentState): Rest {
 
 /** The receipts of a cancelled run's inputs, before `cancelled` itself. */
 export function cancelDrafts(state: AgentState, by: string, reason: string): Draft[] {
-  const refusals = state.inputs.map(({ id, queue }): Draft => ({
+  return [...refusals(state, "cancelled"), { type: "cancelled", data: { by, reason, ...UNSEALED } }];
+}
+
+/** The receipts of inputs that nobody will hear any more. */
+function refusals(state: AgentState, reason: string): Draft[] {
+  return state.inputs.map(({ id, queue }): Draft => ({
     type: "input_delivered",
-    data: { id, delivered: false, queue, reason: "cancelled" },
+    data: { id, delivered: false, queue, reason },
   }));
-  return [...refusals, { type: "cancelled", data: { by, reason, ...UNSEALED } }];
 }
 
 function request(state: AgentState, { model }: Facts): Draft[] {

@@ -1,5 +1,3 @@
-import type { Json } from "./events.ts";
-
 /**
  * The canonical bytes of a value: JSON with sorted keys, `undefined` left out. The same value gives the same text in every process.
  */
@@ -68,9 +66,4 @@ export function hashText(text: string): string {
   mixer.add(text);
   mixer.close();
   return hexOf(mixer.hash());
-}
-
-/** The hash of a JSON value, whatever the order of its keys. */
-export function hashJson(value: Json): string {
-  return hashText(canonical(value));
 }

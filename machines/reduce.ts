@@ -128,16 +128,12 @@ export function reduceControl(
 }
 
 /** Folds a delta. The caller has checked that it belongs to the answer that streams (R4). */
-export function reduceDelta(core: Core, partial: PartialAnswer, event: EventOf<"token_stream">): AgentState {
+export function reduceDelta(core: Core, state: AgentState, event: EventOf<"token_stream">): AgentState {
+  const { answer, answerText, answerReasoning } = state;
   const { kind, text } = event.data;
-  return new AgentState(core, event.seq, {
-    messageId: partial.messageId,
-    attempt: partial.attempt,
-    base: partial.base,
-    text: kind === "text" ? partial.text + text : partial.text,
-    reasoning: kind === "reasoning" ? partial.reasoning + text : partial.reasoning,
-    calls: partial.calls,
-  });
+  return kind === "text"
+    ? new AgentState(core, event.seq, answer, answerText + text, answerReasoning)
+    : new AgentState(core, event.seq, answer, answerText, answerReasoning + text);
 }
 
 export function reduceCallDelta(core: Core, partial: PartialAnswer, event: EventOf<"tool_call_delta">): AgentState {

@@ -162,15 +162,33 @@ export function nextCore(
 export class AgentState {
   /** Of the last event folded in. 0 before the first. */
   readonly seq: number;
-  /** The answer that streams now. */
-  readonly partial: PartialAnswer | undefined;
   /** Internal. */
   readonly core: Core;
+  /** Internal, as the two below: the answer that streams, but for what its latest tokens made of its texts. So a token makes one object, not two. */
+  readonly answer: PartialAnswer | undefined;
+  readonly answerText: string;
+  readonly answerReasoning: string;
 
-  constructor(core: Core, seq: number, partial: PartialAnswer | undefined) {
+  constructor(
+    core: Core,
+    seq: number,
+    answer: PartialAnswer | undefined,
+    text = answer === undefined ? "" : answer.text,
+    reasoning = answer === undefined ? "" : answer.reasoning,
+  ) {
     this.seq = seq;
-    this.partial = partial;
     this.core = core;
+    this.answer = answer;
+    this.answerText = text;
+    this.answerReasoning = reasoning;
+  }
+
+  /** The answer that streams now. */
+  get partial(): PartialAnswer | undefined {
+    const { answer, answerText: text, answerReasoning: reasoning } = this;
+    if (answer === undefined || (answer.text === text && answer.reasoning === reasoning)) return answer;
+    const { messageId, attempt, base, calls } = answer;
+    return { messageId, attempt, base, text, reasoning, calls };
   }
 
   get runId(): string {
@@ -285,6 +303,7 @@ export function isAtRest(state: AgentState): boolean {
   switch (value) {
     case "done":
       return context.after === 0;
+    case "idle":
     case "failed":
     case "cancelled":
     case "interrupted.paused":

@@ -60,15 +60,15 @@ export function step(state: AgentState, event: Event): StepResult {
 export function stepDelta(state: AgentState, event: Event): AgentState | undefined {
   switch (event.type) {
     case "token_stream": {
-      const { core, partial } = state;
+      const { core, answer } = state;
       const { data } = event;
-      if (partial === undefined || partial.messageId !== data.messageId || partial.attempt !== data.attempt) {
+      if (answer === undefined || answer.messageId !== data.messageId || answer.attempt !== data.attempt) {
         return undefined;
       }
-      const at = data.kind === "text" ? partial.text.length : partial.reasoning.length;
+      const at = data.kind === "text" ? state.answerText.length : state.answerReasoning.length;
       if (data.offset !== at) return undefined;
       const open = streamingCore(core, event);
-      return open === undefined ? undefined : reduceDelta(open, partial, event);
+      return open === undefined ? undefined : reduceDelta(open, state, event);
     }
     case "tool_call_delta": {
       const { core, partial } = state;

@@ -1,16 +1,18 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import { REDUCER_VERSION, SCHEMA_VERSION, type EventData, type Json, type PartialPolicy } from "../machines/events.ts";
-import { hashJson, hashText } from "../machines/hash.ts";
+import type { CallResult } from "../machines/command.ts";
 import { messageListProblem, messageSchema, type Message } from "../machines/messages.ts";
 import type { Status } from "../machines/state.ts";
 import { CHART_HASH } from "../machines/step.ts";
 import type { Tool } from "../tools/tool.ts";
 import { toJson } from "./arguments.ts";
 import { checkPattern, createLane, type EventPattern, type Lane, type Listener } from "./bus.ts";
+import { checkReplay, type ReplayCheck } from "./check-replay.ts";
 import { checkKeys, checkOption, checkText, isDelay } from "./checks.ts";
 import { systemClock, type Clock } from "./clock.ts";
 import { messageOf, RubatoError } from "./errors.ts";
+import { forkLog } from "./fork.ts";
 import { createRun, type Found, type OwnedRun } from "./live-run.ts";
 import { isRunId, type EventLog, type RunSummary } from "./log/event-log.ts";
 import { memoryLog } from "./log/memory.ts";
@@ -18,7 +20,7 @@ import type { ChatModel } from "./models/chat-model.ts";
 import { foldLog } from "./recovery.ts";
 import type { Run } from "./run.ts";
 import { createTasks } from "./tasks.ts";
-import { checkTools, describeTools } from "./toolbox.ts";
+import { checkTools, definitionOf, describeTools } from "./toolbox.ts";
 
 export interface AgentOptions<Context = unknown> {
   /** What it is called in logs and lists. */
@@ -79,6 +81,19 @@ export interface ResumeRunOptions<Context = unknown> extends OpenOptions<Context
   readonly partial?: PartialPolicy;
 }
 
+export interface ForkRunOptions<Context = unknown> extends OpenOptions<Context> {
+  /** The last seq that the copy has, from 1. */
+  readonly at: number;
+  /** What it goes on with. Without it the fork rests. */
+  readonly instruction?: string;
+  /** Another model, for the fork alone. */
+  readonly model?: ChatModel;
+  /** What calls answer in the copy instead of what they answered, by `callId`. */
+  readonly results?: Readonly<Record<string, { readonly output: Json } | { readonly error: string }>>;
+  /** The id of the fork. Default random. */
+  readonly runId?: string;
+}
+
 /** Whether a run goes on in this process. */
 export type ResumeAnswer =
   | { readonly accepted: true; readonly run: Run; readonly seq: number }
@@ -103,8 +118,18 @@ export interface Agent<Context = unknown> {
    * `done`, `cancelled`, `running`, `newer_schema`. Throws for an unknown run.
    */
   resume(runId: string, instruction?: string, options?: ResumeRunOptions<Context>): Promise<ResumeAnswer>;
+  /**
+   * A new run that is a copy of another one's events up to `at`, which may lie within an answer: the past stays as it was, and what comes next is
+   * up to you. It rests there, or goes on with an instruction. Throws {@link RubatoError} `unknown_run`, `newer_schema`, `invalid_option`.
+   */
+  fork(runId: string, options: ForkRunOptions<Context>): Promise<Run>;
   /** This agent's runs in the log, oldest first. */
   runs(filter?: { readonly status?: Status }): Promise<readonly RunSummary[]>;
+  /**
+   * Runs this agent as it is now against what a run recorded, and answers the first event that it would record otherwise. Asks no model, runs no
+   * tool, records nothing. Rejects with `unknown_run` or `newer_schema`.
+   */
+  checkReplay(runId: string): Promise<ReplayCheck>;
   /** Calls the listener with the events of all runs, those to come included; one call at a time, each run in its order. */
   subscribe<Pattern extends EventPattern>(pattern: Pattern, listener: Listener<Pattern>): () => void;
   /** Interrupts what runs (it can be resumed), waits for it, and ends background work. */
@@ -141,6 +166,7 @@ const AGENT_KEYS = [
   "newRunId",
 ] as const;
 const RESUME_KEYS = ["context", "takeover", "allowChanged", "partial"] as const;
+const FORK_KEYS = ["at", "instruction", "model", "results", "runId", "context"] as const;
 const RUN_KEYS = ["runId", "signal", "context", "messages", "metadata"] as const;
 
 /** Makes an agent. Throws {@link RubatoError} `invalid_option` or `invalid_tool`, with what was received and what to do. */
@@ -177,11 +203,7 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
   checkOption("answerTimeoutMs", answerTimeoutMs, isDelay(answerTimeoutMs, 1), "milliseconds from 1 to 2147483647");
   const toolMap = checkTools(tools);
   const descriptions = describeTools(tools);
-  const definition = {
-    name,
-    instructions: hashText(instructions),
-    tools: descriptions.map((tool) => ({ name: tool.name, hash: hashJson(toJson(tool)) })),
-  };
+  const definition = definitionOf(name, instructions, descriptions);
 
   // A run that works is held, also where nobody else holds it; of those at rest the latest are. No weak references: a young one keeps all that
   // it names alive through every minor collection, which made a finished run dear.
@@ -208,19 +230,25 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
       ...(messages === undefined ? {} : { messages: checkMessages(messages) }),
       ...(metadata === undefined ? {} : { metadata: checkMetadata(metadata) }),
     };
-    const owned = create(runId, runOptions.context, signal);
+    const owned = create(runId, runOptions.context, { signal });
     working.add(owned);
     owned.begin(start, task);
     return owned.run;
   }
 
-  function create(runId: string, context: Context | undefined, signal?: AbortSignal, found?: Found): Owned {
+  interface Existing {
+    readonly signal?: AbortSignal | undefined;
+    readonly found?: Found;
+    readonly model?: ChatModel | undefined;
+  }
+
+  function create(runId: string, context: Context | undefined, { signal, found, model: own }: Existing = {}): Owned {
     const owned: Owned = createRun<Context | undefined>(
       {
         runId,
         log,
         clock,
-        model,
+        model: own ?? model,
         instructions,
         tools: toolMap,
         descriptions,
@@ -276,7 +304,7 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
     // Somebody else may have asked for the same run meanwhile: one object per run.
     const other = held(runId);
     if (other !== undefined) return other;
-    const owned = create(runId, context, undefined, { state, owned: lives });
+    const owned = create(runId, context, { found: { state, owned: lives } });
     rested.add(owned);
     forgetOldest();
     return owned;
@@ -325,6 +353,27 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
     await leaving.idle();
   }
 
+  async function fork(
+    fromRunId: string,
+    { at, instruction, model: other, results = {}, runId = newRunId(), context }: ForkRunOptions<Context>,
+  ): Promise<Run> {
+    if (closed) throw new RubatoError("closed", "The agent was closed. Create a new one.");
+    if (instruction !== undefined) checkText("fork", instruction);
+    checkOption("model", typeof other, other === undefined || typeof other.stream === "function", "a ChatModel");
+    // What this process has accepted and not stored yet is no part of the past.
+    await held(fromRunId)?.run.history("run_start", 1);
+    const told = Object.entries(results).map(([callId, result]): [string, CallResult] => [
+      callId,
+      "error" in result ? { error: { code: "tool", message: result.error } } : { output: toJson(result.output) },
+    ]);
+    const { epoch } = await forkLog(log, fromRunId, runId, { at, results: Object.fromEntries(told) });
+    const owned = create(runId, context, { found: { state: await foldLog(log, runId), owned: false }, model: other });
+    rested.add(owned);
+    await owned.beginFork(epoch, instruction);
+    forgetOldest();
+    return owned.run;
+  }
+
   return {
     name,
     run,
@@ -337,10 +386,16 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
       checkKeys("resume", resumeOptions, RESUME_KEYS);
       return resume(runId, instruction, resumeOptions);
     },
+    async fork(runId, forkOptions) {
+      checkKeys("fork", forkOptions, FORK_KEYS);
+      return fork(runId, forkOptions);
+    },
     async runs(filter = {}) {
       const all = await log.list(filter);
       return all.filter((summary) => summary.agent === name);
     },
+    checkReplay: (runId) =>
+      checkReplay(log, runId, { model, instructions, tools: toolMap, toolConcurrency, toolTimeoutMs, graceMs }),
     subscribe(pattern, listener) {
       checkPattern(pattern);
       checkOption("listener", typeof listener, typeof listener === "function", "a function");

@@ -5,6 +5,7 @@ import { milliseconds, type Clock } from "./clock.ts";
 import type { Head } from "./head.ts";
 import { callModel, type ModelCall } from "./model-call.ts";
 import type { ChatModel, ToolDescription } from "./models/chat-model.ts";
+import type { Tasks } from "./tasks.ts";
 import type { ToolCalls } from "./tool-calls.ts";
 
 /**
@@ -32,8 +33,7 @@ export interface EffectsOptions {
   readonly toolCalls: () => ToolCalls;
   readonly graceMs: number;
   /** Counts what is in flight, so that closing can wait for it. */
-  readonly enter: () => void;
-  readonly leave: () => void;
+  readonly tasks: Pick<Tasks, "enter" | "leave">;
 }
 
 export function createEffects(options: EffectsOptions): Effects {
@@ -48,14 +48,14 @@ export function createEffects(options: EffectsOptions): Effects {
     // The run was stopped between the announcement and its becoming durable: then nothing is sent.
     if (event.type !== "thinking" || state.value !== "thinking.requesting") return;
     if (state.partial?.messageId !== event.data.messageId || state.partial.attempt !== event.data.attempt) return;
-    options.enter();
+    options.tasks.enter();
     call = callModel({
       head,
       clock,
       model,
       request: { instructions: options.instructions, messages: state.messages, tools: options.tools },
       thinking: event,
-      leave: options.leave,
+      tasks: options.tasks,
     });
   }
 

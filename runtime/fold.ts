@@ -19,7 +19,7 @@ export function foldLogged(state: AgentState, event: Event): AgentState {
 export function newerSchema(runId: string, schema: number): RubatoError {
   return new RubatoError(
     "newer_schema",
-    `Run "${runId}" was written with schema ${schema} and this version knows ${SCHEMA_VERSION}: it can be read, not folded. Update rubato.`,
+    `Run "${runId}" was recorded by a newer rubato (schema ${schema}, this one knows ${SCHEMA_VERSION}). It can be read here, not folded or resumed: update rubato.`,
   );
 }
 

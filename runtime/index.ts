@@ -1,5 +1,6 @@
 export { createAgent, type Agent, type AgentOptions, type RunOptions } from "./agent.ts";
 export type { BusStats, EventFor, EventPattern, Listener, SubscriberStats } from "./bus.ts";
+export type { ReplayCheck } from "./check-replay.ts";
 export { systemClock, type Clock } from "./clock.ts";
 export { RubatoError, type RubatoErrorCode } from "./errors.ts";
 export type {

@@ -1,6 +1,6 @@
 import { respond, type Command } from "../machines/command.ts";
-import type { Draft, Event, EventData, PartialPolicy } from "../machines/events.ts";
-import { initialState, type AgentState } from "../machines/state.ts";
+import type { Draft, EventData, PartialPolicy } from "../machines/events.ts";
+import { initialState, isAtRest, type AgentState } from "../machines/state.ts";
 import { createBus, type Bus, type EventPattern, type Lane, type Listener } from "./bus.ts";
 import { messageOf, RubatoError } from "./errors.ts";
 import { followHead, type FollowHead } from "./follow-head.ts";
@@ -60,6 +60,8 @@ export interface OwnedRun<Context = unknown> {
     instruction: string | undefined,
     partial: PartialPolicy,
   ) => Promise<TakeOverReceipt>;
+  /** Owns a fork that was just copied under this epoch: it comes to rest, or goes on with an instruction. */
+  readonly beginFork: (epoch: number, instruction: string | undefined) => Promise<Receipt>;
   /** A context for a run that was opened without one. Ignored once this process owns it. */
   readonly supply: (context: Context) => void;
   /** Gives up the ownership of a run at rest: whoever has the run can go on with it, and claims it anew. */
@@ -149,15 +151,13 @@ export function createRun<Context>(setup: RunSetup<Context>, found?: Found): Own
       clock,
       state,
       owned,
-      publish: (event: Event) => {
-        bus.publish(event);
-      },
+      publish: bus.publish,
       listening: () => bus.listening(),
     });
   }
 
   function serve(epoch: number): void {
-    stopServing = serveInbox({ log, runId, epoch, run, adopt: tasks.adopt });
+    stopServing = serveInbox({ log, runId, epoch, run, tasks });
   }
 
   /** Only while the run works: a signal that outlives many runs must not collect their listeners. */
@@ -255,13 +255,22 @@ export function createRun<Context>(setup: RunSetup<Context>, found?: Found): Own
     // From here on nobody else appends: what was there before is read to its end.
     await before.refresh();
     before.close();
-    const { state } = before;
-    owner = own(claimed.epoch, state);
+    return possess(claimed.epoch, before.state).takeOver(
+      wasOwned && why === "resume" ? "takeover" : why,
+      after,
+      graceMs,
+    );
+  }
+
+  /** From here on this process owns the run. */
+  function possess(epoch: number, state: AgentState): Owner {
+    const possessed = own(epoch, state);
+    owner = possessed;
     follower = undefined;
     begun = true;
-    serve(claimed.epoch);
-    setup.onRest(owner.head.atRest);
-    return owner.takeOver(wasOwned && why === "resume" ? "takeover" : why, after, graceMs);
+    serve(epoch);
+    setup.onRest(possessed.head.atRest);
+    return possessed;
   }
 
   const run: Run = publicRun({
@@ -325,10 +334,19 @@ export function createRun<Context>(setup: RunSetup<Context>, found?: Found): Own
     async takeOver(options, instruction, partial) {
       if (setup.isClosed()) return { accepted: false, reason: "closed" };
       await follower?.refresh();
-      const { value } = head().state;
-      // Decided before anything is claimed: over is over.
-      if (value === "done" || value === "cancelled") return { accepted: false, reason: value };
+      const { state } = head();
+      // Decided before anything is claimed: over is over, and where nothing was asked there is nothing to go on with.
+      if (isAtRest(state) && (state.status === "done" || state.status === "cancelled")) {
+        return { accepted: false, reason: state.status };
+      }
+      if (state.status === "idle" && instruction === undefined) return { accepted: false, reason: "not_started" };
       return takeOver(options, (state) => goOn(state, instruction, partial));
+    },
+    async beginFork(epoch, instruction) {
+      follower?.close();
+      const after = (state: AgentState): Command | undefined =>
+        instruction === undefined ? undefined : goOn(state, instruction, "keep");
+      return possess(epoch, head().state).takeOver("fork", after);
     },
     letGo,
     async close() {

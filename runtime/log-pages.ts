@@ -53,5 +53,5 @@ function missing(runId: string, cursor: number, stored: number): RubatoError {
 }
 
 export function unknownRun(runId: string): RubatoError {
-  return new RubatoError("unknown_run", `There is no run "${runId}" in this log.`);
+  return new RubatoError("unknown_run", `There is no run "${runId}" in this log. See which there are: agent.runs().`);
 }

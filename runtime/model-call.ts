@@ -5,6 +5,7 @@ import type { Clock } from "./clock.ts";
 import { messageOf, RubatoError } from "./errors.ts";
 import type { Head } from "./head.ts";
 import { LazySignal } from "./lazy-signal.ts";
+import type { Tasks } from "./tasks.ts";
 import type { ChatModel, ModelChunk, ModelRequest, Usage } from "./models/chat-model.ts";
 
 /**
@@ -23,8 +24,8 @@ export interface ModelCallOptions {
   readonly model: ChatModel;
   readonly request: ModelRequest;
   readonly thinking: EventOf<"thinking">;
-  /** Called when the stream is closed, which may be some time after `abort()`. */
-  readonly leave: () => void;
+  /** Left when the stream is closed, which may be some time after `abort()`. */
+  readonly tasks: Pick<Tasks, "leave">;
 }
 
 export function callModel(options: ModelCallOptions): ModelCall {
@@ -66,7 +67,7 @@ class Reading implements ModelCall {
       this.iterator = iteratorOf(this.options.model.stream(this.options.request, this.signal));
     } catch (error) {
       this.fail(error);
-      this.options.leave();
+      this.options.tasks.leave();
       return;
     }
     this.pull();
@@ -93,7 +94,7 @@ class Reading implements ModelCall {
       if (typeof piece !== "object" || piece === null) throw badChunk(piece);
       if (piece.done === true) {
         if (!this.over) this.fail(this.truncated());
-        this.options.leave();
+        this.options.tasks.leave();
         return;
       }
       if (!this.over) this.take(piece.value);
@@ -118,12 +119,15 @@ class Reading implements ModelCall {
   /** The stream threw: it is closed already. */
   private readonly onError = (error: unknown): void => {
     if (!this.over) this.fail(error);
-    this.options.leave();
+    this.options.tasks.leave();
   };
 
   /** Leaves a stream that has not ended. How long it takes to close, and what it throws then, is of no interest to the run. */
   private close(): void {
-    const { leave } = this.options;
+    const { tasks } = this.options;
+    const leave = (): void => {
+      tasks.leave();
+    };
     try {
       const closing = this.iterator?.return?.();
       if (closing === undefined) leave();

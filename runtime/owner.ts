@@ -70,9 +70,7 @@ export function createOwner<Context>({ setup, bus, tasks, epoch, state }: OwnerP
     epoch,
     state,
     logTimeoutMs: setup.logTimeoutMs,
-    publish: (event) => {
-      bus.publish(event);
-    },
+    publish: bus.publish,
     perform: (effect, event) => {
       effects.perform(effect, event);
     },
@@ -94,13 +92,10 @@ export function createOwner<Context>({ setup, bus, tasks, epoch, state }: OwnerP
     timeoutMs: setup.toolTimeoutMs,
     graceMs: setup.graceMs,
     interrupt: async (reason) => command({ type: "interrupt", by: "tool", reason, mode: "step" }),
-    ask(reason, cause) {
+    noteInterrupt() {
       effects.noteInterrupt(undefined);
-      head.record([{ type: "interrupt", data: { by: "recovery", reason, mode: "step" } }], cause);
     },
-    adopt: tasks.adopt,
-    enter: tasks.enter,
-    leave: tasks.leave,
+    tasks,
   });
   const effects = createEffects({
     head: () => head,
@@ -110,8 +105,7 @@ export function createOwner<Context>({ setup, bus, tasks, epoch, state }: OwnerP
     instructions: setup.instructions,
     tools: setup.descriptions,
     graceMs: setup.graceMs,
-    enter: tasks.enter,
-    leave: tasks.leave,
+    tasks,
   });
 
   /** The seq that a command was recorded at, or why it was not. */

@@ -5,6 +5,7 @@ import type { Clock } from "./clock.ts";
 import { messageOf } from "./errors.ts";
 import type { EventLog } from "./log/event-log.ts";
 import type { Receipt, Run } from "./run.ts";
+import type { Tasks } from "./tasks.ts";
 
 /**
  * Commands to a run that another process owns: they travel through the log's inbox, and the owner's answer comes back the same way.
@@ -104,11 +105,11 @@ export interface ServeOptions {
   readonly epoch: number;
   readonly run: Run;
   /** Owns what is under way. */
-  readonly adopt: (name: string, work: Promise<unknown>) => void;
+  readonly tasks: Pick<Tasks, "adopt">;
 }
 
 /** Does what other processes ask of this run, until the answered function is called. */
-export function serveInbox({ log, runId, epoch, run, adopt }: ServeOptions): () => void {
+export function serveInbox({ log, runId, epoch, run, tasks }: ServeOptions): () => void {
   let closed = false;
   let taking = false;
   let again = false;
@@ -119,7 +120,7 @@ export function serveInbox({ log, runId, epoch, run, adopt }: ServeOptions): () 
       do {
         again = false;
         for (const { id, command } of await log.inbox.take(runId, epoch)) {
-          adopt(
+          tasks.adopt(
             "a command from another process",
             perform(run, command).then(async (answer) => log.inbox.answer(runId, id, toJson(answer))),
           );
@@ -133,7 +134,7 @@ export function serveInbox({ log, runId, epoch, run, adopt }: ServeOptions): () 
   const look = (): void => {
     if (closed) return;
     if (taking) again = true;
-    else adopt("the inbox", take());
+    else tasks.adopt("the inbox", take());
   };
   const unwatch = log.inbox.watch(runId, look);
   return () => {

@@ -1,49 +1,22 @@
 import type { Draft, EventData } from "../machines/events.ts";
-import { SCHEMA_VERSION } from "../machines/events.ts";
 import { initialState, type AgentState } from "../machines/state.ts";
-import { isWorking, step } from "../machines/step.ts";
-import { RubatoError } from "./errors.ts";
+import { isWorking } from "../machines/step.ts";
+import { foldLogged } from "./fold.ts";
+import { logPages } from "./log-pages.ts";
 import type { EventLog } from "./log/event-log.ts";
 
 /** What an agent is made of, as far as a log remembers it. */
 export type Definition = EventData<"run_start">["agent"];
 
-const PAGE = 1_000;
-
 /**
  * The state of a run, folded from its log.
  *
- * @throws RubatoError `unknown_run`; `newer_schema` for the log of a newer version, which can be read and not folded; `log` where an event does
- * not fit those before it.
+ * Throws {@link RubatoError}: `unknown_run`; `newer_schema` for the log of a newer version; `log` where an event does not fit those before it.
  */
-export async function foldLog(log: EventLog, runId: string, from: AgentState = initialState()): Promise<AgentState> {
-  let state = from;
-  for (;;) {
-    const page = await log.read(runId, { after: state.seq, limit: PAGE });
-    if (page.length === 0) break;
-    for (const event of page) {
-      if (event.type === "run_start") checkSchema(runId, event.data.schema);
-      const result = step(state, event);
-      if (!result.accepted) {
-        throw new RubatoError(
-          "log",
-          `The log of run "${runId}" does not fold: seq ${event.seq} (${event.type}) is refused as ${result.reason}. Look at it with: rubato verify ${runId}`,
-        );
-      }
-      state = result.state;
-    }
-  }
-  if (state.seq === 0)
-    throw new RubatoError("unknown_run", `There is no run "${runId}" in this log. See which there are: agent.runs().`);
+export async function foldLog(log: EventLog, runId: string): Promise<AgentState> {
+  let state = initialState();
+  for await (const events of logPages(log, runId)) for (const event of events) state = foldLogged(state, event);
   return state;
-}
-
-function checkSchema(runId: string, schema: number): void {
-  if (schema <= SCHEMA_VERSION) return;
-  throw new RubatoError(
-    "newer_schema",
-    `Run "${runId}" was recorded by a newer rubato (schema ${schema}, this one knows ${SCHEMA_VERSION}). It can be read here, not resumed: update rubato.`,
-  );
 }
 
 /** What differs between the agent that a run was begun with and this one, as one sentence; undefined when nothing does. */

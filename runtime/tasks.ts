@@ -8,10 +8,10 @@ import { RubatoError } from "./errors.ts";
  */
 export interface Tasks {
   /** Takes over a promise that is under way. */
-  readonly adopt: (name: string, promise: Promise<unknown>) => void;
+  adopt(name: string, promise: Promise<unknown>): void;
   /** Counts work whose promise somebody else holds and which reports its own failures; `leave` once for each `enter`. */
-  readonly enter: () => void;
-  readonly leave: () => void;
+  enter(): void;
+  leave(): void;
   /** Starts a task. False when the set is full or closed. */
   start(name: string, task: (signal: AbortSignal) => Promise<unknown>): boolean;
   readonly size: number;
@@ -22,81 +22,98 @@ export interface Tasks {
   idle(): Promise<void>;
 }
 
-export function createTasks(options: {
+export interface TasksOptions {
   readonly max: number;
   readonly onFailure: (name: string, error: unknown) => void;
-}): Tasks {
-  const running = new Set<Promise<void>>();
-  let controller: AbortController | undefined;
-  let closed = false;
-  let failures = 0;
-  let entered = 0;
-  const left = new Set<() => void>();
+}
 
-  function hold(name: string, promise: Promise<unknown>): void {
+export function createTasks(options: TasksOptions): Tasks {
+  return new OwnedTasks(options);
+}
+
+/** A class whose sets are made when needed: every run has one of these, and most own nothing. */
+class OwnedTasks implements Tasks {
+  failures = 0;
+  private readonly options: TasksOptions;
+  private entered = 0;
+  private closed = false;
+  private running: Set<Promise<void>> | undefined;
+  private left: Set<() => void> | undefined;
+  private controller: AbortController | undefined;
+
+  constructor(options: TasksOptions) {
+    this.options = options;
+  }
+
+  get size(): number {
+    return (this.running?.size ?? 0) + this.entered;
+  }
+
+  adopt(name: string, promise: Promise<unknown>): void {
+    this.running ??= new Set();
+    const { running } = this;
     const held: Promise<void> = promise.then(
       () => {
         running.delete(held);
       },
       (error: unknown) => {
         running.delete(held);
-        failures++;
-        try {
-          options.onFailure(name, error);
-        } catch {
-          // It is counted; there is nobody else to tell.
-        }
+        this.fail(name, error);
       },
     );
     running.add(held);
   }
 
-  return {
-    adopt: hold,
-    enter() {
-      entered++;
-    },
-    leave() {
-      entered--;
-      if (entered > 0) return;
-      for (const wake of left) wake();
-      left.clear();
-    },
-    start(name, task) {
-      if (closed || running.size >= options.max) return false;
-      controller ??= new AbortController();
-      const { signal } = controller;
-      hold(
-        name,
-        (async () => {
-          try {
-            await task(signal);
-          } catch (error) {
-            // What a task throws because it was told to stop is no failure.
-            if (!signal.aborted) throw error;
-          }
-        })(),
-      );
-      return true;
-    },
-    get size() {
-      return running.size + entered;
-    },
-    get failures() {
-      return failures;
-    },
-    close() {
-      closed = true;
-      controller?.abort(new RubatoError("closed", "The agent was closed."));
-    },
-    async idle() {
-      while (running.size + entered > 0) {
-        await Promise.all(running);
-        if (entered === 0) continue;
-        await new Promise<void>((resolve) => {
-          left.add(resolve);
-        });
-      }
-    },
-  };
+  private fail(name: string, error: unknown): void {
+    this.failures++;
+    try {
+      this.options.onFailure(name, error);
+    } catch {
+      // It is counted; there is nobody else to tell.
+    }
+  }
+
+  enter(): void {
+    this.entered++;
+  }
+
+  leave(): void {
+    this.entered--;
+    if (this.entered > 0 || this.left === undefined) return;
+    const waiting = this.left;
+    this.left = undefined;
+    for (const wake of waiting) wake();
+  }
+
+  start(name: string, task: (signal: AbortSignal) => Promise<unknown>): boolean {
+    if (this.closed || (this.running?.size ?? 0) >= this.options.max) return false;
+    this.controller ??= new AbortController();
+    this.adopt(name, untilStopped(task, this.controller.signal));
+    return true;
+  }
+
+  close(): void {
+    this.closed = true;
+    this.controller?.abort(new RubatoError("closed", "The agent was closed."));
+  }
+
+  async idle(): Promise<void> {
+    while (this.size > 0) {
+      if (this.running !== undefined) await Promise.all(this.running);
+      if (this.entered === 0) continue;
+      await new Promise<void>((resolve) => {
+        this.left ??= new Set();
+        this.left.add(resolve);
+      });
+    }
+  }
+}
+
+/** What a task throws because it was told to stop is no failure. */
+async function untilStopped(task: (signal: AbortSignal) => Promise<unknown>, signal: AbortSignal): Promise<void> {
+  try {
+    await task(signal);
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  }
 }

@@ -10,6 +10,7 @@ import { messageOf } from "./errors.ts";
 import type { Head } from "./head.ts";
 import { LazySignal } from "./lazy-signal.ts";
 import { isPromiseLike } from "./promise-like.ts";
+import type { Tasks } from "./tasks.ts";
 
 /**
  * The tool calls of one run.
@@ -43,13 +44,10 @@ export interface ToolCallsOptions<Context> {
   readonly timeoutMs: number;
   readonly graceMs: number;
   readonly interrupt: (reason: string) => Promise<ToolReceipt>;
-  /** Stops the run at the step boundary because a person has to say how a call ended. */
-  readonly ask: (reason: string, cause: number) => void;
-  /** Owns what a call does until it ends, also after it was abandoned. */
-  readonly adopt: (name: string, work: Promise<unknown>) => void;
+  /** Called before this records an interrupt of its own: its latency counts from here. */
+  readonly noteInterrupt: () => void;
   /** Counts the calls that run, abandoned ones included, so that closing can wait for them. */
-  readonly enter: () => void;
-  readonly leave: () => void;
+  readonly tasks: Pick<Tasks, "adopt" | "enter" | "leave">;
 }
 
 type Ready<Context> = Extract<PreparedCall<Context>, { ok: true }>;
@@ -94,7 +92,7 @@ export function createToolCalls<Context>(options: ToolCallsOptions<Context>): To
     const done: T[] = [];
     for (const draft of checks) {
       if (draft instanceof Promise) {
-        options.adopt("validation", Promise.all(checks.map((one) => Promise.resolve(one))).then(use));
+        options.tasks.adopt("validation", Promise.all(checks.map((one) => Promise.resolve(one))).then(use));
         return;
       }
       done.push(draft);
@@ -123,7 +121,9 @@ export function createToolCalls<Context>(options: ToolCallsOptions<Context>): To
       head.record(recorded, cause);
       dispatch(cause);
       if (unknown.length > 0 && !stopped) {
-        options.ask(`Nobody knows how ${unknown.join(", ")} ended: the process that ran it is gone.`, cause);
+        const reason = `Nobody knows how ${unknown.join(", ")} ended: the process that ran it is gone.`;
+        options.noteInterrupt();
+        head.record([{ type: "interrupt", data: { by: "recovery", reason, mode: "step" } }], cause);
       }
     });
   }
@@ -267,16 +267,16 @@ export function createToolCalls<Context>(options: ToolCallsOptions<Context>): To
     entry.deadline = clock.monotonic() + timeoutMs;
     // Not for a call that was stopped while it began: its grace runs already.
     if (entry.stop === undefined) watchDeadlines(entry.deadline);
-    options.enter();
+    options.tasks.enter();
     entry.work = Promise.resolve(answer).then(
       (value: unknown) => {
         leaveCall();
-        options.leave();
+        options.tasks.leave();
         settle(entry, returned(found.tool, value));
       },
       (error: unknown) => {
         leaveCall();
-        options.leave();
+        options.tasks.leave();
         settle(entry, thrown(entry.stop, error, timeoutMs));
       },
     );

@@ -1,8 +1,10 @@
 import { z } from "zod";
+import { canonical, hashText } from "../machines/hash.ts";
 import type { Tool } from "../tools/tool.ts";
 import { isDelay } from "./checks.ts";
 import { messageOf, RubatoError } from "./errors.ts";
 import type { ToolDescription } from "./models/chat-model.ts";
+import type { Definition } from "./recovery.ts";
 
 const NAME = /^[A-Za-z0-9_-]{1,64}$/;
 
@@ -88,4 +90,24 @@ function parametersOf(name: string, input: z.ZodType): Record<string, unknown> {
   }
   told.set(input, schema);
   return schema;
+}
+
+/** Many agents share their tools: each is hashed once. */
+const hashes = new WeakMap<Record<string, unknown>, { readonly of: ToolDescription; readonly hash: string }>();
+
+/** What an agent is made of, by name and hash: it changes with what the model is told. */
+export function definitionOf(name: string, instructions: string, tools: readonly ToolDescription[]): Definition {
+  return {
+    name,
+    instructions: hashText(instructions),
+    tools: tools.map((tool) => ({ name: tool.name, hash: hashOf(tool) })),
+  };
+}
+
+function hashOf(tool: ToolDescription): string {
+  const known = hashes.get(tool.parameters);
+  if (known?.of.name === tool.name && known.of.description === tool.description) return known.hash;
+  const hash = hashText(canonical(tool));
+  hashes.set(tool.parameters, { of: tool, hash });
+  return hash;
 }

@@ -56,6 +56,19 @@ export function memoryLog(): EventLog {
       const first = events[0];
       if (first === undefined) return undefined;
       const stored = storedRun(runId);
+      // Nearly every batch is this one: a single event that follows.
+      if (
+        events.length === 1 &&
+        stored?.epoch === epoch &&
+        stored.owned &&
+        first.seq === stored.events.length + 1 &&
+        first.type !== "gap"
+      ) {
+        stored.events.append(first);
+        if (!isHot(first)) summarize(stored.summary, first);
+        watching.wake(runId);
+        return undefined;
+      }
       if (stored === undefined) {
         create(runId, batch, first);
         latest = runs.get(runId);

@@ -6,9 +6,9 @@
  */
 export function oneByOne<T extends object>(
   batches: AsyncGenerator<readonly T[], void, undefined>,
-  signal: AbortSignal,
+  stop: { readonly aborted: boolean },
 ): AsyncIterableIterator<T> {
-  return new Items(batches, signal);
+  return new Items(batches, stop);
 }
 
 class Items<T extends object> implements AsyncIterableIterator<T> {
@@ -16,11 +16,11 @@ class Items<T extends object> implements AsyncIterableIterator<T> {
   private at = 0;
   private pulling: Promise<IteratorResult<T>> | undefined;
   private readonly batches: AsyncGenerator<readonly T[], void, undefined>;
-  private readonly signal: AbortSignal;
+  private readonly stop: { readonly aborted: boolean };
 
-  constructor(batches: AsyncGenerator<readonly T[], void, undefined>, signal: AbortSignal) {
+  constructor(batches: AsyncGenerator<readonly T[], void, undefined>, stop: { readonly aborted: boolean }) {
     this.batches = batches;
-    this.signal = signal;
+    this.stop = stop;
   }
 
   [Symbol.asyncIterator](): this {
@@ -46,7 +46,7 @@ class Items<T extends object> implements AsyncIterableIterator<T> {
   }
 
   private take(): T | undefined {
-    const value = this.signal.aborted ? undefined : this.batch[this.at];
+    const value = this.stop.aborted ? undefined : this.batch[this.at];
     if (value !== undefined) this.at++;
     return value;
   }

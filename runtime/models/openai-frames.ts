@@ -1,3 +1,4 @@
+import { STOPPED } from "../lazy-signal.ts";
 import type { BodyReader } from "./openai-client.ts";
 import { isRecord } from "./openai-decoder.ts";
 import { sseParser } from "./sse.ts";
@@ -47,9 +48,6 @@ export async function* streamFrames(
 ): AsyncGenerator<readonly unknown[], void, undefined> {
   for await (const frame of stream) yield [frame];
 }
-
-/** One reason for all: making one takes a stack trace, and a stop has no time for that. */
-const STOPPED = new DOMException("The answer is not wanted any more.", "AbortError");
 
 /** Closes the connection at once and ends the reading quietly. Cheaper than an abort, which goes through every signal of the request. */
 export function closeBody(reader: BodyReader): void {

@@ -1,4 +1,5 @@
 import { RubatoError } from "../errors.ts";
+import { STOPPED, type Stop } from "../lazy-signal.ts";
 import type { ModelChunk } from "./chat-model.ts";
 import { oneByOne } from "./one-by-one.ts";
 import type { BodyReader, CallOptions, ChatBody, ChatClient, Endpoint } from "./openai-client.ts";
@@ -8,7 +9,7 @@ import { bodyFrames, closeBody, streamFrames, type Frames } from "./openai-frame
 import { watchdog, type SetTimer } from "./openai-watchdog.ts";
 
 // What this file keeps, each with a test:
-// S1 Abort, return and every error close the connection, stop the timer and take the listener off the signal.
+// S1 Abort, return and every error close the connection, stop the timer and take the listener off what tells to stop.
 // S2 After an abort the stream ends without `finish` and without an error, whatever the SDK did about it.
 // S3 Without a reason to finish from the endpoint there is no `finish`: the caller must know a cut answer from a whole one.
 // S4 No wait is without a limit. Time that the consumer takes between two chunks does not count.
@@ -27,28 +28,28 @@ export interface StreamSettings {
 }
 
 /** Sends one chat request, at the first `next()`, and yields its answer piece by piece. */
-export function streamChat(body: ChatBody, signal: AbortSignal, settings: StreamSettings): AsyncIterable<ModelChunk> {
-  return oneByOne(streamPieces(body, signal, settings), signal);
+export function streamChat(body: ChatBody, stop: Stop, settings: StreamSettings): AsyncIterable<ModelChunk> {
+  return oneByOne(streamPieces(body, stop, settings), stop);
 }
 
 /** Yields the pieces that arrived together, together. */
 async function* streamPieces(
   body: ChatBody,
-  signal: AbortSignal,
+  stop: Stop,
   { endpoint, idleTimeoutMs, headerTimeoutMs, setTimer }: StreamSettings,
 ): AsyncGenerator<readonly ModelChunk[], void, undefined> {
-  if (signal.aborted) return;
+  if (stop.aborted) return;
   const client = await endpoint.client();
-  if (signal.aborted) return;
+  if (stop.aborted) return;
 
   // One controller per request: the SDK never takes its listener off the signal that it is given.
   const controller = new AbortController();
   let close: (() => void) | undefined;
   const abort = () => {
-    if (close === undefined) controller.abort(signal.aborted ? signal.reason : undefined);
+    if (close === undefined) controller.abort(STOPPED);
     else close();
   };
-  signal.addEventListener("abort", abort, { once: true });
+  const leave = stop.listen(abort);
   const watch = watchdog(setTimer, abort);
   const decoder = chatDecoder();
   let begun = false;
@@ -63,7 +64,7 @@ async function* streamPieces(
     watch.start("data", idleTimeoutMs);
     for await (const frames of answer.frames) {
       watch.rest();
-      if (signal.aborted) return;
+      if (stop.aborted) return;
       empty = false;
       const finishedBefore = decoder.finished;
       const pieces: ModelChunk[] = [];
@@ -74,16 +75,16 @@ async function* streamPieces(
     }
     if (empty && watch.expired === undefined) checkContentType(contentType, endpoint.shown);
   } catch (thrown) {
-    if (!signal.aborted && watch.expired === undefined && !decoder.finished) {
+    if (!stop.aborted && watch.expired === undefined && !decoder.finished) {
       const offered = isStatus(thrown, 404) ? await offeredModels() : undefined;
-      if (!signal.aborted) throw explainFailure(thrown, { ...endpoint, model: body.model, begun, offered });
+      if (!stop.aborted) throw explainFailure(thrown, { ...endpoint, model: body.model, begun, offered });
     }
   } finally {
     watch.stop();
-    signal.removeEventListener("abort", abort);
+    leave();
   }
 
-  if (signal.aborted) return;
+  if (stop.aborted) return;
   const finish = decoder.end();
   if (finish !== undefined) {
     yield [finish];

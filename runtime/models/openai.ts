@@ -1,5 +1,6 @@
 import { inspect } from "node:util";
 import { RubatoError } from "../errors.ts";
+import { stopOf } from "../lazy-signal.ts";
 import type { ChatModel, ModelRequest } from "./chat-model.ts";
 import {
   endpointOf,
@@ -83,7 +84,7 @@ export function openaiModelWith(options: OpenAIModelOptions, seams: OpenAIModelS
   const settings = { endpoint, idleTimeoutMs, headerTimeoutMs, setTimer: seams.setTimer ?? setNodeTimer };
   return {
     name: model,
-    stream: (request, { signal }) => streamChat(chatBody(options, endpoint, request), signal, settings),
+    stream: (request, call) => streamChat(chatBody(options, endpoint, request), stopOf(call), settings),
   };
 }
 
