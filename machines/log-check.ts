@@ -121,7 +121,7 @@ function mayFollowRest(event: Event): boolean {
 }
 
 /** I9 for the part of the list that the event changed: what stands before its last complete message was looked at when it came. */
-function listProblem(before: AgentState, after: AgentState): string | undefined {
+export function listProblem(before: AgentState, after: AgentState): string | undefined {
   const { history, tail } = after.core;
   if (history === before.core.history && tail === before.core.tail && after.partial?.base === before.partial?.base) {
     return undefined;

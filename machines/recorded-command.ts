@@ -19,10 +19,9 @@ export function recordedCommand(event: Event, next: Event | undefined): Command 
       return { type: "cancel", by: event.data.by, reason: event.data.reason };
     case "resume": {
       const { by, partial, inputId, budget } = event.data;
-      const input =
-        next?.type === "user_input" && next.data.id === inputId
-          ? { input: { id: next.data.id, text: next.data.text } }
-          : {};
+      // Where the log was cut between the two, as a fork may be, what was said is not known and does not matter.
+      const text = next?.type === "user_input" && next.data.id === inputId ? next.data.text : "";
+      const input = inputId === undefined ? {} : { input: { id: inputId, text } };
       return { type: "resume", by, partial, ...input, ...(budget === undefined ? {} : { budget }) };
     }
     case "approval": {

@@ -61,7 +61,12 @@ function copyOf(value: unknown, depth: number): Json | undefined {
   // Minus zero is written as zero.
   if (typeof value === "number") return Number.isFinite(value) ? value + 0 : null;
   if (typeof value !== "object" || depth > MAX_DEPTH || "toJSON" in value) return undefined;
-  return Array.isArray(value) ? copyOfList(value, depth) : copyOfObject(value, depth);
+  if (Array.isArray(value)) return copyOfList(value, depth);
+  return isPlain(value) ? copyOfObject(value, depth) : undefined;
+}
+
+function isPlain(value: object): value is Readonly<Record<string, unknown>> {
+  return Object.getPrototypeOf(value) === Object.prototype;
 }
 
 function copyOfList(list: readonly unknown[], depth: number): Json | undefined {
@@ -74,10 +79,10 @@ function copyOfList(list: readonly unknown[], depth: number): Json | undefined {
   return copy;
 }
 
-function copyOfObject(value: object, depth: number): Json | undefined {
-  if (Object.getPrototypeOf(value) !== Object.prototype) return undefined;
+function copyOfObject(value: Readonly<Record<string, unknown>>, depth: number): Json | undefined {
   const copy: Record<string, Json> = {};
-  for (const [key, item] of Object.entries(value)) {
+  for (const key of Object.keys(value)) {
+    const item = value[key];
     if (item === undefined) continue;
     const itemCopy = copyOf(item, depth + 1);
     if (itemCopy === undefined || key === "__proto__") return undefined;

@@ -73,17 +73,23 @@ function replayCheck(
   let foreseen: readonly Event[] = [];
   /** Effects that were not acted on yet. */
   let todo: readonly Todo[] = [];
+  /** Those that were overtaken while they waited for something, and so come after all that is due at once. */
+  let later: readonly Todo[] = [];
 
   /** Acts on what is due, until it leads to events. One that something from outside overtook waits: it acts on the state that it finds then. */
   async function foresee(recorded: Event): Promise<void> {
     while (foreseen.length === 0) {
-      const [due, ...rest] = todo;
+      const due = todo[0] ?? later[0];
       if (due === undefined) return;
-      const batch = await shell.act(state, due.effect, due.event);
-      const [first] = batch;
-      if (first !== undefined && isFromOutside(recorded) && !same(recorded, first)) return;
-      todo = rest;
-      foreseen = batch;
+      const { events, late } = await shell.act(state, due.effect, due.event);
+      const [first] = events;
+      const overtaken = first !== undefined && isFromOutside(recorded) && !same(recorded, first);
+      if (overtaken && !late) return;
+      if (overtaken && todo.length === 0) return;
+      if (todo.length === 0) later = later.slice(1);
+      else todo = todo.slice(1);
+      if (overtaken) later = [...later, due];
+      else foreseen = events;
     }
   }
 
@@ -110,10 +116,11 @@ function replayCheck(
     if (recorded.type === "owner") {
       // The process that was to do these is gone.
       todo = [];
+      later = [];
       foreseen = [];
     }
     // Most events are deltas, and nothing is due at them.
-    if (todo.length > 0 && foreseen.length === 0) await foresee(recorded);
+    if (todo.length + later.length > 0 && foreseen.length === 0) await foresee(recorded);
     const [expected, ...rest] = foreseen;
     if (expected !== undefined) {
       if (!same(recorded, expected))

@@ -2,6 +2,7 @@ export { createAgent, type Agent, type AgentOptions, type RunOptions } from "./a
 export type { BusStats, EventFor, EventPattern, Listener, SubscriberStats } from "./bus.ts";
 export type { ReplayCheck } from "./check-replay.ts";
 export { systemClock, type Clock } from "./clock.ts";
+export { diffRuns, type DiffCall, type DiffSide, type RunDiff } from "./diff-runs.ts";
 export { RubatoError, type RubatoErrorCode } from "./errors.ts";
 export type {
   AppendBatch,
@@ -49,6 +50,7 @@ export type {
 export { stateAt } from "./state-at.ts";
 export { verify, type Verification } from "./verify.ts";
 export { isTerminal, type Event, type EventData, type EventOf, type EventType, type Json } from "../machines/events.ts";
+export type { LineChange } from "../machines/line-diff.ts";
 export type { Message } from "../machines/messages.ts";
 export { statusOf, type AgentState, type Status, type ToolCallState } from "../machines/state.ts";
 export { shouldInterrupt } from "../machines/step.ts";

@@ -27,10 +27,18 @@ export interface AgentDefinition {
  */
 export interface RecordedShell {
   /** The events that an effect of `event` leads to at once in this state, as the next ones of the log. None for effects that only touch the world. */
-  act(state: AgentState, effect: EffectName, event: Event): Promise<readonly Event[]>;
+  act(state: AgentState, effect: EffectName, event: Event): Promise<Foreseen>;
   /** The events that these drafts are in this state. Ends at the first that `step()` refuses, as a batch does. */
   place(state: AgentState, drafts: readonly Draft[], cause?: number): readonly Event[];
 }
+
+export interface Foreseen {
+  readonly events: readonly Event[];
+  /** They come some time after the effect: what else is due at once goes before them. */
+  readonly late: boolean;
+}
+
+const NOTHING: Foreseen = { events: [], late: false };
 
 /** These touch the world; what comes of them stands in the log. */
 const HANDS: ReadonlySet<EffectName> = new Set<EffectName>([
@@ -85,16 +93,17 @@ export function recordedShell(runId: string, definition: AgentDefinition): Recor
   });
   return {
     async act(state, effect, event) {
-      if (HANDS.has(effect)) return [];
+      if (HANDS.has(effect)) return NOTHING;
       head.begin(state);
       effects.perform(effect, event);
+      const isLate = late.length > 0;
       // Schemas with asynchronous checks.
       while (late.length > 0) {
         const waiting = late;
         late = [];
         await Promise.all(waiting);
       }
-      return head.foreseen;
+      return { events: head.foreseen, late: isLate };
     },
     place(state, drafts, cause) {
       head.begin(state);

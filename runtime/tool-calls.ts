@@ -72,6 +72,10 @@ interface Executing {
   work: Promise<void> | undefined;
 }
 
+function isChecked(draft: Draft | Promise<Draft>): draft is Draft {
+  return !(draft instanceof Promise);
+}
+
 export function createToolCalls<Context>(options: ToolCallsOptions<Context>): ToolCalls {
   const { head, clock, tools } = options;
   // Lists, not maps: mostly of one, and there are two for every run.
@@ -88,16 +92,9 @@ export function createToolCalls<Context>(options: ToolCallsOptions<Context>): To
   }
 
   /** At once where every check answered at once. */
-  function whenAll<T extends object>(checks: readonly (T | Promise<T>)[], use: (checked: readonly T[]) => void): void {
-    const done: T[] = [];
-    for (const draft of checks) {
-      if (draft instanceof Promise) {
-        options.tasks.adopt("validation", Promise.all(checks.map((one) => Promise.resolve(one))).then(use));
-        return;
-      }
-      done.push(draft);
-    }
-    use(done);
+  function whenAll(checks: readonly (Draft | Promise<Draft>)[], use: (checked: readonly Draft[]) => void): void {
+    if (checks.every(isChecked)) use(checks);
+    else options.tasks.adopt("validation", Promise.all(checks.map((draft) => Promise.resolve(draft))).then(use));
   }
 
   function salvage(cause: number): void {

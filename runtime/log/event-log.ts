@@ -46,6 +46,15 @@ export interface ClaimOptions {
   readonly takeover?: boolean;
 }
 
+/** Where the log of a run is damaged. */
+export interface LogProblem {
+  /** Of the first event that cannot be trusted. */
+  readonly seq: number;
+  /** Where it is stored. */
+  readonly file: string;
+  readonly what: string;
+}
+
 /** A run as a list shows it. */
 export interface RunSummary {
   readonly runId: string;
@@ -130,6 +139,13 @@ export interface EventLog {
    * control event. Answers how many events were dropped. Throws `owned` as a {@link RubatoError} for a run that somebody owns.
    */
   prune(runId: string): Awaitable<number>;
+  /**
+   * Reads the whole log of a run and checks what the adapter can check beyond reading: checksums, hashes, what one part says of another. The
+   * first problem; undefined when there is none, and for a run that does not exist. Absent where there is nothing to check.
+   */
+  check?(runId: string): Awaitable<LogProblem | undefined>;
+  /** Releases every run that this object owns, and closes what it has open. It can be used again afterwards. */
+  close?(): Awaitable<void>;
   readonly inbox: Inbox;
   /**
    * Reads the whole run and checks what the log itself can check: checksums, the chain of its records. Answers the first seq that is damaged,

@@ -1,19 +1,22 @@
-import { renameSync, rmSync } from "node:fs";
+import { closeSync, renameSync, rmSync } from "node:fs";
 import { randomUUID } from "node:crypto";
 import { join, resolve } from "node:path";
+import type { Event } from "../../machines/events.ts";
 import { checkKeys, checkOption, isDelay } from "../checks.ts";
 import { isRunId, type Claim, type EventLog } from "./event-log.ts";
+import { checkRun } from "./file/check.ts";
 import { folderOf, openFolder, storageError } from "./file/folder.ts";
 import { fileInbox } from "./file/inbox.ts";
 import { runLister } from "./file/list.ts";
 import { owners as openOwners } from "./file/owners.ts";
 import { pages } from "./file/pages.ts";
-import { pruneRun } from "./file/prune.ts";
+import { pruneSegment, rangesOf } from "./file/prune.ts";
 import { segmentReader } from "./file/reader.ts";
 import { contentsOf } from "./file/segment.ts";
 import { folderWatch, type FolderWatch } from "./file/watch.ts";
 import { systemDisk, type Disk } from "./file/writer.ts";
 import { writers as openWriters } from "./file/writers.ts";
+import { inUse } from "./refusals.ts";
 import { watchers } from "./watchers.ts";
 
 export interface FileLogOptions {
@@ -64,7 +67,7 @@ export function openFileLog(
   const local = watchers();
   const writers = openWriters({ root, disk, owners, power, now: made, onChange: local.wake });
   const { read, head } = pages({ root, reader, owners, power, ownEnd: writers.get });
-  const list = runLister({ root, reader, read, head });
+  const list = runLister({ root, reader, owners, read, ownEnd: writers.get });
   const watches = new Map<string, FolderWatch>();
 
   function claim(runId: string, takeover: boolean): Claim {
@@ -82,6 +85,40 @@ export function openFileLog(
       }
       // Somebody was faster. If that process lives it has the run; one that died in the middle left it free again.
       if (head(runId).owned) return { claimed: false, reason: "owned" };
+    }
+  }
+
+  /** Whether this epoch is the newest, and ours. */
+  function isNewest(runId: string, epoch: number): boolean {
+    return writers.get(runId)?.epoch === epoch && !owners.isStale(join(root, folderOf(runId)), epoch);
+  }
+
+  async function prune(runId: string): Promise<number> {
+    const pageOf = (after: number, limit: number): readonly Event[] => read(runId, after, limit);
+    if (head(runId).owned) throw inUse(runId);
+    if (rangesOf(pageOf).length === 0) return 0;
+    // Like any owner: nobody else begins to write in the middle of it.
+    const claimed = claim(runId, false);
+    if (!claimed.claimed) throw inUse(runId);
+    try {
+      const drop = rangesOf(pageOf);
+      const path = join(root, folderOf(runId));
+      const epochs = owners.settle(runId, path);
+      for (const [at, epoch] of epochs.entries()) {
+        const next = epochs[at + 1];
+        if (next === undefined) continue;
+        const later = reader.open(runId, path, next);
+        closeSync(later.fd);
+        const { segment, fd } = reader.open(runId, path, epoch);
+        try {
+          pruneSegment(reader, runId, path, { segment, fd, until: later.segment.header.after }, drop);
+        } finally {
+          closeSync(fd);
+        }
+      }
+      return drop.reduce((count, { from, to }) => count + to - from + 1, 0);
+    } finally {
+      await writers.release(runId, claimed.epoch);
     }
   }
 
@@ -121,8 +158,17 @@ export function openFileLog(
         local.wake(runId);
         return true;
       }),
-    prune: (runId) => inFolder(() => pruneRun(runId)),
-    inbox: fileInbox(root, { isNewest: (runId, epoch) => writers.get(runId)?.epoch === epoch, pollMs, now }),
+    prune: (runId) => inFolder(() => prune(runId)),
+    check: (runId) =>
+      inFolder(() =>
+        isRunId(runId)
+          ? checkRun({ runId, folder: join(root, folderOf(runId)), reader, owners, own: writers.get(runId) })
+          : undefined,
+      ),
+    async close() {
+      for (const { runId, epoch } of writers.runs()) await writers.release(runId, epoch);
+    },
+    inbox: fileInbox(root, { isNewest, pollMs, now }),
   };
 
   /** Whatever the system says becomes one sentence. */

@@ -111,6 +111,7 @@ export function memoryLog(): EventLog {
     },
     delete(runId) {
       latestId = undefined;
+      latest = undefined;
       const deleted = runs.delete(runId);
       snapshots.forget(runId);
       if (deleted) watching.wake(runId);

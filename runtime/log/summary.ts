@@ -39,6 +39,11 @@ function titleOf(text: string): string {
   return `${line.slice(0, end)}…`.toWellFormed();
 }
 
+/** Whether the status after an event can be told without what came before it. */
+export function decidesStatus(event: Event): boolean {
+  return statusAfter(event) !== undefined;
+}
+
 /** Read from the event alone: good enough for a list, where folding every run would cost too much. */
 function statusAfter(event: Event): Status | undefined {
   if (isNote(event)) return undefined;

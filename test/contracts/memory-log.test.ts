@@ -1,4 +1,7 @@
 import { memoryLog } from "rubato";
 import { describeEventLog } from "./event-log.ts";
 
-describeEventLog("memory", () => ({ log: memoryLog() }));
+describeEventLog("memory", () => {
+  const log = memoryLog();
+  return { log, other: log };
+});

@@ -14,6 +14,7 @@ import type { Event } from "rubato/machines";
 import { goldenModel, goldenTools, type Ledger } from "../support/golden-run.ts";
 import { slowLog, stored } from "../support/logs.ts";
 import { manualClock } from "../support/manual-clock.ts";
+import { recoveredLog } from "../support/recovered-log.ts";
 import { rejectedBy } from "../support/thrown-later.ts";
 import { forkLog } from "../../runtime/fork.ts";
 import { logOf, longRun } from "../support/written-log.ts";
@@ -252,4 +253,21 @@ it("every prefix, pruned logs, and what cannot be checked", async () => {
   if (start?.type !== "run_start") throw new Error("unreachable");
   const newer = await logOf([{ ...start, data: { ...start.data, schema: 2 } }, ...rest]);
   expect((await rejectedBy(() => golden(newer).checkReplay("r"))).code).toBe("newer_schema");
+});
+
+it("P8 takes a change of owner as it came, and holds what follows from it to today's charts", async () => {
+  const log = memoryLog();
+  await record(log, "now", 40, 5);
+  const events = await stored(log, "r");
+  for (let end = 1; end <= events.length; end += 4) {
+    const recovered = recoveredLog(recoveredLog(events.slice(0, end), 2), 3);
+    const found = await golden(await logOf(recovered)).checkReplay("r");
+    expect(found, `prefix ${end}`).toEqual({ ok: true, events: recovered.length });
+  }
+  const asked = recoveredLog(events.slice(0, 10), 2);
+  const again = asked.at(-1);
+  if (again?.type !== "thinking") throw new Error("the request was not made again");
+  const other: Event = { ...again, data: { ...again.data, messageId: "m7" } };
+  const found = await golden(await logOf([...asked.slice(0, -1), other])).checkReplay("r");
+  expect(found).toMatchObject({ ok: false, seq: again.seq, got: { data: { attempt: 2, messageId: "m1" } } });
 });

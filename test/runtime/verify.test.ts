@@ -1,10 +1,14 @@
 import { expect, it } from "vitest";
 import { createAgent, memoryLog, verify, type EventLog, type Verification } from "rubato";
-import { initialState, type Event } from "rubato/machines";
+import { initialState, type Event, type Message } from "rubato/machines";
+import { listProblem } from "../../machines/log-check.ts";
+import { AgentState } from "../../machines/state.ts";
+import { timelineOf } from "../../machines/timeline.ts";
 import { startCheck } from "../../machines/start-check.ts";
 import { flips, structural } from "../support/mutations.ts";
 import { choices, randomLog } from "../support/random-walk.ts";
 import { recordedLogs } from "../support/recorded-logs.ts";
+import { recoveredLog } from "../support/recovered-log.ts";
 import { rejectedBy } from "../support/thrown-later.ts";
 import { scriptedModel } from "../../runtime/models/scripted.ts";
 import { logOf, logReading, longRun } from "../support/written-log.ts";
@@ -211,4 +215,40 @@ it("R5 I10 the check of starts stands on its own: it needs no step() that refuse
   expect(check.take(state, thinking)).toContain("I10");
   expect(check.take(state, resume)).toBeUndefined();
   expect(check.take(state, thinking)).toContain("I10");
+});
+
+it("R8 I9 the check of message lists stands on its own: it looks at what an event changed, from the last complete message on", () => {
+  const user: Message = { role: "user", content: "go" };
+  const asks: Message = {
+    role: "assistant",
+    content: "",
+    toolCalls: [{ callId: "1.0", providerCallId: "", name: "t", args: "{}" }],
+  };
+  const result: Message = { role: "tool", callId: "1.0", name: "t", content: "", outcome: "ok" };
+  const { core } = initialState();
+  const list = (history: Message[], tail: Message[] = []): AgentState =>
+    new AgentState({ ...core, history: timelineOf(history), tail }, 1, undefined);
+  expect(listProblem(list([]), list([user], [asks, result]))).toBeUndefined();
+  expect(listProblem(list([user], [asks, result]), list([user, asks, result]))).toBeUndefined();
+  expect(listProblem(list([user, asks, result]), list([user, asks, result, user]))).toBeUndefined();
+  expect(listProblem(list([user]), list([user], [asks]))).toContain("I9");
+  expect(listProblem(list([user]), list([user, asks, user]))).toContain("I9");
+  expect(listProblem(list([user]), list([user, result]))).toContain("I9");
+  // A result that was taken away again leaves its call without one.
+  expect(listProblem(list([user, asks, result]), list([user, asks]))).toContain("I9");
+});
+
+it("P8 P12 P20 finds nothing in any prefix that another process took over, or two did", async () => {
+  const logs = await recordedLogs();
+  const types = new Set<string>();
+  for (const events of logs.filter((_, index) => index % 3 === 1)) {
+    for (let end = 1; end <= events.length; end += 5) {
+      const once = recoveredLog(events.slice(0, end), 2);
+      const twice = recoveredLog(once, 5);
+      for (const event of twice) types.add(`${event.type} ${event.type === "tool_result" ? event.data.outcome : ""}`);
+      expect(await check(once), `${end} of ${events.length}`).toMatchObject({ ok: true, seq: once.length });
+      expect(await check(twice), `${end} of ${events.length}`).toMatchObject({ ok: true, seq: twice.length });
+    }
+  }
+  expect([...types]).toContain("tool_result unknown");
 });

@@ -1,5 +1,5 @@
 import { getEventListeners } from "node:events";
-import { createAgent, memoryLog, type InterruptReceipt, type Run } from "rubato";
+import { createAgent, memoryLog, verify, type InterruptReceipt, type Run } from "rubato";
 import { encodeState, isAtRest } from "rubato/machines";
 import type { EventLog } from "../../runtime/log/event-log.ts";
 import { quiet } from "./agents.ts";
@@ -138,6 +138,10 @@ async function playOne(dice: Dice, log: EventLog, problem: Problem): Promise<voi
   }
   if (encodeState(fold(events)) !== encodeState(run.state)) problem("P6", "the live state differs from the fold");
   await watchers.check(events);
+  const verified = await verify(log, run.id);
+  if (!verified.ok) problem("I20 verify finds nothing", `seq ${verified.seq}: ${verified.problem}`);
+  const replayed = await agent.checkReplay(run.id);
+  if (!replayed.ok) problem("P6 the same code records the same", `${replayed.problem} ${JSON.stringify(replayed)}`);
 }
 
 interface Commands {

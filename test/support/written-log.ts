@@ -20,43 +20,37 @@ export function logReading(events: readonly Event[], seq = events.at(-1)?.seq ??
 
 /** A conversation of many short answers: `turns` times an input, `tokens` tokens, the message, done. */
 export function longRun(turns: number, tokens: number): Event[] {
-  const events: Event[] = [];
-  const place = (): { seq: number; timestamp: number; runId: string } => ({
-    seq: events.length + 1,
-    timestamp: 1_700_000_000_000 + events.length,
-    runId: "r",
-  });
+  return [...longEvents(turns, tokens)];
+}
+
+/** The same one by one, for runs that are too long to have twice. */
+export function* longEvents(turns: number, tokens: number): Generator<Event, void, undefined> {
+  let seq = 0;
+  const place = (): { seq: number; timestamp: number; runId: string } => {
+    seq++;
+    return { seq, timestamp: 1_700_000_000_000 + seq, runId: "r" };
+  };
   const usage = { inputTokens: 0, outputTokens: 0, requests: 0, unknownRequests: 0 };
-  events.push({
-    ...place(),
-    type: "run_start",
-    data: {
-      schema: 1,
-      reducer: 1,
-      chartHash: "",
-      agent: { name: "long", instructions: "", tools: [] },
-      model: "m",
-      limits: { maxSteps: 10 },
-    },
-  });
+  const agent = { name: "long", instructions: "", tools: [] };
+  const limits = { maxSteps: 10 };
+  yield { ...place(), type: "run_start", data: { schema: 1, reducer: 1, chartHash: "", agent, model: "m", limits } };
   for (let step = 1; step <= turns; step++) {
     const id = `i${step}`;
     const messageId = `m${step}`;
-    events.push({ ...place(), type: "user_input", data: { id, text: "go", when: step === 1 ? "start" : "step" } });
-    events.push({ ...place(), type: "input_delivered", data: { id, delivered: true, queue: "step", step } });
-    events.push({ ...place(), type: "thinking", data: { step, attempt: 1, messageId, model: "m" } });
+    yield { ...place(), type: "user_input", data: { id, text: "go", when: step === 1 ? "start" : "step" } };
+    yield { ...place(), type: "input_delivered", data: { id, delivered: true, queue: "step", step } };
+    yield { ...place(), type: "thinking", data: { step, attempt: 1, messageId, model: "m" } };
     for (let index = 0; index < tokens; index++) {
       const data = { kind: "text", text: "token ", messageId, attempt: 1, offset: index * 6 } as const;
-      events.push({ ...place(), type: "token_stream", data });
+      yield { ...place(), type: "token_stream", data };
     }
     const text = "token ".repeat(tokens);
-    events.push({
+    yield {
       ...place(),
       type: "message",
       data: { messageId, step, attempt: 1, finish: "stop", text, calls: [], usage: "unknown" },
-    });
+    };
     // A reducer that nobody knows: its hashes say nothing here.
-    events.push({ ...place(), type: "done", data: { output: text, usage, steps: step, stateHash: "", reducer: 99 } });
+    yield { ...place(), type: "done", data: { output: text, usage, steps: step, stateHash: "", reducer: 99 } };
   }
-  return events;
 }

@@ -11,6 +11,8 @@ import { createHash, hash, type Hash } from "node:crypto";
 export class Chain {
   /** Of the last control record, 32 hex digits. */
   h: string;
+  /** Of the last group that ended, in whatever stretch. */
+  ended = "";
   /** Of the groups that ended in this stretch. */
   private digest = "";
   private group: Hash | undefined;
@@ -43,12 +45,6 @@ export class Chain {
     this.digest = digest;
   }
 
-  /** The digest of the stretch so far; the next line begins a new group. */
-  stretch(): string {
-    this.endGroup();
-    return this.digest;
-  }
-
   /** Of everything so far: what the next segment holds of this one. */
   end(): string {
     this.endGroup();
@@ -58,6 +54,7 @@ export class Chain {
   private endGroup(): void {
     if (this.group === undefined) return;
     this.digest = this.group.digest("hex").slice(0, 32);
+    this.ended = this.digest;
     this.group = undefined;
   }
 }

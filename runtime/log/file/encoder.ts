@@ -1,4 +1,4 @@
-import { isHot, type Event, type HotEvent } from "../../../machines/events.ts";
+import { isHot, type Event, type EventOf, type HotEvent } from "../../../machines/events.ts";
 import type { Chain } from "./chain.ts";
 import { contextAfter, continued, groupOf, type Context } from "./context.ts";
 import { crcOf, crcText } from "./crc.ts";
@@ -26,7 +26,8 @@ export interface SegmentEnd {
  *     [9," cat",0," sat",1,"<crc>"]                                                               two, and the batch goes on
  *
  * F1 A line's CRC covers the line before its CRC and goes on from the CRC of the line before it, so a line that was changed, moved, left out or
- *    put in is found where it is. F2 A record that is not the last of its batch says so (`"b":1`, or the lone 1 in a short line): a file that
+ *    put in is found where it is. A pruned range's record (`gapLine`) carries the CRC of the last line that it stands for (`"t"`), so what
+ *    follows it stays as it was. F2 A record that is not the last of its batch says so (`"b":1`, or the lone 1 in a short line): a file that
  *    ends behind one ends in the middle of a batch. F3 The run id is left out where it is that of the file.
  */
 export class Encoder {
@@ -121,6 +122,7 @@ export class Encoder {
   }
 
   private envelope(event: Event): string {
+    if (!Number.isFinite(event.timestamp)) throw new TypeError("a time that is no number");
     const run = event.runId === this.runId ? "" : `,"runId":${JSON.stringify(event.runId)}`;
     const cause = event.cause === undefined ? "" : `,"cause":${event.cause}`;
     const data = JSON.stringify(event.data);
@@ -144,6 +146,17 @@ export class Encoder {
     this.chain.hot(this.what, this.scratch.bytes.subarray(this.group, this.length));
     this.group = -1;
   }
+}
+
+/** The record of a pruned range: it goes on from the line before the range, and the line behind it from the last one that was there. */
+export function gapLine(
+  { data, seq, timestamp }: Omit<EventOf<"gap">, "type" | "runId">,
+  { open, before, last }: { readonly open: boolean; readonly before: number; readonly last: number },
+): Buffer {
+  const record = `{"seq":${seq},"timestamp":${timestamp},"type":"gap","data":${JSON.stringify(data)}`;
+  const text = `${record}${open ? ',"b":1' : ""},"t":"${crcText(last)}","c":`;
+  const crc = crcOf(Buffer.from(text), 0, text.length, before);
+  return Buffer.from(`${text}"${crcText(crc)}"}\n`);
 }
 
 /** Bytes on their way to a file. One for all runs of a log: a write is synchronous. */

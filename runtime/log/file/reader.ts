@@ -43,8 +43,11 @@ export interface SegmentReader {
   /** Reads on from the furthest place that is known, to where it ends now. */
   toEnd(runId: string, at: SegmentRange): WalkEnd;
   /** Reads all of it with its hash chain. */
-  verify(runId: string, at: SegmentRange, take?: Walk["take"]): { readonly end: WalkEnd; readonly chain: Chain };
+  verify(runId: string, at: SegmentRange, take?: TakeLine): { readonly end: WalkEnd; readonly chain: Chain };
 }
+
+/** Like that of a walk, with the chain up to this line. */
+export type TakeLine = (...line: [...Parameters<Walk["take"]>, chain: Chain]) => boolean;
 
 /** An open segment and what of it counts. */
 export interface SegmentRange {
@@ -92,10 +95,14 @@ export function segmentReader(): SegmentReader {
   }
 
   function page(runId: string, range: SegmentRange, after: number, limit: number, into: Event[]): WalkEnd {
-    return advance(runId, range, placeBefore(range.segment, after), (events) => {
+    const end = advance(runId, range, placeBefore(range.segment, after), (events) => {
       for (const event of events) if (event.seq > after && into.length < limit) into.push(event);
       return into.length < limit;
     });
+    // Of a batch that has no end nothing is there.
+    const counts = range.until ?? range.segment.known;
+    while ((into.at(-1)?.seq ?? 0) > counts) into.pop();
+    return end;
   }
 
   function advance(
@@ -125,7 +132,8 @@ export function segmentReader(): SegmentReader {
     });
     for (const place of found) if (place.seq <= end.complete.seq) segment.places.push(place);
     segment.known = Math.max(segment.known, end.complete.seq);
-    if (end.damage === undefined) segment.last = end.next.seq <= known ? end.next : end.complete;
+    // Behind the line that says that the owner let go, nobody would see it again.
+    if (end.damage === undefined) segment.last = end.next.seq <= known && !end.released ? end.next : end.complete;
     return end;
   }
 
@@ -138,7 +146,18 @@ export function segmentReader(): SegmentReader {
       const [from] = segment.places;
       if (from === undefined) throw new TypeError("unreachable: a segment has a first place");
       const known = segment.header.after;
-      return { end: walk({ fd, window, runId, from, until, bound, known, chain, take }), chain };
+      const end = walk({
+        fd,
+        window,
+        runId,
+        from,
+        until,
+        bound,
+        known,
+        chain,
+        take: (events, at, decoder) => take(events, at, decoder, chain),
+      });
+      return { end, chain };
     },
   };
 }
