@@ -50,9 +50,9 @@ export interface ClaimOptions {
 export interface LogProblem {
   /** Of the first event that cannot be trusted. */
   readonly seq: number;
-  /** Where it is stored. */
-  readonly file: string;
-  readonly what: string;
+  readonly problem: string;
+  /** Where it is stored, for a log that knows. */
+  readonly file?: string;
 }
 
 /** A run as a list shows it. */
@@ -147,19 +147,8 @@ export interface EventLog {
   /** Releases every run that this object owns, and closes what it has open. It can be used again afterwards. */
   close?(): Awaitable<void>;
   readonly inbox: Inbox;
-  /**
-   * Reads the whole run and checks what the log itself can check: checksums, the chain of its records. Answers the first seq that is damaged,
-   * and how, or undefined. A log without such checks leaves it out.
-   */
-  check?(runId: string): Awaitable<LogProblem | undefined>;
   /** Where snapshots of states are kept between processes. A log without it has them folded anew. */
   readonly snapshots?: SnapshotStore;
-}
-
-/** The first seq of a run at which something is wrong, and what, in one sentence. */
-export interface LogProblem {
-  readonly seq: number;
-  readonly problem: string;
 }
 
 /** 1 to 128 characters of `A-Z a-z 0-9 . _ -`, not beginning with a dot: a name that is no path. */

@@ -28,15 +28,15 @@ export function checkRun({ runId, folder, reader, owners, own }: CheckOptions): 
       const { segment, fd } = reader.open(runId, folder, epoch);
       try {
         const { header } = segment;
-        if (header.after !== seq) return { seq: seq + 1, file, what: `it begins behind seq ${header.after}` };
+        if (header.after !== seq) return { seq: seq + 1, file, problem: `it begins behind seq ${header.after}` };
         if (before !== undefined && (before.h !== header.before.h || before.c !== header.before.c)) {
-          return { seq, file: before.file, what: "it does not end as the next segment says" };
+          return { seq, file: before.file, problem: "it does not end as the next segment says" };
         }
         const next = epochs[at + 1];
         const until = next === undefined ? undefined : afterOf(next);
         const bound = own?.epoch === epoch ? own.durable : undefined;
         const { end, chain } = reader.verify(runId, { segment, fd, until, bound });
-        if (end.damage !== undefined) return { ...end.damage, file };
+        if (end.damage !== undefined) return { seq: end.damage.seq, problem: end.damage.what, file };
         seq = end.complete.seq;
         before = { file, h: chain.end(), c: crcText(end.complete.crc) };
       } finally {
@@ -46,7 +46,7 @@ export function checkRun({ runId, folder, reader, owners, own }: CheckOptions): 
     return undefined;
   } catch (error) {
     if (!(error instanceof RubatoError)) throw error;
-    return { seq: seq + 1, file, what: messageOf(error) };
+    return { seq: seq + 1, file, problem: messageOf(error) };
   }
 
   function afterOf(epoch: number): number {
