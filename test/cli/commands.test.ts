@@ -8,7 +8,7 @@ import { durationOf } from "../../runtime/cli/commands/prune.ts";
 import { age } from "../../runtime/cli/format-runs.ts";
 import { memoryLog } from "../../runtime/log/memory.ts";
 import { pause } from "../../runtime/models/scripted.ts";
-import { goldenAgent, leftBehind } from "../support/left-behind.ts";
+import { leftBehind } from "../support/left-behind.ts";
 import { recordedLogs } from "../support/recorded-logs.ts";
 import { captured, slowTool, stage, type Stage, type StageOptions } from "./stage.ts";
 
@@ -97,7 +97,7 @@ describe("runs prune", () => {
     expect(await log.read("run_11111111-a", { after: 0, limit: 1_000 })).toEqual(before);
     const done = await rubato("runs", "prune", "run_11111111-a", "--yes");
     expect(done).toMatchObject({ code: 0, out: "3 deltas dropped.\n" });
-    expect((await rubato("show", "run_11", "--type", "gap")).out).toContain("3 deltas dropped, from seq 6");
+    expect((await rubato("show", "run_11", "--type", "gap")).out).toContain("3 deltas dropped, from seq 5");
   });
 
   it("deletes what is at rest and old, and nothing that could go on", async () => {
@@ -270,15 +270,64 @@ describe("a run that works", () => {
       code: 1,
       err: expect.stringContaining("--allow-changed"),
     });
-    const own = staged({
-      log,
-      io: { openAgent: async (of) => goldenAgent(of, { started: [], finished: [], aborted: [] }) },
-    });
-    const { code, err } = await own.rubato("resume", "r");
+  });
+
+  it("resume says which call has no known outcome, and how to go on", async () => {
+    const tools = [slowTool(pause())];
+    const before = staged({ script: [{ calls: [{ name: "slow", args: {} }] }], tools });
+    const run = before.agent().run("sleep", { runId: "r" });
+    for await (const event of run) if (event.type === "tool_start") break;
+    const begun = await before.log.read("r", { after: 0, limit: 1_000 });
+    const { rubato } = staged({ log: await leftBehind(begun), tools });
+    const { code, err } = await rubato("resume", "r");
     expect(code).toBe(130);
     expect(err).toMatch(
-      /call 1\.\d of \w+ has no known outcome[\s\S]*rubato: to go on: rubato resume r \["instruction"\]\n$/,
+      /call 1\.0 of slow has no known outcome[^\n]*\nrubato: to go on: rubato resume r \["instruction"\]\n$/,
     );
+  });
+});
+
+describe("fork and diff", () => {
+  it("copies a run, goes on with it, and says where the two part", async () => {
+    const { rubato, log } = await twoRuns();
+    const at = (await log.read("run_11111111-a", { after: 0, limit: 1_000 })).findIndex(
+      ({ type }) => type === "token_stream",
+    );
+    const { code, out, err } = await rubato("fork", "run_1", "--at", String(at));
+    expect(code).toBe(0);
+    const id = out.trim();
+    expect(err).toBe(
+      `fork of run_11111111 at seq ${at}: ${id}\nto go on: rubato resume ${id.slice(0, 12)} ["instruction"]\n`,
+    );
+    expect(await rubato("diff", "run_1111", id)).toMatchObject({
+      code: 0,
+      out: expect.stringContaining(`the same up to seq ${at}`),
+    });
+    const gone = await rubato("fork", "run_11111111-a", "--at", String(at), "Say it shorter.");
+    expect(gone).toMatchObject({ code: 0, out: "Rome too.\n" });
+    const [, , , last] = await log.list();
+    const diff = (await rubato("diff", "run_11111111-a", last?.runId ?? "")).out;
+    expect(diff).toMatch(/^- Paris is warm\.\n(\+ .*\n)*\+ Rome too\.$/m);
+    expect(diff).toMatch(/^cost\n- 1 step, .*\n\+ /m);
+    expect((await rubato("diff", id, id)).out).toContain("the same in all");
+    expect(JSON.parse((await rubato("diff", "left", id, "--json")).out)).toMatchObject({ same: false });
+  });
+
+  it("takes another result for a call", async () => {
+    const gate = pause();
+    gate.open();
+    const { rubato, agent, log } = staged({
+      script: [{ calls: [{ name: "slow", args: {} }] }, "Fine.", "Odd."],
+      tools: [slowTool(gate)],
+    });
+    await agent().run("sleep", { runId: "r" }).settled();
+    const events = await log.read("r", { after: 0, limit: 1_000 });
+    const at = events.findIndex(({ type }) => type === "tool_result") + 1;
+    const { code, out, err } = await rubato("fork", "r", "--at", String(at), "--result", "1.0=42", "And now?");
+    expect({ code, out }).toEqual({ code: 0, out: "Odd.\n" });
+    expect(err).toContain("with other results of 1.0");
+    const refused = await rubato("fork", "r", "--at", "9999");
+    expect(refused).toMatchObject({ code: 1, err: expect.stringContaining(`a seq from 1 to ${events.length}`) });
   });
 });
 
@@ -300,6 +349,10 @@ describe("wrong usage", () => {
     [["interrupt"], /needs a run/],
     [["interrupt", "a", "--grace", "soon"], /--grace must be/],
     [["cancel"], /needs a run/],
+    [["fork", "a"], /needs --at SEQ/],
+    [["fork", "a", "--at", "1", "--result", "1.0"], /must be CALL=JSON/],
+    [["fork", "a", "--at", "1", "--result", "1.0={"], /must be CALL=JSON/],
+    [["diff", "a"], /needs two runs/],
     [["verify"], /--all/],
     [["verify", "a", "--all"], /exclude each other/],
     [["export", "a", "--out", ""], /name a file/],

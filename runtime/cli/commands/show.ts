@@ -1,5 +1,5 @@
-import { EVENT_TYPES, type Event } from "../../../machines/events.ts";
-import { describeEvent } from "../describe-event.ts";
+import { EVENT_TYPES } from "../../../machines/events.ts";
+import { lineOf } from "../describe-event.ts";
 import { EXIT } from "../exit-code.ts";
 import { findRun, needLog } from "../find-run.ts";
 import type { Io } from "../io.ts";
@@ -41,15 +41,6 @@ async function show(io: Io, word: string, { from, fits, json }: Shown): Promise<
     if (io.out.closed) return EXIT.brokenPipe;
   }
   return EXIT.done;
-}
-
-/** An event of a newer version may lack what this one would say of it: then it is shown as it stands. */
-export function lineOf(event: Event): string {
-  try {
-    return describeEvent(event);
-  } catch {
-    return `${String(event.seq).padStart(4)} ${safeJson(event)}`;
-  }
 }
 
 /** Which types are wanted, or a sentence. A word that no type has is a slip; a newer version's types are not known here, so `*` takes them. */

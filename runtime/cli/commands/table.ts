@@ -1,7 +1,9 @@
 import type { LogCommand } from "../log-command.ts";
 import { cancelCommand } from "./cancel.ts";
 import { chartCommand } from "./chart.ts";
+import { diffCommand } from "./diff.ts";
 import { exportCommand } from "./export.ts";
+import { forkCommand } from "./fork.ts";
 import { interruptCommand } from "./interrupt.ts";
 import { resumeCommand } from "./resume.ts";
 import { runsCommand } from "./runs.ts";
@@ -17,6 +19,8 @@ export const LOG_COMMANDS: readonly LogCommand[] = [
   interruptCommand,
   sendCommand,
   cancelCommand,
+  forkCommand,
+  diffCommand,
   verifyCommand,
   exportCommand,
   chartCommand,
