@@ -2,9 +2,11 @@ import { createRequire } from "node:module";
 import { messageOf, RubatoError } from "../errors.ts";
 import { chat } from "./chat.ts";
 import { EXIT } from "./exit-code.ts";
+import { findRun, lastRun, needLog } from "./find-run.ts";
 import { help, helpOf } from "./help.ts";
+import type { Io } from "./io.ts";
 import { openLog } from "./open-log.ts";
-import { parseCommand } from "./options.ts";
+import { parseCommand, type PickUp } from "./options.ts";
 import { MAX_PIPED, readAll } from "./piped.ts";
 import { processIo, programName } from "./process-io.ts";
 import { oneLine } from "./sanitizer.ts";
@@ -37,6 +39,24 @@ export async function program(argv: readonly string[]): Promise<number> {
     return runTask({ agent, task: text.trimEnd(), json, out, err, onSignal, onUnread, goOn });
   }
 
+  async function talkTo(settings: Settings, pickUp: PickUp | undefined): Promise<number> {
+    const io = processIo({ settings, out, err, screen, onUnread });
+    // Before a folder is made and before the terminal is taken: what cannot be picked up is one sentence.
+    const runId = pickUp === undefined ? undefined : await pickedRun(io, pickUp.run);
+    const setup = await prepare(settings, openLog(settings.log));
+    if (typeof setup === "string") return wrong(setup);
+    const { agent, log } = setup;
+    const pickedUp =
+      runId === undefined
+        ? undefined
+        : {
+            owned: (await log.head(runId)).owned,
+            run: await agent.open(runId),
+            allowChanged: pickUp?.allowChanged === true,
+          };
+    return chat({ setup, pickedUp, goOn: settings.log.kind === "memory" ? undefined : programName() });
+  }
+
   async function wrong(message: string): Promise<number> {
     await err.write(`rubato: ${oneLine(message, 1_000)}\n`);
     return EXIT.usage;
@@ -66,8 +86,7 @@ export async function program(argv: readonly string[]): Promise<number> {
       case "job":
         return await command.job(processIo({ settings: command.settings, out, err, screen, onUnread }));
       case "chat": {
-        const setup = await prepare(command.settings, openLog(command.settings.log));
-        return typeof setup === "string" ? await wrong(setup) : await chat(setup);
+        return await talkTo(command.settings, command.pickUp);
       }
     }
   } catch (error) {
@@ -76,6 +95,11 @@ export async function program(argv: readonly string[]): Promise<number> {
     await out.flush();
     await err.flush();
   }
+}
+
+async function pickedRun(io: Io, word: string | undefined): Promise<string> {
+  const log = needLog(io);
+  return word === undefined ? (await lastRun(io, log)).runId : findRun(io, log, word);
 }
 
 /** One sentence, and the trace for those who ask for it. What was asked for in vain counts as wrong usage. */

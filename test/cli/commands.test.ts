@@ -308,7 +308,7 @@ describe("fork and diff", () => {
     const [, , , last] = await log.list();
     const diff = (await rubato("diff", "run_11111111-a", last?.runId ?? "")).out;
     expect(diff).toMatch(/^- Paris is warm\.\n(\+ .*\n)*\+ Rome too\.$/m);
-    expect(diff).toMatch(/^cost\n- 1 step, .*\n\+ /m);
+    expect(diff).toMatch(/^cost\n- 0 steps, .*\n\+ 1 step, /m);
     expect((await rubato("diff", id, id)).out).toContain("the same in all");
     expect(JSON.parse((await rubato("diff", "left", id, "--json")).out)).toMatchObject({ same: false });
   });
