@@ -1,5 +1,5 @@
 import type { Event, EventData, PartialPolicy } from "../../machines/events.ts";
-import { describeCall, describeOutcome, describeProgress, describeValue } from "./describe-call.ts";
+import { describeCall, describeResult, describeProgress, describeValue } from "./describe-call.ts";
 import { describeInterrupted, describeLimit } from "./describe-interrupt.ts";
 import { createSanitizer, oneLine, sanitize } from "./sanitizer.ts";
 import type { Transcript } from "./transcript.ts";
@@ -106,9 +106,10 @@ export function createConversation(transcript: Transcript): Conversation {
     if (finish === "interrupted" && calls.length > 0) transcript.add("note", "(calls of the cut answer were dropped)");
   }
 
-  function showResult({ callId, outcome, output, error, late }: EventData<"tool_result">): void {
+  function showResult(data: EventData<"tool_result">): void {
+    const { callId, late } = data;
     const name = oneLine(turn.calls.find((call) => call.callId === callId)?.name ?? callId, 64);
-    const said = describeOutcome(outcome, output, error, 240);
+    const said = describeResult(data, 240);
     progress.delete(callId);
     if (late === true) transcript.add("note", `${name} came back late: ${said}`);
     else transcript.add("result", turn.calls.length > 1 ? `${name}: ${said}` : said);

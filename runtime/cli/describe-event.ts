@@ -1,5 +1,5 @@
 import type { Event } from "../../machines/events.ts";
-import { describeCall, describeOutcome, describeProgress, describeValue } from "./describe-call.ts";
+import { describeCall, describeResult, describeProgress, describeValue } from "./describe-call.ts";
 import { describeDuration, describeLimit } from "./describe-interrupt.ts";
 import { oneLine, safeJson } from "./sanitizer.ts";
 
@@ -45,8 +45,8 @@ function contentOf(event: Event): string {
     case "tool_progress":
       return `${event.data.callId} ${describeProgress(event.data.value)}`;
     case "tool_result": {
-      const { callId, outcome, output, error, late } = event.data;
-      const said = describeOutcome(outcome, output, error, 80);
+      const { callId, outcome, late } = event.data;
+      const said = describeResult(event.data, 80);
       return `${callId} ${late === true ? "late, " : ""}${outcome === "ok" ? `ok ${said}` : said}`;
     }
     case "interrupt":

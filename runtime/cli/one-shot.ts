@@ -2,7 +2,7 @@ import { isTerminal, type Event } from "../../machines/events.ts";
 import type { Agent } from "../agent.ts";
 import type { Outcome } from "../outcome.ts";
 import type { Run } from "../run.ts";
-import { describeCall, describeOutcome } from "./describe-call.ts";
+import { describeCall, describeResult } from "./describe-call.ts";
 import { describeInterrupted, describeLimit } from "./describe-interrupt.ts";
 import { EXIT } from "./exit-code.ts";
 import { shortId } from "./find-run.ts";
@@ -146,8 +146,8 @@ async function printAnswer(events: AsyncIterable<Event>, out: Writer, err: Write
         await note(`· ${describeCall(event.data.name, event.data.args)}`);
         return;
       case "tool_result": {
-        const { callId, outcome, output, error } = event.data;
-        await note(`  ${oneLine(names.get(callId) ?? callId, 64)} → ${describeOutcome(outcome, output, error)}`);
+        const { callId } = event.data;
+        await note(`  ${oneLine(names.get(callId) ?? callId, 64)} → ${describeResult(event.data)}`);
         return;
       }
       case "retry":

@@ -5,6 +5,7 @@ import { messageOf } from "../errors.ts";
 import type { EventLog } from "../log/event-log.ts";
 import { stateAt } from "../state-at.ts";
 import { lineOf } from "./describe-event.ts";
+import { isLeaving } from "./pilot.ts";
 import { oneLine } from "./sanitizer.ts";
 import { describeTokens } from "./status-line.ts";
 import type { Theme } from "./theme.ts";
@@ -71,7 +72,7 @@ export function createScrubber({ log, runId, theme, onChange }: ScrubberOptions)
     key(bytes) {
       const by = moveOf(bytes);
       if (by !== undefined) move(by);
-      return by !== undefined || !isEnd(bytes);
+      return by !== undefined || !isLeaving(bytes);
     },
     rows(width) {
       const rows: string[] = [];
@@ -93,10 +94,6 @@ export function moveOf(bytes: string): Move | undefined {
   if (matchesKey(bytes, "end")) return "end";
   if (bytes === "[") return "back";
   return bytes === "]" ? "forward" : undefined;
-}
-
-function isEnd(bytes: string): boolean {
-  return bytes === "q" || matchesKey(bytes, "escape") || matchesKey(bytes, "ctrl+c") || matchesKey(bytes, "ctrl+d");
 }
 
 /** The event to show after a move; undefined where there is none in that direction. */

@@ -5,6 +5,7 @@ import { diffCommand } from "./diff.ts";
 import { exportCommand } from "./export.ts";
 import { forkCommand } from "./fork.ts";
 import { interruptCommand } from "./interrupt.ts";
+import { replayCommand } from "./replay.ts";
 import { resumeCommand } from "./resume.ts";
 import { runsCommand } from "./runs.ts";
 import { sendCommand } from "./send.ts";
@@ -15,6 +16,7 @@ import { verifyCommand } from "./verify.ts";
 export const LOG_COMMANDS: readonly LogCommand[] = [
   runsCommand,
   showCommand,
+  replayCommand,
   resumeCommand,
   interruptCommand,
   sendCommand,
