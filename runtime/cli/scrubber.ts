@@ -54,7 +54,7 @@ export function createScrubber({ log, runId, theme, onChange }: ScrubberOptions)
         const { seq: last } = await log.head(runId);
         const event = await eventAfter(log, runId, view?.event, by, last);
         if (event !== undefined) view = { event, state: await stateAt(log, runId, event.seq), last };
-        problem = undefined;
+        problem = last === 0 ? "This run is not in the log any more." : undefined;
       } catch (error) {
         problem = oneLine(messageOf(error), 300);
       } finally {
@@ -151,7 +151,11 @@ function isStep(event: Event): boolean {
 
 function stateRows(state: AgentState): string[] {
   const { value, turn, step, messages, orphans, inputs } = state;
-  const figures = [`turn ${turn}`, `step ${step}`, `${messages.length} messages`];
+  const figures = [
+    `turn ${turn}`,
+    `step ${step}`,
+    `${messages.length} ${messages.length === 1 ? "message" : "messages"}`,
+  ];
   const tokens = describeTokens(state);
   if (tokens !== "") figures.push(tokens);
   if (inputs.length > 0) figures.push(`${inputs.length} waiting`);

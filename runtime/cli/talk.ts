@@ -121,9 +121,7 @@ export function createTalk({ agent, log, transcript, onChange }: TalkOptions): T
     if (settled) return undefined;
     // The process that worked on it is gone. It is brought to rest, so that whoever picked it up says how it goes on.
     const stopped = await of.interrupt("its process ended", { mode: "now", by: "recovery" });
-    if (!stopped.accepted) return stopped;
-    for (const line of describePending(of.state)) transcript.add("note", line);
-    return undefined;
+    return stopped;
   }
 
   return {
@@ -135,9 +133,15 @@ export function createTalk({ agent, log, transcript, onChange }: TalkOptions): T
     },
     follow(event) {
       if (run !== undefined && event.runId !== run.id) return false;
-      if (held === undefined) conversation.follow(event);
-      else held.push(event);
-      return held === undefined;
+      if (held !== undefined) {
+        held.push(event);
+        return false;
+      }
+      conversation.follow(event);
+      if (event.type === "interrupted" && run !== undefined) {
+        for (const line of describePending(run.state)) transcript.add("note", line);
+      }
+      return true;
     },
     say(text, when) {
       if (run === undefined) run = agent.run(text);
