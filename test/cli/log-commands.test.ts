@@ -1,0 +1,147 @@
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import { rubato, start, type Ended } from "./child.ts";
+
+const folders: string[] = [];
+afterAll(() => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
+
+/** A folder of its own, and the command line in it. */
+function place(): {
+  readonly folder: string;
+  readonly env: { RUBATO_LOG: string };
+  rubato(...argv: string[]): Promise<Ended>;
+} {
+  const folder = mkdtempSync(join(tmpdir(), "rubato-cli-"));
+  folders.push(folder);
+  const env = { RUBATO_LOG: join(folder, "runs") };
+  return { folder, env, rubato: (...argv) => rubato(argv, "", env) };
+}
+
+async function onlyRun(at: ReturnType<typeof place>): Promise<string> {
+  const { out } = await at.rubato("runs", "--json");
+  const [, runId = ""] = /"runId":"([^"]+)"/.exec(out) ?? [];
+  return runId;
+}
+
+describe.concurrent("the commands, as processes", () => {
+  it("a run is stopped from another process, told how to go on, and resumed in a third", async () => {
+    const at = place();
+    const child = start(["wait 60 seconds"], "", at.env);
+    await child.until(/· wait seconds: 60/);
+    const runId = await onlyRun(at);
+    const stopped = await at.rubato("interrupt", runId, "enough", "--now");
+    expect(stopped).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/^interrupted, step 1, (during|before) [^\n]* m?s\n$/),
+    });
+    const ended = await child.ended;
+    expect(ended.code).toBe(130);
+    expect(ended.err).toContain(`rubato: to go on: rubato resume ${runId.slice(0, 12)} ["instruction"]`);
+    expect(await at.rubato("resume", runId.slice(0, 12), "what is 17*23?")).toMatchObject({
+      code: 0,
+      out: "17*23 = 391.\n",
+    });
+    expect(await at.rubato("verify", "--all")).toMatchObject({ code: 0, err: "1 runs, all ok.\n" });
+  });
+
+  it("a process that is killed leaves a run that goes on elsewhere", async () => {
+    const at = place();
+    const child = start(["write a long answer about tides"], "", at.env);
+    await child.until(/longer text/);
+    child.process.kill("SIGKILL");
+    await child.ended;
+    expect((await at.rubato("runs")).out).toMatch(/thinking, not running +rubato/);
+    const resumed = start(["resume", "--last"], "", at.env);
+    await resumed.until(/longer text/);
+    resumed.process.kill("SIGINT");
+    expect((await resumed.ended).code).toBe(130);
+    expect((await at.rubato("show", "run_", "--type", "owner")).out).toMatch(/owner +epoch 2, resume\n$/);
+  });
+
+  it.each([
+    ["SIGTERM", 143],
+    ["SIGHUP", 129],
+  ] as const)("%s brings the run to rest and says how to resume it", async (signal, exit) => {
+    const at = place();
+    const child = start(["write a long answer about tides"], "", at.env);
+    await child.until(/longer text/);
+    child.process.kill(signal);
+    const { code, err } = await child.ended;
+    expect(code).toBe(exit);
+    expect(err).toMatch(/interrupted, step 1, [^\n]* kept[^\n]*\nrubato: to go on: rubato resume run_[\da-f]{8} /);
+    expect((await at.rubato("runs", "--status", "interrupted")).out.split("\n")).toHaveLength(3);
+  });
+
+  it("a reader that goes away ends it quietly", async () => {
+    const at = place();
+    await at.rubato("write a short answer about tides");
+    const child = start(["show", "run_"], "", at.env);
+    await child.until(/run_start/);
+    child.process.stdout?.destroy();
+    const { err } = await child.ended;
+    expect(err).toBe("");
+  });
+
+  it("a folder that cannot be used, and a damaged log, are one sentence each", async () => {
+    const at = place();
+    const file = join(at.folder, "file");
+    writeFileSync(file, "");
+    for (const argv of [["hi"], ["runs"], ["show", "x"]]) {
+      const { code, out, err } = await rubato(["--log", file, ...argv]);
+      expect([code, out]).toEqual([1, ""]);
+      expect(err).toMatch(/^rubato: [^\n]*is a file or lies below one[^\n]*\n$/);
+    }
+    await at.rubato("hello");
+    const runId = await onlyRun(at);
+    const [segment = ""] = readdirSync(join(at.env.RUBATO_LOG, runId)).filter((name) => name.endsWith("jsonl"));
+    const path = join(at.env.RUBATO_LOG, runId, segment);
+    const lines = readFileSync(path, "utf8").split("\n");
+    lines[2] = (lines[2] ?? "").replace("hello", "HELLO");
+    writeFileSync(path, lines.join("\n"));
+    for (const name of ["show", "verify", "replay", "resume", "export"]) {
+      const { code, out, err } = await at.rubato(name, runId);
+      expect([name, code]).toEqual([name, 1]);
+      const said = name === "verify" ? out : err;
+      expect(said).toMatch(/seq 2/);
+      expect(said.trimEnd().split("\n")).toHaveLength(1);
+    }
+    expect((await at.rubato("runs")).out).toMatch(/damaged/);
+    expect((await rubato(["show", "../x"], "", at.env)).code).toBe(2);
+    const traced = await rubato(["show", "nope"], "", { ...at.env, DEBUG: "rubato" });
+    expect(traced.err).toMatch(/There is no run "nope"[\s\S]*\n {4}at /);
+  });
+
+  it("keeps runs in a corner of the current folder that no repository takes in, unless it is told not to", async () => {
+    const at = place();
+    const work = join(at.folder, "work");
+    mkdirSync(work);
+    const env = { RUBATO_LOG: "", INIT_CWD: work };
+    const here = start(["hello", "--root", work], "", env, work);
+    expect((await here.ended).code).toBe(0);
+    expect(readFileSync(join(work, ".rubato", ".gitignore"), "utf8")).toBe("*\n");
+    const none = start(["runs", "--no-log"], "", env, work);
+    expect((await none.ended).err).toContain("no option --no-log");
+    expect((await start(["runs"], "", env, work).ended).out).toMatch(/done +rubato +\d+ +\d+ s +hello/);
+  });
+
+  it("a task may begin with the name of a command", async () => {
+    const { code, out } = await rubato(["run", "show", "me", "the", "time"]);
+    expect(code).toBe(0);
+    expect(out).not.toBe("");
+    expect((await rubato(["show me the time"])).code).toBe(0);
+    expect(await rubato(["show", "me", "the", "time"])).toMatchObject({
+      code: 2,
+      err: expect.stringContaining("takes one run"),
+    });
+  });
+
+  it("says what it can do", async () => {
+    expect((await rubato(["--help"])).out).toMatch(/rubato replay +plays it again[\s\S]*run show me the files/);
+    expect((await rubato(["fork", "--help"])).out).toMatch(/^rubato fork RUN --at SEQ/);
+    expect((await rubato(["help", "runs"])).out).toMatch(/^rubato runs/);
+  });
+});
