@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
@@ -6,6 +6,7 @@ import { parseEvent } from "rubato/machines";
 import { bar, createProgress } from "../../runtime/cli/progress.ts";
 import { durationOf } from "../../runtime/cli/commands/prune.ts";
 import { age } from "../../runtime/cli/format-runs.ts";
+import { fileLog } from "../../runtime/log/file.ts";
 import { memoryLog } from "../../runtime/log/memory.ts";
 import { pause } from "../../runtime/models/scripted.ts";
 import { leftBehind } from "../support/left-behind.ts";
@@ -204,6 +205,48 @@ describe("verify", () => {
     expect(all).toMatchObject({ code: 1, err: "3 runs, 1 with a problem.\n" });
     expect(all.out).toMatch(/^bad: seq 3: /m);
     expect((await rubato("verify", "bad")).code).toBe(1);
+  });
+});
+
+describe("a damaged log", () => {
+  it("is one sentence with the seq, whatever is asked of it", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "rubato-damaged-"));
+    try {
+      const made = staged({ log: fileLog(folder), script: ["Paris is warm."] });
+      const agent = made.agent();
+      await agent.run("hello", { runId: "r" }).settled();
+      await agent.close();
+      const [segment = ""] = readdirSync(join(folder, "r")).filter((name) => name.endsWith(".jsonl"));
+      const path = join(folder, "r", segment);
+      writeFileSync(path, readFileSync(path, "utf8").replace("hello", "HELLO"));
+      const { rubato } = staged({ log: fileLog(folder) });
+      const asked = [
+        ["show"],
+        ["replay"],
+        ["resume"],
+        ["export"],
+        ["verify"],
+        ["send", "hi"],
+        ["interrupt"],
+        ["fork", "--at", "3"],
+      ];
+      for (const [name = "", ...rest] of asked) {
+        const { code, out, err } = await rubato(name, "r", ...rest);
+        expect([name, code]).toEqual([name, 1]);
+        const said = name === "verify" ? out : err;
+        expect(said, name).toMatch(/seq 2\b/);
+        expect(
+          said
+            .trimEnd()
+            .split("\n")
+            .filter((line) => !line.includes("run_start")),
+          name,
+        ).toHaveLength(1);
+      }
+      expect((await rubato("runs")).out).toMatch(/^r +damaged .*seq 2/m);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 });
 
