@@ -1,13 +1,13 @@
 import { defineConfig } from "vitest/config";
 
-/** `npm test` leaves the `*.full.test.ts` files out and says so; `npm run test:full` (mode full) runs everything. */
+/** `npm test` leaves the `*.full.test.ts` files out and says so; `npm run test:full` (mode full) runs everything; `npm run kills` is a figure for the README. */
 export default defineConfig(({ mode }) => ({
   resolve: { conditions: ["source"] },
   ssr: { resolve: { conditions: ["source"], externalConditions: ["source"] } },
   test: {
-    include: ["test/**/*.test.ts"],
+    include: mode === "kills" ? ["test/**/*.kills.ts"] : ["test/**/*.test.ts"],
     exclude: mode === "full" ? [] : ["test/**/*.full.test.ts"],
-    globalSetup: mode === "full" ? [] : ["test/support/left-out.ts"],
+    globalSetup: mode === "full" || mode === "kills" ? [] : ["test/support/left-out.ts"],
     testTimeout: 60_000,
   },
 }));

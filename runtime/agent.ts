@@ -18,6 +18,7 @@ import { isRunId, type EventLog, type RunSummary } from "./log/event-log.ts";
 import { memoryLog } from "./log/memory.ts";
 import type { ChatModel } from "./models/chat-model.ts";
 import { foldLog } from "./recovery.ts";
+import { redactedModel, type Redact } from "./redact.ts";
 import type { Run } from "./run.ts";
 import { createTasks } from "./tasks.ts";
 import { checkTools, definitionOf, describeTools } from "./toolbox.ts";
@@ -43,6 +44,8 @@ export interface AgentOptions<Context = unknown> {
   readonly logTimeoutMs?: number;
   /** How long a command waits for the process that owns the run, ms. Default 5,000. */
   readonly answerTimeoutMs?: number;
+  /** Takes out of every text what must not be recorded. What it takes out is gone for the model and for tools as well. Default: nothing. */
+  readonly redact?: Redact;
   /** Time. Default the system's. */
   readonly clock?: Clock;
   /** Makes run ids. Default random UUIDs. */
@@ -162,6 +165,7 @@ const AGENT_KEYS = [
   "graceMs",
   "logTimeoutMs",
   "answerTimeoutMs",
+  "redact",
   "clock",
   "newRunId",
 ] as const;
@@ -184,6 +188,7 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
     graceMs = 5_000,
     logTimeoutMs = 30_000,
     answerTimeoutMs = 5_000,
+    redact,
     clock = systemClock,
     newRunId = () => `run_${randomUUID()}`,
   } = options;
@@ -201,6 +206,8 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
   checkOption("graceMs", graceMs, isDelay(graceMs, 0), "milliseconds from 0 to 2147483647");
   checkOption("logTimeoutMs", logTimeoutMs, isDelay(logTimeoutMs, 1), "milliseconds from 1 to 2147483647");
   checkOption("answerTimeoutMs", answerTimeoutMs, isDelay(answerTimeoutMs, 1), "milliseconds from 1 to 2147483647");
+  checkOption("redact", typeof redact, redact === undefined || typeof redact === "function", "a function of a text");
+  const heard = (spoken: ChatModel): ChatModel => (redact === undefined ? spoken : redactedModel(spoken, redact));
   const toolMap = checkTools(tools);
   const descriptions = describeTools(tools);
   const definition = definitionOf(name, instructions, descriptions);
@@ -248,7 +255,8 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
         runId,
         log,
         clock,
-        model: own ?? model,
+        model: heard(own ?? model),
+        redact,
         instructions,
         tools: toolMap,
         descriptions,

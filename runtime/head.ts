@@ -4,6 +4,7 @@ import type { AgentState } from "../machines/state.ts";
 import type { Clock } from "./clock.ts";
 import type { RubatoError } from "./errors.ts";
 import type { EventLog } from "./log/event-log.ts";
+import type { Redact } from "./redact.ts";
 
 /**
  * The head of one run's log, owned by this process: the only place where events get their seq.
@@ -57,6 +58,8 @@ export interface HeadOptions {
   /** How long an append may take before the log counts as failed, ms. */
   readonly logTimeoutMs: number;
   readonly clock: Clock;
+  /** Applied to the texts of every control event before it is stepped. */
+  readonly redact: Redact | undefined;
   readonly publish: (event: Event) => void;
   /** Called at once for effects that concern the run itself, and when `event` is durable for those that touch the world. */
   readonly perform: (effect: EffectName, event: Event) => void;

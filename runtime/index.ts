@@ -37,6 +37,7 @@ export {
 } from "./models/scripted.ts";
 export type { Outcome } from "./outcome.ts";
 export type { ReadOptions } from "./reader.ts";
+export type { Redact } from "./redact.ts";
 export { replay, type Replayed, type ReplayOptions } from "./replay.ts";
 export type {
   InterruptOptions,

@@ -9,6 +9,7 @@ import { messageOf, RubatoError } from "./errors.ts";
 import type { Head, HeadOptions } from "./head.ts";
 import type { EventLog } from "./log/event-log.ts";
 import { isPromiseLike } from "./promise-like.ts";
+import { redactDraft, type Redact } from "./redact.ts";
 
 /** Effects that touch the world wait until their event is durable (R1). */
 const WAITS: ReadonlySet<EffectName> = new Set<EffectName>(["request", "execute", "schedule_retry"]);
@@ -82,6 +83,7 @@ class OpenHead implements Head {
   private writes = 0;
   private cancelWatch: (() => void) | undefined;
   private readonly clock: Clock;
+  private readonly redact: Redact | undefined;
   private readonly perform: HeadOptions["perform"];
   private readonly options: HeadOptions;
 
@@ -91,6 +93,7 @@ class OpenHead implements Head {
     this.log = options.log;
     this.epoch = options.epoch;
     this.clock = options.clock;
+    this.redact = options.redact;
     this.publish = options.publish;
     this.perform = options.perform;
     this.state = options.state;
@@ -125,7 +128,9 @@ class OpenHead implements Head {
   record(drafts: readonly Draft[], cause?: number): number | undefined {
     if (this.failure !== undefined) return undefined;
     let first: number | undefined;
-    for (const draft of drafts) {
+    for (const given of drafts) {
+      const draft = this.redact === undefined ? given : this.redacted(given, this.redact);
+      if (draft === undefined) return first;
       const event = this.envelope(seal(this.state, draft), cause ?? first);
       const result = step(this.state, event);
       if (!result.accepted) break;
@@ -140,6 +145,16 @@ class OpenHead implements Head {
     }
     this.drain();
     return first;
+  }
+
+  /** Undefined, and the run at its end, where a text could not be redacted: it must not be recorded as it was. */
+  private redacted(draft: Draft, redact: Redact): Draft | undefined {
+    try {
+      return redactDraft(draft, redact);
+    } catch (error) {
+      this.fail(error);
+      return undefined;
+    }
   }
 
   private envelope({ type, data, cause: own }: Draft, batchCause: number | undefined): Event {

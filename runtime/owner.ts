@@ -11,6 +11,7 @@ import { openHead } from "./log-head.ts";
 import type { EventLog } from "./log/event-log.ts";
 import type { ChatModel, ToolDescription } from "./models/chat-model.ts";
 import { ownerDraft } from "./recovery.ts";
+import type { Redact } from "./redact.ts";
 import type { Receipt } from "./run.ts";
 import type { Tasks } from "./tasks.ts";
 import { createToolCalls, type ToolCalls } from "./tool-calls.ts";
@@ -29,6 +30,7 @@ export interface OwnerSetup<Context> {
   readonly toolTimeoutMs: number;
   readonly graceMs: number;
   readonly logTimeoutMs: number;
+  readonly redact: Redact | undefined;
   /** Called when the run comes to rest, and when it leaves its rest. */
   readonly onRest: (atRest: boolean) => void;
   /** The log failed, or another owner has the run. */
@@ -70,6 +72,7 @@ export function createOwner<Context>({ setup, bus, tasks, epoch, state }: OwnerP
     epoch,
     state,
     logTimeoutMs: setup.logTimeoutMs,
+    redact: setup.redact,
     publish: bus.publish,
     perform: (effect, event) => {
       effects.perform(effect, event);
@@ -91,6 +94,7 @@ export function createOwner<Context>({ setup, bus, tasks, epoch, state }: OwnerP
     concurrency: setup.toolConcurrency,
     timeoutMs: setup.toolTimeoutMs,
     graceMs: setup.graceMs,
+    redact: setup.redact,
     interrupt: async (reason) => command({ type: "interrupt", by: "tool", reason, mode: "step" }),
     noteInterrupt() {
       effects.noteInterrupt(undefined);

@@ -77,6 +77,8 @@ export function recordedShell(runId: string, definition: AgentDefinition): Recor
     concurrency: toolConcurrency,
     timeoutMs: toolTimeoutMs,
     graceMs,
+    // What was recorded was redacted before.
+    redact: undefined,
     interrupt: () => Promise.resolve({ accepted: false, reason: "settled" }),
     noteInterrupt() {},
     tasks,

@@ -10,6 +10,7 @@ import { messageOf } from "./errors.ts";
 import type { Head } from "./head.ts";
 import { LazySignal } from "./lazy-signal.ts";
 import { isPromiseLike } from "./promise-like.ts";
+import { redactJson, type Redact } from "./redact.ts";
 import type { Tasks } from "./tasks.ts";
 
 /**
@@ -43,6 +44,7 @@ export interface ToolCallsOptions<Context> {
   readonly concurrency: number;
   readonly timeoutMs: number;
   readonly graceMs: number;
+  readonly redact: Redact | undefined;
   readonly interrupt: (reason: string) => Promise<ToolReceipt>;
   /** Called before this records an interrupt of its own: its latency counts from here. */
   readonly noteInterrupt: () => void;
@@ -304,7 +306,9 @@ export function createToolCalls<Context>(options: ToolCallsOptions<Context>): To
     const context = new CallContext(runId, callId, attempt, idempotencyKey, options.context, {
       progress(value) {
         if (entry.settled) return;
-        const data = { callId, attempt, value: toJson(value) };
+        const plain = toJson(value);
+        const { redact } = options;
+        const data = { callId, attempt, value: redact === undefined ? plain : redactJson(plain, redact) };
         head.delta({ seq: head.nextSeq, timestamp: clock.now(), runId, type: "tool_progress", data });
       },
       emit(name, data = null) {

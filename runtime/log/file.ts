@@ -9,6 +9,7 @@ import { folderOf, openFolder, storageError } from "./file/folder.ts";
 import { fileInbox } from "./file/inbox.ts";
 import { runLister } from "./file/list.ts";
 import { owners as openOwners } from "./file/owners.ts";
+import { GONE_PREFIX, sweepFolder } from "./file/new-run.ts";
 import { pages } from "./file/pages.ts";
 import { pruneSegment, rangesOf } from "./file/prune.ts";
 import { segmentReader } from "./file/reader.ts";
@@ -58,6 +59,7 @@ export function openFileLog(
   checkOption("pollMs", pollMs, isDelay(pollMs, 10), "milliseconds from 10 to 2147483647");
   const root = resolve(folder);
   openFolder(root);
+  sweepFolder(root, now());
   const power = durability === "power";
   const reader = segmentReader();
   let latest = 0;
@@ -152,7 +154,7 @@ export function openFileLog(
         const path = join(root, folderOf(runId));
         if (contentsOf(path).segments.length === 0) return false;
         // Out of sight first: a run is there completely or not at all.
-        const gone = join(root, `.gone-${randomUUID()}`);
+        const gone = join(root, GONE_PREFIX + randomUUID());
         renameSync(path, gone);
         rmSync(gone, { recursive: true, force: true });
         local.wake(runId);

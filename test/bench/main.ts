@@ -1,9 +1,12 @@
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 import { events } from "./rows/events.ts";
+import { fileLogRow } from "./rows/file-log.ts";
+import { fileSteps } from "./rows/file-steps.ts";
 import { http } from "./rows/http.ts";
 import { interrupt } from "./rows/interrupt.ts";
 import { manyAgentsRow } from "./rows/many-agents.ts";
+import { outside } from "./rows/outside.ts";
 import { replayed } from "./rows/replay.ts";
 import { steps } from "./rows/steps.ts";
 import { tokens } from "./rows/tokens.ts";
@@ -15,7 +18,18 @@ import { table } from "./support/table.ts";
 // Every figure stands beside that of a loop written by hand, measured in turn with it in the same run: absolute figures drift with the machine,
 // ratios hardly do. It judges speed, not correctness: a missed target does not fail, a wrong answer does.
 
-const ROWS: readonly Row[] = [steps, tokens, manyAgentsRow, events, replayed, interrupt, http];
+const ROWS: readonly Row[] = [
+  steps,
+  tokens,
+  manyAgentsRow,
+  events,
+  replayed,
+  fileLogRow,
+  fileSteps,
+  outside,
+  interrupt,
+  http,
+];
 
 const { values } = parseArgs({ options: { quick: { type: "boolean", default: false }, only: { type: "string" } } });
 const names = ROWS.map((row) => row.name);

@@ -6,7 +6,8 @@ import { agentOf, drive, RUN_ID, SCENARIOS } from "./scenarios.ts";
 
 /**
  * A process that dies. Arguments: folder, scenario, and what it does: `before N` or `after N` kill it before or after its N-th event is stored,
- * `effect CALL` after the effect of a call, `pace MS` never (its tools and its model take their time), `resume` resumes the run that it finds.
+ * `effect CALL` after the effect of a call, `pace MS` never (its tools take their time), `resume MS` and `takeover MS` go on with the run that they
+ * find, when they are told to.
  */
 const [folder = "", named = "", what = "", where = ""] = process.argv.slice(2);
 const scenario = SCENARIOS.find((known) => known === named);
@@ -37,6 +38,7 @@ function dying(log: EventLog): EventLog {
 }
 
 const wait = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, Number(where) * Math.random()));
+const resumes = what === "resume" || what === "takeover";
 const log = fileLog(join(folder, "runs"));
 const agent = agentOf(scenario, {
   log: what === "before" || what === "after" ? dying(log) : log,
@@ -44,15 +46,15 @@ const agent = agentOf(scenario, {
   afterEffect: (callId) => {
     if (what === "effect" && callId === where) die();
   },
-  ...(what === "pace" || what === "resume" ? { pace: wait } : {}),
+  ...(what === "pace" || resumes ? { pace: wait } : {}),
 });
 
-if (what === "resume") {
+if (resumes) {
   // All are ready before any begins.
   console.log("ready");
   await new Promise<void>((resolve) => process.stdin.once("data", () => resolve()));
   process.stdin.destroy();
-  const answer = await agent.resume(RUN_ID);
+  const answer = await agent.resume(RUN_ID, undefined, { takeover: what === "takeover" });
   console.log(answer.accepted ? "accepted" : answer.reason);
   if (answer.accepted) {
     const outcome = await answer.run.settled();

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect } from "vitest";
+import { verify } from "rubato";
 import type { Event } from "rubato/machines";
 import { fileLog } from "../../runtime/log/file.ts";
 import { checkLog } from "../support/invariants.ts";
@@ -19,20 +20,60 @@ export interface Ran {
   readonly signal: NodeJS.Signals | null;
 }
 
-/** Runs the child to its end, or until `killAfter` says that it has had enough. */
-export async function runChild(folder: string, scenario: Scenario, point: readonly string[]): Promise<Ran> {
+export interface Running {
+  readonly ended: Promise<Ran>;
+  /** Resolves when it has printed this. Rejects when it ends without. */
+  says(text: string): Promise<void>;
+  go(): void;
+  kill(signal: NodeJS.Signals): void;
+}
+
+export function startChild(folder: string, scenario: Scenario, point: readonly string[]): Running {
   const child = spawn(process.execPath, ["--conditions=source", "--import", "tsx", CHILD, folder, scenario, ...point], {
     stdio: ["pipe", "pipe", "pipe"],
   });
   let out = "";
   let err = "";
-  child.stdout.setEncoding("utf8").on("data", (piece: string) => (out += piece));
+  const waiting = new Set<() => void>();
+  child.stdout.setEncoding("utf8").on("data", (piece: string) => {
+    out += piece;
+    for (const look of waiting) look();
+  });
   child.stderr.setEncoding("utf8").on("data", (piece: string) => (err += piece));
   child.stdin.on("error", () => {});
-  return new Promise((resolve, reject) => {
+  const ended = new Promise<Ran>((resolve, reject) => {
     child.on("error", reject);
     child.on("close", (_code, signal) => resolve({ out, err, signal }));
   });
+  return {
+    ended,
+    async says(text) {
+      const said = new Promise<void>((resolve) => {
+        const look = (): void => {
+          if (!out.includes(text)) return;
+          waiting.delete(look);
+          resolve();
+        };
+        waiting.add(look);
+        look();
+      });
+      const silent = ended.then((ran) => {
+        if (!ran.out.includes(text)) throw new Error(`it never said "${text}": ${ran.out} ${ran.err}`);
+      });
+      await Promise.race([said, silent]);
+    },
+    go() {
+      child.stdin.write("go\n");
+    },
+    kill(signal) {
+      child.kill(signal);
+    },
+  };
+}
+
+/** Runs the child to its end. */
+export function runChild(folder: string, scenario: Scenario, point: readonly string[]): Promise<Ran> {
+  return startChild(folder, scenario, point).ended;
 }
 
 /** A folder for one run and its ledger, gone afterwards. */
@@ -84,6 +125,7 @@ export async function recover(folder: string, scenario: Scenario, where: string)
   const after = await stored(fileLog(join(folder, "runs")), RUN_ID);
   expect(after.slice(0, before.length), `nothing recorded is lost ${where}`).toEqual(before);
   checkLog(after);
+  expect(await verify(fileLog(join(folder, "runs")), RUN_ID), where).toMatchObject({ ok: true, seq: after.length });
   checkLedger(after, readLedger(folder), where);
   return true;
 }

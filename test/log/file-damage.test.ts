@@ -1,8 +1,10 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { fileLog, type Event, type EventLog } from "rubato";
+import { crcAt, crcOf, crcText } from "../../runtime/log/file/crc.ts";
 import { events } from "../contracts/log-fixture.ts";
-import { linesOf, newFolder, readAll, refusal, replaceFile, segmentPath, tokens } from "./file-fixture.ts";
+import { linesOf, newFolder, readAll, refusal, replaceFile, segmentPath } from "./file-fixture.ts";
+import { tokens } from "./file-tokens.ts";
 
 /** A run with every kind of line: control records alone and in a batch, deltas in full and short, alone and several in a line. */
 const BATCHES: readonly (readonly Event[])[] = [
@@ -217,6 +219,28 @@ describe("a log in files that was changed: found where it is (I20)", () => {
     await fileLog(elsewhere).append("r", { epoch: 1, events: events("r", 1, 13) });
     replaceFile(path, readFileSync(segmentPath(elsewhere)));
     expect(await fileLog(folder).check?.("r")).toMatchObject({ seq: 13, file: path });
+  });
+
+  it("a word changed by somebody who made all checksums anew: the hash chain finds it, also in the deltas before a record", async () => {
+    const folder = newFolder();
+    const { path, lines } = await write(folder);
+    for (const [word, other, seq] of [
+      ["hello", "hullo", 2],
+      [" brown", " crown", 8],
+      ["@ @", "@ !", 13],
+    ] as const) {
+      const [header = "", ...records] = lines;
+      let crc = crcAt(Buffer.from(header), header.length - 11);
+      const forged = records.map((line) => {
+        const body = Buffer.from(line.replace(word, other).slice(0, -12));
+        crc = crcOf(body, 0, body.length, crc);
+        return `${body.toString()}"${crcText(crc)}"${line.slice(-2)}`;
+      });
+      replaceFile(path, [header, ...forged].join(""));
+      expect(await readAll(fileLog(folder))).toHaveLength(13);
+      expect(await fileLog(folder).check?.("r")).toMatchObject({ seq, file: path });
+      expect((await refusal(() => fileLog(folder).claim("r", { takeover: true }))).message).toContain(`seq ${seq},`);
+    }
   });
 
   it("a segment that is missing", async () => {

@@ -4,7 +4,8 @@ import { fileLog, type Event } from "rubato";
 import { openFileLog } from "../../runtime/log/file.ts";
 import { systemDisk, type Disk } from "../../runtime/log/file/writer.ts";
 import { events } from "../contracts/log-fixture.ts";
-import { filesBelow, newFolder, readAll, refusal, segmentPath, tokens } from "./file-fixture.ts";
+import { filesBelow, newFolder, readAll, refusal, segmentPath } from "./file-fixture.ts";
+import { tokens } from "./file-tokens.ts";
 
 function failure(code: string): Error {
   return Object.assign(new Error(code), { code });

@@ -1,12 +1,14 @@
-import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { fileLog, type Event, type Json } from "rubato";
 import { folderOf, networkName, runOf } from "../../runtime/log/file/folder.ts";
+import { thisProcess } from "../../runtime/log/file/owner.ts";
 import { openFileLog } from "../../runtime/log/file.ts";
 import { events, RUN_IDS, TEXTS } from "../contracts/log-fixture.ts";
-import { filesBelow, linesOf, newFolder, readAll, refusal, segmentPath, tokens } from "./file-fixture.ts";
+import { filesBelow, linesOf, newFolder, readAll, refusal, segmentPath } from "./file-fixture.ts";
+import { tokens } from "./file-tokens.ts";
 
 describe("the format of a log in files", () => {
   it("is this one: whoever changes it changes its number", async () => {
@@ -190,6 +192,59 @@ describe("the folder of a log", () => {
     expect(readFileSync(join(folder, "readme.txt"), "utf8")).toBe("mine");
     await log.append("notes", { epoch: 1, events: events("notes", 1, 1) });
     expect(await readAll(log, "notes")).toHaveLength(1);
+  });
+
+  it("what a process left half made is cleared away after an hour, and nothing else", async () => {
+    const folder = newFolder();
+    const log = fileLog(folder);
+    await log.append("r", { epoch: 1, events: events("r", 1, 1) });
+    const old = new Date(Date.now() - 7_200_000);
+    for (const name of [".new-a", ".gone-b", ".new-c", "mine"]) {
+      mkdirSync(join(folder, name));
+      if (name !== ".new-c") utimesSync(join(folder, name), old, old);
+    }
+    utimesSync(join(folder, "r"), old, old);
+    fileLog(folder);
+    expect(readdirSync(folder).sort()).toEqual([".inbox", ".new-c", "mine", "r"]);
+  });
+
+  it("answers that nobody will fetch are cleared away, and so are posts of processes that ended long ago", async () => {
+    const folder = newFolder();
+    const log = fileLog(folder);
+    await log.append("r", { epoch: 1, events: events("r", 1, 1) });
+    const dead = JSON.stringify({ from: { ...thisProcess(), started: "1" }, command: "x" });
+    const alive = JSON.stringify({ from: thisProcess(), command: "x" });
+    const id = (at: number): string => `${String(at).padStart(17, "0")}-00000000-0000-4000-8000-000000000000`;
+    const old = new Date(Date.now() - 7_200_000);
+    for (const [at, name, text, time] of [
+      [1, "r.answer", dead, undefined],
+      [2, "r.answer", alive, undefined],
+      [3, "r.taken", dead, undefined],
+      [4, "s.post", dead, undefined],
+      [5, "s.post", dead, old],
+      [6, "s.post", alive, old],
+    ] as const) {
+      const path = join(folder, ".inbox", `${id(at)}.${name}`);
+      writeFileSync(path, text);
+      if (time !== undefined) utimesSync(path, time, time);
+    }
+    expect(await log.inbox.take("r", 1)).toEqual([]);
+    expect(readdirSync(join(folder, ".inbox")).sort()).toEqual(
+      [2, 4, 6].map((at) => `${id(at)}.${at === 2 ? "r.answer" : "s.post"}`),
+    );
+  });
+
+  it.runIf(process.platform === "linux")("keeps few files open, however many runs it owns", async () => {
+    const folder = newFolder();
+    const log = fileLog(folder);
+    const open = (): number => readdirSync("/proc/self/fd").length;
+    const before = open();
+    for (let at = 0; at < 160; at++) await log.append(`r${at}`, { epoch: 1, events: events(`r${at}`, 1, 1) });
+    expect(open() - before).toBeLessThanOrEqual(130);
+    for (let at = 0; at < 160; at++) await log.append(`r${at}`, { epoch: 1, events: events(`r${at}`, 2, 2) });
+    expect(await log.list()).toHaveLength(160);
+    await log.close?.();
+    expect(open() - before).toBeLessThanOrEqual(2);
   });
 
   it("close lets go of every run", async () => {

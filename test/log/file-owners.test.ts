@@ -5,6 +5,9 @@ import { describe, expect, it } from "vitest";
 import { fileLog } from "rubato";
 import { openFileLog } from "../../runtime/log/file.ts";
 import { isAlive, thisProcess } from "../../runtime/log/file/owner.ts";
+import { owners } from "../../runtime/log/file/owners.ts";
+import { pages } from "../../runtime/log/file/pages.ts";
+import { segmentReader } from "../../runtime/log/file/reader.ts";
 import { systemDisk, type Disk } from "../../runtime/log/file/writer.ts";
 import { events } from "../contracts/log-fixture.ts";
 import { newFolder, readAll, refusal, segmentPath } from "./file-fixture.ts";
@@ -81,6 +84,30 @@ describe("owners of a run in files (P21, I16)", () => {
     await other.append("r", { epoch: 2, events: events("r", 4, 4, { text: "new" }) });
     expect(await readAll(fileLog(folder))).toEqual([...events("r", 1, 3), ...events("r", 4, 4, { text: "new" })]);
     expect(await fileLog(folder).check?.("r")).toBe(undefined);
+  });
+
+  it("O4 a reader that looked before a claim and read behind it begins again", async () => {
+    const folder = newFolder();
+    const log = fileLog(folder);
+    await log.append("r", { epoch: 1, events: events("r", 1, 3) });
+    const before = readFileSync(segmentPath(folder));
+    await log.append("r", { epoch: 1, events: events("r", 4, 4) });
+    const late = readFileSync(segmentPath(folder)).subarray(before.length);
+    writeFileSync(segmentPath(folder), before);
+    await fileLog(folder).claim("r", { takeover: true });
+    appendFileSync(segmentPath(folder), late);
+    for (const what of ["read", "head"] as const) {
+      const reader = segmentReader();
+      const real = owners(reader, Date.now);
+      let looks = 0;
+      // The first look is from before the claim.
+      const settle = (...run: Parameters<typeof real.settle>): readonly number[] =>
+        looks++ === 0 ? [1] : real.settle(...run);
+      const seen = pages({ root: folder, reader, owners: { ...real, settle }, ownEnd: () => undefined, power: false });
+      if (what === "read") expect(seen.read("r", 0, 10)).toEqual(events("r", 1, 3));
+      else expect(seen.head("r")).toEqual({ seq: 3, epoch: 2, owned: true });
+      expect(looks).toBe(2);
+    }
   });
 
   it("a claimant that died between its mark and its segment blocks nobody", async () => {

@@ -1,5 +1,5 @@
 import { expect } from "vitest";
-import { createAgent, type Agent } from "rubato";
+import { createAgent, verify, type Agent } from "rubato";
 import type { Event } from "rubato/machines";
 import type { EventLog } from "../../runtime/log/event-log.ts";
 import { memoryLog } from "../../runtime/log/memory.ts";
@@ -49,6 +49,8 @@ export async function resumePrefixes(stride: number): Promise<number> {
       const run = await agent.open("r");
       const outcome = await run.settled();
       const after = await stored(log, "r");
+      expect(await verify(log, "r"), `verify at ${k}`).toEqual({ ok: true, events: after.length, seq: after.length });
+      expect(await agent.checkReplay("r"), `checkReplay at ${k}`).toMatchObject({ ok: true });
       await agent.close();
       expect(after.slice(0, k), `what was recorded up to ${k}`).toEqual(prefix);
       checkLog(after);

@@ -3,9 +3,14 @@ import { z } from "zod";
 import {
   createAgent,
   defineTool,
+  diffRuns,
   memoryLog,
+  replay,
   scriptedModel,
+  stateAt,
+  verify,
   type Agent,
+  type AgentState,
   type Event,
   type EventData,
   type EventFor,
@@ -13,6 +18,7 @@ import {
   type EventType,
   type InterruptReceipt,
   type Json,
+  type LineChange,
   type Outcome,
   type Receipt,
   type Run,
@@ -228,3 +234,23 @@ expectTypeOf(agent.runs({ status: "done" })).resolves.toExtend<readonly { readon
 // @ts-expect-error `finished` is no status.
 agent.runs({ status: "finished" }).catch(() => {});
 expectTypeOf<EventType>().toExtend<string>();
+
+// --- looking back ---------------------------------------------------------------------------------------------------------------------
+
+async function lookBack(agent: Agent): Promise<void> {
+  const log = memoryLog();
+  for await (const { event, state } of replay(log, "r", { until: 3 })) {
+    expectTypeOf(event).toEqualTypeOf<Event>();
+    expectTypeOf(state).toEqualTypeOf<AgentState>();
+  }
+  const found = await verify(log, "r");
+  if (found.ok) expectTypeOf(found.events).toEqualTypeOf<number>();
+  else expectTypeOf(found.problem).toEqualTypeOf<string>();
+  const check = await agent.checkReplay("r");
+  if (!check.ok) expectTypeOf(check.got).toEqualTypeOf<Event | undefined>();
+  expectTypeOf(await stateAt(log, "r", 3)).toEqualTypeOf<AgentState>();
+  expectTypeOf((await diffRuns(log, "r", "f")).text).toEqualTypeOf<readonly LineChange[]>();
+  // @ts-expect-error a replay has an end, not a limit
+  replay(log, "r", { limit: 3 });
+}
+expectTypeOf(lookBack).returns.resolves.toBeVoid();

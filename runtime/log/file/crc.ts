@@ -21,6 +21,14 @@ export function crcText(crc: number): string {
   return crc.toString(16).padStart(8, "0");
 }
 
+/** Writes its 8 hex digits. */
+export function putCrc(bytes: Uint8Array, start: number, crc: number): void {
+  for (let at = 0, shift = 28; at < 8; at++, shift -= 4) {
+    const digit = (crc >>> shift) & 15;
+    bytes[start + at] = digit < 10 ? 48 + digit : 87 + digit;
+  }
+}
+
 /** What 8 hex digits say; -1 for anything else. Capitals are no digits: a flipped bit makes them. */
 export function crcAt(bytes: Uint8Array, start: number): number {
   let value = 0;

@@ -1,13 +1,17 @@
 import { isHot, type Event, type EventOf, type HotEvent } from "../../../machines/events.ts";
 import type { Chain } from "./chain.ts";
 import { contextAfter, continued, groupOf, type Context } from "./context.ts";
-import { crcOf, crcText } from "./crc.ts";
+import { crcOf, crcText, putCrc } from "./crc.ts";
 
 /** Deltas in one line at most: a reader finds any of them without taking apart a line of a megabyte. */
 const DELTAS_PER_LINE = 64;
 /** Short deltas in a row at most; then one is written in full. Whoever looks at the end of a file alone finds a seq there. */
 const SHORT_IN_A_ROW = 256;
 const SCRATCH_BYTES = 65_536;
+const QUOTE = 0x22;
+const CLOSE_ARRAY = 0x5d;
+const CLOSE_OBJECT = 0x7d;
+const LINE_END = 0x0a;
 
 /** Where the end of a segment stands: what the next line goes on from. */
 export interface SegmentEnd {
@@ -138,7 +142,12 @@ export class Encoder {
     const end = start + bytes.write(text, start);
     const crc = crcOf(bytes, start, end, this.crc);
     if (linked) this.crc = crc;
-    this.length = end + bytes.write(`"${crcText(crc)}"${close}\n`, end, "latin1");
+    bytes[end] = QUOTE;
+    putCrc(bytes, end + 1, crc);
+    bytes[end + 9] = QUOTE;
+    bytes[end + 10] = close === "]" ? CLOSE_ARRAY : CLOSE_OBJECT;
+    bytes[end + 11] = LINE_END;
+    this.length = end + 12;
   }
 
   private endGroup(): void {

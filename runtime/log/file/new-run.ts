@@ -1,15 +1,29 @@
-import { closeSync, mkdirSync, openSync, renameSync, rmSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, renameSync, rmSync, statSync } from "node:fs";
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { Chain } from "./chain.ts";
 import { codeOf, FILE_MODE, FOLDER_MODE, storageError } from "./folder.ts";
 import { thisProcess } from "./owner.ts";
 import type { FileEnd } from "./owners.ts";
-import { headerLine, NOTHING_BEFORE, segmentName } from "./segment.ts";
+import { headerLine, namesIn, NOTHING_BEFORE, segmentName } from "./segment.ts";
 import { writeAll, type Disk } from "./writer.ts";
 
 /** Folders that nobody sees as runs yet, or any more, begin with this. */
-export const NEW_PREFIX = ".new-";
+const NEW_PREFIX = ".new-";
+
+/** And those that a run had when it was deleted with this. */
+export const GONE_PREFIX = ".gone-";
+const LEFT_MS = 3_600_000;
+
+/** Removes what processes that ended in the middle left behind. Only what is an hour old: a younger one may be at work. */
+export function sweepFolder(root: string, now: number): void {
+  for (const name of namesIn(root)) {
+    if (!name.startsWith(NEW_PREFIX) && !name.startsWith(GONE_PREFIX)) continue;
+    const path = join(root, name);
+    const { mtimeMs } = statSync(path, { throwIfNoEntry: false }) ?? { mtimeMs: now };
+    if (now - mtimeMs > LEFT_MS) rmSync(path, { recursive: true, force: true });
+  }
+}
 
 /** A folder for a new run that nobody sees yet, with a segment that has its header. */
 export interface NewRun {

@@ -71,6 +71,7 @@ function open(): Bench {
     epoch: 1,
     state: initialState(),
     logTimeoutMs: 30_000,
+    redact: undefined,
     clock: systemClock,
     publish: (event) => {
       bus.publish(event);

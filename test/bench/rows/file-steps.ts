@@ -1,0 +1,137 @@
+import { closeSync, fdatasync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createAgent, fileLog, type ChatModel, type Event, type EventLog } from "rubato";
+import { openFileLog } from "../../../runtime/log/file.ts";
+import { systemDisk } from "../../../runtime/log/file/writer.ts";
+import { us } from "../support/format.ts";
+import { handWrittenLoop } from "../support/hand-written.ts";
+import { compare, interleave, timed } from "../support/interleave.ts";
+import { steppingModel } from "../support/models.ts";
+import { expect, type Line, type Row } from "../support/row.ts";
+import { weatherTool } from "../support/weather.ts";
+
+const STEPS = 100;
+
+/** What one commit stored: its events, and the bytes that they took. */
+interface Commit {
+  readonly events: readonly Event[];
+  readonly bytes: number;
+}
+
+/**
+ * A run on disk against the hand-written loop that keeps the same record: in as many commits, spread over its steps, it turns the same events into
+ * JSON lines (a token into no more than its time and text) and writes as many bytes.
+ */
+export const fileSteps: Row = {
+  name: "file-steps",
+  title: "one step with the file log",
+  async measure({ quick }) {
+    const lines: Line[] = [];
+    const folder = mkdtempSync(join(tmpdir(), "rubato-bench-"));
+    try {
+      for (const durability of ["process", "power"] as const) {
+        const commits = await record(join(folder, `recorded-${durability}`), durability);
+        const log = fileLog(join(folder, durability), { durability });
+        const fd = openSync(join(folder, `loop-${durability}`), "a");
+        const slow = durability === "power";
+        const { loop, rubato, ratio } = compare(
+          await interleave(
+            quick ? { rounds: 3, warmup: 1 } : { rounds: slow ? 20 : 60, warmup: slow ? 3 : 15 },
+            () => timed(() => loopOnce(fd, commits, slow)),
+            () => timed(() => runOnce(log)),
+          ),
+        );
+        closeSync(fd);
+        await log.close?.();
+        lines.push({
+          what: `one step on disk, durability ${durability} (${(commits.length / STEPS).toFixed(1)} commits per step)`,
+          loop: us(loop / STEPS),
+          rubato: us(rubato / STEPS),
+          ratio,
+          target: "<= 2 x",
+          met: ratio <= 2,
+        });
+      }
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+    return lines;
+  },
+};
+
+async function record(folder: string, durability: "process" | "power"): Promise<Commit[]> {
+  const commits: Commit[] = [];
+  let bytes = 0;
+  const disk = {
+    ...systemDisk,
+    write(fd: number, from: Uint8Array, at: number, length: number, position: number): number {
+      bytes += length;
+      return systemDisk.write(fd, from, at, length, position);
+    },
+  };
+  const log = openFileLog(folder, { durability }, { disk });
+  await runOnce({
+    ...log,
+    async append(runId, batch) {
+      const events = [...batch.events];
+      await log.append(runId, batch);
+      commits.push({ events, bytes });
+      bytes = 0;
+      return undefined;
+    },
+  });
+  await log.close?.();
+  return commits;
+}
+
+async function runOnce(log: EventLog): Promise<void> {
+  const agent = createAgent({
+    name: "bench",
+    model: steppingModel(STEPS),
+    tools: [weatherTool],
+    maxSteps: STEPS + 1,
+    log,
+  });
+  const { status, steps } = await agent.run("task").settled();
+  expect(status === "done" && steps === STEPS + 1, `a run on disk ended as ${status} after ${steps} steps`);
+  await agent.close();
+}
+
+async function loopOnce(fd: number, commits: readonly Commit[], sync: boolean): Promise<void> {
+  const perStep = commits.length / (STEPS + 1);
+  const scratch = Buffer.alloc(65_536, " ");
+  let done = 0;
+  let due = 0;
+  const commit = async (): Promise<void> => {
+    for (due += perStep; done < due && done < commits.length; done++) {
+      const { events, bytes } = commits[done] ?? { events: [], bytes: 0 };
+      scratch.write(events.map(lineOf).join(""));
+      writeSync(fd, scratch, 0, bytes);
+      if (sync) await synced(fd);
+    }
+  };
+  const inner = steppingModel(STEPS);
+  const model: ChatModel = {
+    name: "bench",
+    async *stream(request, options) {
+      yield* inner.stream(request, options);
+      await commit();
+    },
+  };
+  const messages = await handWrittenLoop(model, "task");
+  expect(messages.length === 2 * STEPS + 2, `the loop made ${messages.length} messages`);
+}
+
+function lineOf(event: Event): string {
+  return `${JSON.stringify(event.type === "token_stream" ? [event.timestamp, event.data.text] : event)}\n`;
+}
+
+function synced(fd: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    fdatasync(fd, (error) => {
+      if (error === null) resolve();
+      else reject(error);
+    });
+  });
+}
