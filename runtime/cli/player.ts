@@ -87,6 +87,7 @@ export async function play(io: Io, log: EventLog, runId: string, wanted: Played)
   }
 
   let before: number | undefined;
+  pacer.request();
   try {
     for await (const next of replay(log, runId, { until: wanted.until })) {
       const { event } = next;

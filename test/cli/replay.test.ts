@@ -141,10 +141,7 @@ describe("replay on a terminal", () => {
     stages.push(made);
     const played = made.rubato("replay", "r", "--step");
     const place = (seq: number): RegExp => new RegExp(`seq ${seq}/${events.length} \\[`);
-    // The first key may come before anything is there.
-    await new Promise<void>((resolve) => {
-      setImmediate(resolve);
-    });
+    await shown(place(0));
     press(" ");
     await shown(place(1));
     press("\u001b[C");

@@ -21,6 +21,8 @@ export interface Pane {
   history(): Promise<string>;
   /** Resolves with the screen once it matches. */
   until(pattern: RegExp): Promise<string>;
+  /** Ends the command as `kill -9` does. */
+  kill(): Promise<void>;
   /** A variable of tmux, such as `cursor_flag`. */
   read(variable: string): Promise<string>;
   close(): Promise<void>;
@@ -68,6 +70,13 @@ export async function openPane(args: readonly string[] = [], columns = 80, rows 
           setTimeout(resolve, 30);
         });
       }
+    },
+    async kill() {
+      const tty = (await tmux("display-message", "-p", "#{pane_tty}")).trim().replace("/dev/", "");
+      const { stdout } = await exec("ps", ["-t", tty, "-o", "pid=,args="]);
+      // The shell names the program too, in its script: the command is the one that begins with node.
+      const line = stdout.split("\n").find((row) => row.trim().split(/\s+/)[1] === process.execPath);
+      process.kill(Number(line?.trim().split(/\s+/)[0]), "SIGKILL");
     },
     async read(variable) {
       return (await tmux("display-message", "-p", `#{${variable}}`)).trim();
