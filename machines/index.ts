@@ -25,6 +25,7 @@ export {
   type RunUsage,
   type Usage,
 } from "./events.ts";
+export { explain, type Considered, type Explanation } from "./explain.ts";
 export { toMermaid } from "./mermaid.ts";
 export { messageListProblem, messageSchema, type Message, type RequestedCall, type ToolOutcome } from "./messages.ts";
 export { decodeSnapshot, encodeSnapshot, SNAPSHOT_KEY } from "./snapshot.ts";

@@ -18,7 +18,7 @@ export function listFiles(options: { readonly root: string }) {
   return defineTool({
     name: "list_files",
     description:
-      "Lists the files of a folder, and counts them. node_modules and .git are skipped, and links are not followed. " +
+      "Lists the files of a folder, and counts them. node_modules, .git and .rubato are skipped, and links are not followed. " +
       'Use pattern "*.ts" for names, "**/*.ts" or recursive for folders below.',
     input: z.object({
       path: z.string().max(4096).default(".").describe("The folder, relative to the root. Default: the root"),

@@ -34,7 +34,7 @@ export function searchText(options: { readonly root: string }) {
     name: "search_text",
     description:
       "Finds the lines that hold a literal text in the text files of a folder and below, or in one file. " +
-      "node_modules, .git, links, binary files and files above 4 MiB are left out.",
+      "node_modules, .git, .rubato, links, binary files and files above 4 MiB are left out.",
     input: z.object({
       query: z
         .string()

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { fileProblem } from "./root.ts";
 
 /** Folders that are skipped below the folder that was asked for (asking for one of them by name lists it). */
-export const skippedFolders: ReadonlySet<string> = new Set(["node_modules", ".git"]);
+export const skippedFolders: ReadonlySet<string> = new Set(["node_modules", ".git", ".rubato"]);
 
 /** Entries that one walk looks at before it gives up. */
 export const maxEntries = 100_000;

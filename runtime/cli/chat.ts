@@ -1,20 +1,19 @@
 import type { Event } from "../../machines/events.ts";
-import { messageOf } from "../errors.ts";
 import type { Run } from "../run.ts";
-import { createConversation } from "./conversation.ts";
-import { describeEvent } from "./describe-event.ts";
 import { describeState, whenOf } from "./describe-state.ts";
 import { EXIT } from "./exit-code.ts";
+import { shortId } from "./find-run.ts";
 import { decide, hintOf, isWorking, phaseOf, readKeys, type Key } from "./keys.ts";
 import { createPacer } from "./pacer.ts";
 import { createPrompt } from "./prompt.ts";
-import { refusalOf } from "./refusal.ts";
 import { oneLine } from "./sanitizer.ts";
 import { createScreen, type LiveArea } from "./screen.ts";
+import { createScrubber, type Scrubber } from "./scrubber.ts";
 import type { Setup } from "./setup.ts";
 import { onTermination } from "./signals.ts";
 import { readSlash, SLASH_HELP, type Slash } from "./slash.ts";
 import { statusLine } from "./status-line.ts";
+import { createTalk } from "./talk.ts";
 import { openTerminal } from "./terminal.ts";
 import { createTheme, wantsColour } from "./theme.ts";
 import { createTranscript } from "./transcript.ts";
@@ -26,14 +25,27 @@ const TICK_MS = 100;
 /** Waiting inputs that are listed above the prompt. */
 const MAX_LISTED = 4;
 
+/** A run that the chat goes on with. */
+export interface PickedUp {
+  readonly run: Run;
+  /** A process that lives has it. */
+  readonly owned: boolean;
+  readonly allowChanged: boolean;
+}
+
+export interface ChatOptions {
+  readonly setup: Setup;
+  readonly pickedUp: PickedUp | undefined;
+  /** How this program was called, where the conversation is kept and can be gone on with. */
+  readonly goOn: string | undefined;
+}
+
 /** Talks in the terminal until the person leaves. Answers the exit code. Closes the agent, and gives the terminal back whatever happens. */
-export async function chat({ agent, modelName, notice }: Setup): Promise<number> {
+export async function chat({ setup, pickedUp, goOn }: ChatOptions): Promise<number> {
+  const { agent, log, modelName, notice } = setup;
   const theme = createTheme(wantsColour(process.env));
   const transcript = createTranscript(theme);
-  const conversation = createConversation(transcript);
-  /** Commands under way. Their answers matter only where they were refused. */
-  const commands = new Set<Promise<void>>();
-  let run: Run | undefined;
+  let scrubber: Scrubber | undefined;
   let again = false;
   let leaving = false;
   let drawnWidth = 0;
@@ -76,6 +88,14 @@ export async function chat({ agent, modelName, notice }: Setup): Promise<number>
   const screen = createScreen((text) => {
     terminal.write(text);
   });
+  const talk = createTalk({
+    agent,
+    log,
+    transcript,
+    onChange: () => {
+      pacer.request();
+    },
+  });
   const prompt = createPrompt(() => terminal.rows, guarded(onEnter), theme);
 
   function paint(): void {
@@ -92,6 +112,7 @@ export async function chat({ agent, modelName, notice }: Setup): Promise<number>
   }
 
   function liveArea(width: number): LiveArea {
+    const { run, conversation } = talk;
     const phase = phaseOf(run?.state);
     const working = isWorking(phase);
     if (working) clock = { ...clock, to: performance.now() };
@@ -99,6 +120,10 @@ export async function chat({ agent, modelName, notice }: Setup): Promise<number>
     const elapsedMs = clock.to - clock.from;
     const note = leaving ? "leaving" : undefined;
     const status = statusLine(run?.state, { elapsedMs, progress: conversation.progress, note }, theme, width - 1);
+    if (scrubber !== undefined) {
+      const rows = ["", ...scrubber.rows(width - 1)].slice(-Math.max(1, terminal.rows - 1));
+      return { rows, cursor: { row: rows.length - 1, column: 0 } };
+    }
     const edited = prompt.render(width - 1, hintOf(phase, run?.state.interruptRequested ?? false));
     const above = ["", ...waitingRows(width), status];
     // The prompt is what must be seen where the terminal is too low for all.
@@ -113,7 +138,7 @@ export async function chat({ agent, modelName, notice }: Setup): Promise<number>
   }
 
   function waitingRows(width: number): string[] {
-    const inputs = run?.state.inputs ?? [];
+    const inputs = talk.run?.state.inputs ?? [];
     const rows = inputs
       .slice(0, MAX_LISTED)
       .map(({ queue, text }) => theme.dim(fit(`↳ ${whenOf(queue)}: ${oneLine(text, 400)}`, width - 1)));
@@ -122,8 +147,8 @@ export async function chat({ agent, modelName, notice }: Setup): Promise<number>
   }
 
   function onEvent(event: Event): void {
-    conversation.follow(event);
-    const { turn } = conversation;
+    if (!talk.follow(event)) return;
+    const { turn } = talk.conversation;
     if (turn.since !== clock.since) clock = { since: turn.since, from: performance.now(), to: performance.now() };
     const stopped = event.type === "interrupted" && event.data.by === "user";
     if (stopped && !turn.answered && turn.input !== undefined && prompt.text === "" && !leaving) {
@@ -134,13 +159,18 @@ export async function chat({ agent, modelName, notice }: Setup): Promise<number>
   }
 
   function onKey(bytes: string): void {
+    if (scrubber !== undefined && !leaving) {
+      if (!scrubber.key(bytes)) scrubber = undefined;
+      pacer.request();
+      return;
+    }
     for (const key of readKeys(bytes)) act(key, bytes);
     pacer.request();
   }
 
   function act(key: Key, bytes: string): void {
     const text = prompt.text;
-    const state = run?.state;
+    const state = talk.run?.state;
     const situation = { phase: phaseOf(state), stopAsked: state?.interruptRequested ?? false, text, again };
     again = key === "ctrl-c";
     // Closing waits for a tool that does not stop. Whoever cannot wait need not.
@@ -151,7 +181,7 @@ export async function chat({ agent, modelName, notice }: Setup): Promise<number>
         prompt.key(bytes);
         return;
       case "interrupt":
-        if (run !== undefined) adopt(run.interrupt("", { mode: action.mode }));
+        talk.interrupt(action.mode);
         return;
       case "redirect":
         prompt.set("");
@@ -173,10 +203,10 @@ export async function chat({ agent, modelName, notice }: Setup): Promise<number>
 
   function onEnter(text: string): void {
     const unchanged = text === restored;
-    const phase = phaseOf(run?.state);
+    const phase = phaseOf(talk.run?.state);
     restored = undefined;
     if (text.trim() === "" || (unchanged && phase === "interrupted")) {
-      if (phase === "interrupted" || phase === "failed") resume(undefined, "keep");
+      if (phase === "interrupted" || phase === "failed") talk.resume(undefined, "keep");
       return;
     }
     const slash = readSlash(text);
@@ -189,16 +219,11 @@ export async function chat({ agent, modelName, notice }: Setup): Promise<number>
 
   function say(text: string, when: "now" | "step" | "done"): void {
     prompt.remember(text);
-    if (run === undefined) run = agent.run(text);
-    else adopt(run.send(text, { when }));
-  }
-
-  function resume(text: string | undefined, partial: "keep" | "continue" | "discard"): void {
-    if (run === undefined) transcript.add("note", "There is nothing to resume yet.");
-    else adopt(run.resume(text, { partial }));
+    talk.say(text, when);
   }
 
   function obey(slash: Slash): void {
+    const { run } = talk;
     switch (slash.type) {
       case "help":
         transcript.add("info", SLASH_HELP);
@@ -207,14 +232,21 @@ export async function chat({ agent, modelName, notice }: Setup): Promise<number>
         transcript.add("info", run === undefined ? "Nothing was said yet." : describeState(run.state, run.durableSeq));
         return;
       case "log":
-        if (run === undefined) transcript.add("info", "Nothing was said yet.");
-        else adopt(showLog(run, slash.count));
+        if (slash.count !== undefined) talk.showLog(slash.count);
+        else if (run === undefined) transcript.add("note", "There is nothing to show yet.");
+        else scrubber = createScrubber({ log, runId: run.id, theme, onChange: () => pacer.request() });
+        return;
+      case "fork":
+        talk.fork(slash.seq);
+        return;
+      case "settle":
+        talk.settle(slash.callId, slash.result);
         return;
       case "after":
         say(slash.text, "done");
         return;
       case "resume":
-        resume(slash.text, slash.partial);
+        talk.resume(slash.text, slash.partial);
         return;
       case "exit":
         leave(EXIT.done);
@@ -224,41 +256,23 @@ export async function chat({ agent, modelName, notice }: Setup): Promise<number>
     }
   }
 
-  async function showLog(of: Run, count: number): Promise<void> {
-    const events = await of.history("*", count);
-    transcript.add("info", events.map(describeEvent).join("\n"));
-  }
-
-  /** Owns a command until it is answered. */
-  function adopt(command: Promise<{ readonly accepted: boolean; readonly reason?: string } | void>): void {
-    const owned = command
-      .then(
-        (answer) => {
-          if (answer?.accepted === false) transcript.add("note", `Not now: ${refusalOf(answer.reason)}.`);
-        },
-        (error: unknown) => {
-          transcript.add("error", oneLine(messageOf(error), 400));
-        },
-      )
-      .finally(() => {
-        commands.delete(owned);
-        pacer.request();
-      });
-    commands.add(owned);
-  }
-
   const unsubscribe = agent.subscribe("*", guarded(onEvent));
   const signals = onTermination(() => {
     onKey("\u0003");
   }, leave);
   transcript.add("info", `rubato, model ${oneLine(modelName, 60)}`);
   if (notice !== undefined) transcript.add("note", notice);
+  if (pickedUp !== undefined) talk.pickUp(pickedUp.run, pickedUp);
   pacer.request();
   try {
     const code = await left;
     leaving = true;
+    scrubber = undefined;
     pacer.request();
     await agent.close();
+    if (goOn !== undefined && talk.run !== undefined && talk.run.state.status !== "cancelled") {
+      transcript.add("info", `To go on: ${goOn} --resume ${shortId(talk.run.id)}`);
+    }
     return code;
   } finally {
     signals();

@@ -1,5 +1,5 @@
 import type { Event, EventData, PartialPolicy } from "../../machines/events.ts";
-import { describeCall, describeOutcome, describeProgress, describeValue } from "./describe-call.ts";
+import { describeCall, describeResult, describeProgress, describeValue } from "./describe-call.ts";
 import { describeInterrupted, describeLimit } from "./describe-interrupt.ts";
 import { createSanitizer, oneLine, sanitize } from "./sanitizer.ts";
 import type { Transcript } from "./transcript.ts";
@@ -19,6 +19,8 @@ export function createConversation(transcript: Transcript): Conversation {
   let text = createSanitizer();
   let reasoning = createSanitizer();
   let limited = false;
+  /** How far the words of the open message were shown: deltas that were pruned come with the message itself. */
+  let shown = { text: 0, reasoning: 0 };
 
   function follow(event: Event): void {
     // An input leaves the waiting ones when the model hears it: its words are in the trace before.
@@ -35,10 +37,12 @@ export function createConversation(transcript: Transcript): Conversation {
       case "thinking":
         text = createSanitizer();
         reasoning = createSanitizer();
+        shown = { text: 0, reasoning: 0 };
         progress.clear();
         limited = false;
         return;
       case "token_stream":
+        shown = { ...shown, [event.data.kind]: event.data.offset + event.data.text.length };
         if (event.data.kind === "text") transcript.stream("answer", text.write(event.data.text));
         else transcript.stream("reasoning", reasoning.write(event.data.text));
         return;
@@ -67,7 +71,8 @@ export function createConversation(transcript: Transcript): Conversation {
         return;
       case "interrupted":
         transcript.close();
-        if (!limited) transcript.add("note", describeInterrupted(event.data, turn));
+        // Whoever recovered it says what it found.
+        if (!limited && event.data.by !== "recovery") transcript.add("note", describeInterrupted(event.data, turn));
         return;
       case "failed":
         transcript.add("error", `failed: ${oneLine(event.data.error.message, 600)}`);
@@ -91,7 +96,9 @@ export function createConversation(transcript: Transcript): Conversation {
     else transcript.add("note", `not heard (${oneLine(reason ?? "", 60)}): ${oneLine(said ?? "", 120)}`);
   }
 
-  function showEnd({ finish, calls }: EventData<"message">): void {
+  function showEnd({ finish, calls, text: all, reasoning: thoughts = "" }: EventData<"message">): void {
+    transcript.stream("reasoning", reasoning.write(thoughts.slice(shown.reasoning)));
+    transcript.stream("answer", text.write(all.slice(shown.text)));
     transcript.stream("reasoning", reasoning.end());
     transcript.stream("answer", text.end());
     transcript.close();
@@ -99,9 +106,10 @@ export function createConversation(transcript: Transcript): Conversation {
     if (finish === "interrupted" && calls.length > 0) transcript.add("note", "(calls of the cut answer were dropped)");
   }
 
-  function showResult({ callId, outcome, output, error, late }: EventData<"tool_result">): void {
+  function showResult(data: EventData<"tool_result">): void {
+    const { callId, late } = data;
     const name = oneLine(turn.calls.find((call) => call.callId === callId)?.name ?? callId, 64);
-    const said = describeOutcome(outcome, output, error, 240);
+    const said = describeResult(data, 240);
     progress.delete(callId);
     if (late === true) transcript.add("note", `${name} came back late: ${said}`);
     else transcript.add("result", turn.calls.length > 1 ? `${name}: ${said}` : said);

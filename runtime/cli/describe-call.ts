@@ -1,4 +1,4 @@
-import type { Fault, Json } from "../../machines/events.ts";
+import type { EventData, Fault, Json } from "../../machines/events.ts";
 import type { ToolOutcome } from "../../machines/messages.ts";
 import { oneLine } from "./sanitizer.ts";
 
@@ -42,6 +42,12 @@ export function describeOutcome(
     case "aborted":
       return `${outcome}${why}`;
   }
+}
+
+/** The same for the event that says it. */
+export function describeResult({ outcome, output, error, from }: EventData<"tool_result">, max = 120): string {
+  if (outcome === "unknown" && from === "orphaned") return "unknown: its process ended while it ran";
+  return describeOutcome(outcome, output, error, max);
 }
 
 /** A tool's progress. `{ elapsed, total }` in seconds reads `3/20 s`. */

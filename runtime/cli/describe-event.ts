@@ -1,12 +1,21 @@
 import type { Event } from "../../machines/events.ts";
-import { describeCall, describeOutcome, describeProgress, describeValue } from "./describe-call.ts";
+import { describeCall, describeResult, describeProgress, describeValue } from "./describe-call.ts";
 import { describeDuration, describeLimit } from "./describe-interrupt.ts";
-import { oneLine } from "./sanitizer.ts";
+import { oneLine, safeJson } from "./sanitizer.ts";
 
 /** An event as one readable line for `/log`: `  12 18:04:07.120 interrupt        now, by user`. */
 export function describeEvent(event: Event): string {
   const time = new Date(event.timestamp).toISOString().slice(11, 23);
   return `${String(event.seq).padStart(4)} ${time} ${event.type.padEnd(15)} ${contentOf(event)}`.trimEnd();
+}
+
+/** An event of a newer version may lack what this one would say of it: then it is shown as it stands. */
+export function lineOf(event: Event): string {
+  try {
+    return describeEvent(event);
+  } catch {
+    return `${String(event.seq).padStart(4)} ${safeJson(event)}`;
+  }
 }
 
 function contentOf(event: Event): string {
@@ -36,8 +45,8 @@ function contentOf(event: Event): string {
     case "tool_progress":
       return `${event.data.callId} ${describeProgress(event.data.value)}`;
     case "tool_result": {
-      const { callId, outcome, output, error, late } = event.data;
-      const said = describeOutcome(outcome, output, error, 80);
+      const { callId, outcome, late } = event.data;
+      const said = describeResult(event.data, 80);
       return `${callId} ${late === true ? "late, " : ""}${outcome === "ok" ? `ok ${said}` : said}`;
     }
     case "interrupt":

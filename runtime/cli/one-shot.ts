@@ -2,17 +2,17 @@ import { isTerminal, type Event } from "../../machines/events.ts";
 import type { Agent } from "../agent.ts";
 import type { Outcome } from "../outcome.ts";
 import type { Run } from "../run.ts";
-import { describeCall, describeOutcome } from "./describe-call.ts";
+import { describeCall, describeResult } from "./describe-call.ts";
 import { describeInterrupted, describeLimit } from "./describe-interrupt.ts";
 import { EXIT } from "./exit-code.ts";
+import { shortId } from "./find-run.ts";
 import { createSanitizer, oneLine, safeJson } from "./sanitizer.ts";
 import { NO_TURN, trace } from "./turn-trace.ts";
 import type { Writer } from "./writer.ts";
 
-/** Where one task writes to and what may stop it. */
-export interface OneShot {
+/** Where a run that is watched writes to, and what may stop it. */
+export interface Shown {
   readonly agent: Agent;
-  readonly task: string;
   readonly json: boolean;
   /** The answer, or the events. */
   readonly out: Writer;
@@ -22,12 +22,22 @@ export interface OneShot {
   readonly onSignal: (stop: (exitCode: number) => void) => () => void;
   /** Calls back when nobody reads the answer any more. */
   readonly onUnread: (stop: () => void) => void;
+  /** How this program was called, where the run is kept and can be gone on with. */
+  readonly goOn: string | undefined;
+}
+
+export interface OneShot extends Shown {
+  readonly task: string;
 }
 
 /** Does one task and answers the exit code. Closes the agent. */
 export async function runTask(shot: OneShot): Promise<number> {
-  const { agent, task, out, err } = shot;
-  const run = agent.run(task);
+  return showRun(shot.agent.run(shot.task), 0, shot);
+}
+
+/** Shows a run that this process has, from after a seq until it rests, and answers the exit code. Closes the agent. */
+export async function showRun(run: Run, from: number, shot: Shown): Promise<number> {
+  const { agent, out, err } = shot;
   let stopCode: number | undefined;
   const stops: Promise<unknown>[] = [];
   const stop = (code: number, reason: string): void => {
@@ -35,16 +45,23 @@ export async function runTask(shot: OneShot): Promise<number> {
     stops.push(run.interrupt(reason, { mode: "now" }));
   };
   const undo = shot.onSignal((code) => {
-    stop(code, code === EXIT.interrupted ? "Ctrl-C" : "terminated");
+    if (code === EXIT.interrupted) stop(code, "Ctrl-C");
+    else {
+      // Whoever ends the process does not ask the run anything: it rests, and somebody resumes it.
+      stopCode ??= code;
+      stops.push(agent.close());
+    }
   });
   shot.onUnread(() => {
     stop(EXIT.brokenPipe, "nobody reads the answer");
   });
   try {
-    await (shot.json ? printEvents(run, out) : printAnswer(run, out, err));
+    const events = run.events({ from });
+    await (shot.json ? printEvents(events, out) : printAnswer(events, out, err));
     await Promise.all(stops);
     const outcome = await run.settled();
     if (outcome.status === "failed") await err.write(`${failureOf(outcome)}\n`);
+    await err.write(goOnWith(run.id, outcome, shot, stopCode));
     return exitCodeOf(outcome, stopCode);
   } finally {
     undo();
@@ -57,6 +74,19 @@ export async function runTask(shot: OneShot): Promise<number> {
 /** One sentence about a run that failed. */
 export function failureOf({ error }: Outcome): string {
   return `rubato: ${error === undefined ? "the run failed" : oneLine(error.message, 1_000)}`;
+}
+
+/** What to type to go on, where that is possible and somebody reads it. */
+function goOnWith(runId: string, { status, error, pending = [] }: Outcome, shot: Shown, stopCode?: number): string {
+  const { goOn } = shot;
+  if (goOn === undefined || status === "done" || status === "cancelled" || stopCode === EXIT.brokenPipe) return "";
+  // What never was stored cannot be gone on with.
+  if (error?.code === "log" || error?.code === "run_exists") return "";
+  const open = pending.map(
+    ({ callId, name }) =>
+      `rubato: call ${callId} of ${oneLine(name, 64)} has no known outcome: resuming tells the model so.\n`,
+  );
+  return `${open.join("")}rubato: to go on: ${goOn} resume ${shortId(runId)} ["instruction"]\n`;
 }
 
 function exitCodeOf({ status }: Outcome, stopCode: number | undefined): number {
@@ -73,12 +103,12 @@ function exitCodeOf({ status }: Outcome, stopCode: number | undefined): number {
   }
 }
 
-async function printEvents(run: Run, out: Writer): Promise<void> {
-  for await (const event of run) await out.write(`${safeJson(event)}\n`);
+async function printEvents(events: AsyncIterable<Event>, out: Writer): Promise<void> {
+  for await (const event of events) await out.write(`${safeJson(event)}\n`);
 }
 
 /** Reads at the pace of stdout: what a slow pipe does not take stays in the log. */
-async function printAnswer(run: Run, out: Writer, err: Writer): Promise<void> {
+async function printAnswer(events: AsyncIterable<Event>, out: Writer, err: Writer): Promise<void> {
   let turn = NO_TURN;
   let sanitizer = createSanitizer();
   let lineOpen = false;
@@ -116,8 +146,8 @@ async function printAnswer(run: Run, out: Writer, err: Writer): Promise<void> {
         await note(`· ${describeCall(event.data.name, event.data.args)}`);
         return;
       case "tool_result": {
-        const { callId, outcome, output, error } = event.data;
-        await note(`  ${oneLine(names.get(callId) ?? callId, 64)} → ${describeOutcome(outcome, output, error)}`);
+        const { callId } = event.data;
+        await note(`  ${oneLine(names.get(callId) ?? callId, 64)} → ${describeResult(event.data)}`);
         return;
       }
       case "retry":
@@ -135,7 +165,7 @@ async function printAnswer(run: Run, out: Writer, err: Writer): Promise<void> {
     }
   }
 
-  for await (const event of run) {
+  for await (const event of events) {
     turn = trace(turn, event);
     await show(event);
   }

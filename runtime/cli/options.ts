@@ -1,83 +1,99 @@
-import { parseArgs } from "node:util";
+import { LOG_COMMANDS } from "./commands/table.ts";
+import type { Job } from "./io.ts";
+import type { LogCommand } from "./log-command.ts";
+import { AGENT_OPTIONS, LOG_OPTIONS, settingsOf, type Settings, type Surroundings } from "./settings.ts";
+import { foreignOption, readLine, type Line, type OptionName } from "./values.ts";
 
-/** What the model will be. `offline` needs no network and no key. */
-export type ModelChoice =
-  | { readonly kind: "offline" }
-  | { readonly kind: "openai"; readonly model: string; readonly baseURL: string | undefined };
-
-export interface Settings {
-  readonly model: ModelChoice;
-  /** The folder that the tools may read. */
-  readonly root: string;
-  readonly maxSteps: number | undefined;
-}
-
-/** What the command line asks for. `piped`: the task is all of stdin. `usage`: one sentence about what is wrong with it. */
+/**
+ * What the command line asks for. `piped`: the task is all of stdin. `job`: a command over the log. `usage`: one sentence about what is wrong with
+ * it; `command` names the command whose help says more.
+ */
 export type Command =
-  | { readonly kind: "help" }
+  | { readonly kind: "help"; readonly command?: LogCommand }
   | { readonly kind: "version" }
-  | { readonly kind: "usage"; readonly message: string }
-  | { readonly kind: "chat"; readonly settings: Settings }
+  | { readonly kind: "usage"; readonly message: string; readonly command?: string }
+  | { readonly kind: "chat"; readonly settings: Settings; readonly pickUp: PickUp | undefined }
   | { readonly kind: "task"; readonly task: string; readonly json: boolean; readonly settings: Settings }
-  | { readonly kind: "piped"; readonly json: boolean; readonly settings: Settings };
+  | { readonly kind: "piped"; readonly json: boolean; readonly settings: Settings }
+  | { readonly kind: "job"; readonly job: Job; readonly settings: Settings };
 
-/** What the command line is read in. */
-export interface Surroundings {
-  readonly env: Readonly<Record<string, string | undefined>>;
-  readonly cwd: string;
-  /** Keys can be read from stdin. */
-  readonly keyboard: boolean;
-  /** Stdout can be drawn on. */
-  readonly screen: boolean;
+/** Which run a chat goes on with. */
+export interface PickUp {
+  /** Undefined: the last one. */
+  readonly run: string | undefined;
+  readonly allowChanged: boolean;
 }
 
-/** At OpenAI's own service, where nobody named a model. */
-export const DEFAULT_MODEL = "gpt-4.1-mini";
-const OPENAI_HOST = "api.openai.com";
-
-/** Names that will be commands: as a task they would surprise. `rubato run show` is the way to say one to the model. */
-const LATER = ["runs", "show", "replay", "resume", "fork", "verify", "serve", "inspect", "worker"];
-
-export const HELP = `rubato: talk to an agent that you can stop, redirect and resume at any moment.
-
-Usage
-  rubato [chat]             talk in the terminal
-  rubato [run] "task"       do one task and exit
-  echo "task" | rubato      the same, with the task from a pipe
-
-Options
-  --model NAME              the model (or RUBATO_MODEL; default at OpenAI: ${DEFAULT_MODEL})
-  --base-url URL            an OpenAI-compatible endpoint (or OPENAI_BASE_URL)
-  --offline                 the offline model: small, rule-based, no network
-  --root DIR                the folder that the tools may read (default: the current one)
-  --max-steps N             model requests per turn, then it rests (default: 10)
-  --json                    with a task: print every event as one line of JSON
-  --help, --version
-
-Without OPENAI_API_KEY and without an endpoint the offline model answers.
-
-With a task, the answer goes to stdout and everything else to stderr. Exit codes:
-  0 done, 1 failed, 2 wrong usage, 130 interrupted (Ctrl-C, or a limit was reached),
-  143 terminated (SIGTERM), 141 nobody read the output to its end.
-  Ctrl-C stops at once and keeps what was said; a second Ctrl-C leaves without waiting.
-`;
+/** Names that will be commands: as a task they would surprise. */
+const LATER = ["serve", "inspect", "worker"];
+const GENERAL: readonly OptionName[] = ["help", "version", "no-log", ...AGENT_OPTIONS, ...LOG_OPTIONS];
+const TASK_OPTIONS: readonly OptionName[] = [...GENERAL, "json"];
+const CHAT_OPTIONS: readonly OptionName[] = [...GENERAL, "resume", "allow-changed"];
 
 /** Reads the command line. Pure: whether a folder exists is found out later. */
 export function parseCommand(argv: readonly string[], around: Surroundings): Command {
-  const parsed = parse(argv);
-  if (typeof parsed === "string") return usage(parsed);
-  const { values, positionals } = parsed;
-  if (values.help === true) return { kind: "help" };
+  const line = readLine(argv);
+  if (typeof line === "string") return usage(line);
+  const { words, values } = line;
   if (values.version === true) return { kind: "version" };
-
-  const [first, ...rest] = positionals;
-  const named = first === "chat" || first === "run" ? first : undefined;
-  const words = named === undefined ? positionals : rest;
-  if (named === undefined && first !== undefined && rest.length === 0 && LATER.includes(first)) {
+  const [first, ...rest] = words;
+  const command = LOG_COMMANDS.find(({ name }) => name === first);
+  if (values.help === true || (first === "help" && rest.length < 2)) {
+    const asked = command ?? LOG_COMMANDS.find(({ name }) => name === rest[0]);
+    return asked === undefined ? { kind: "help" } : { kind: "help", command: asked };
+  }
+  if (command !== undefined) return parseJob(command, { words: rest, values }, around);
+  if (first !== undefined && rest.length === 0 && LATER.includes(first)) {
     return usage(`The command "${first}" is not there yet. To say it to the model: rubato run ${first}.`);
   }
-  if (named === "chat" && words.length > 0) return usage('"chat" takes no task. For one task: rubato "task".');
+  if (values.resume === true || first === "chat") {
+    return parseChat({ words: first === "chat" ? rest : words, values }, around);
+  }
+  return parseTask(line, around);
+}
 
+function parseJob(command: LogCommand, line: Line, around: Surroundings): Command {
+  const { name } = command;
+  const foreign = foreignOption(line.values, [...LOG_OPTIONS, ...command.options]);
+  if (foreign !== undefined) return { kind: "usage", message: `"${name}" has no option --${foreign}.`, command: name };
+  const settings = settingsOf(line.values, around);
+  if (typeof settings === "string") return { kind: "usage", message: settings, command: name };
+  const job = command.read(line);
+  if (typeof job === "string") return { kind: "usage", message: job, command: name };
+  return { kind: "job", job, settings };
+}
+
+function parseChat({ words, values }: Line, around: Surroundings): Command {
+  const foreign = foreignOption(values, CHAT_OPTIONS);
+  if (foreign !== undefined) return usage(`The chat has no option --${foreign}.`);
+  const resumes = values.resume === true;
+  if (words.length > (resumes ? 1 : 0)) {
+    return usage(
+      resumes
+        ? `--resume takes one run, got ${JSON.stringify(words[1])} behind it.`
+        : '"chat" takes no task. For one task: rubato "task".',
+    );
+  }
+  if (values["allow-changed"] === true && !resumes) return usage("--allow-changed goes with --resume.");
+  const settings = settingsOf(values, around);
+  if (typeof settings === "string") return usage(settings);
+  if (resumes && settings.log.kind === "memory") return usage("--resume needs a log to resume from: not --no-log.");
+  if (!around.keyboard || !around.screen) {
+    return usage(
+      resumes
+        ? 'The chat needs a terminal. Without one: rubato resume --last "instruction".'
+        : 'The chat needs a terminal for its keys and its screen. For one task: rubato "task".',
+    );
+  }
+  const pickUp = resumes ? { run: words[0], allowChanged: values["allow-changed"] === true } : undefined;
+  return { kind: "chat", settings, pickUp };
+}
+
+function parseTask({ words: all, values }: Line, around: Surroundings): Command {
+  const named = all[0] === "run";
+  const words = named ? all.slice(1) : all;
+  const foreign = foreignOption(values, TASK_OPTIONS);
+  if (foreign !== undefined) return usage(`A task has no option --${foreign}.`);
   const settings = settingsOf(values, around);
   if (typeof settings === "string") return usage(settings);
   const json = values.json === true;
@@ -85,88 +101,9 @@ export function parseCommand(argv: readonly string[], around: Surroundings): Com
     const task = words.join(" ");
     return task.trim() === "" ? usage("The task is empty.") : { kind: "task", task, json, settings };
   }
-  if (named !== "chat" && !around.keyboard) return { kind: "piped", json, settings };
-  if (named === "run" || json) return usage(`${json ? "--json" : '"run"'} needs a task: rubato run "task".`);
-  if (!around.keyboard || !around.screen) {
-    return usage('The chat needs a terminal for its keys and its screen. For one task: rubato "task".');
-  }
-  return { kind: "chat", settings };
-}
-
-interface Values {
-  readonly model?: string | undefined;
-  readonly "base-url"?: string | undefined;
-  readonly root?: string | undefined;
-  readonly "max-steps"?: string | undefined;
-  readonly offline?: boolean | undefined;
-  readonly json?: boolean | undefined;
-  readonly help?: boolean | undefined;
-  readonly version?: boolean | undefined;
-}
-
-function parse(argv: readonly string[]): { readonly values: Values; readonly positionals: string[] } | string {
-  try {
-    return parseArgs({
-      args: [...argv],
-      allowPositionals: true,
-      options: {
-        model: { type: "string" },
-        "base-url": { type: "string" },
-        root: { type: "string" },
-        "max-steps": { type: "string" },
-        offline: { type: "boolean" },
-        json: { type: "boolean" },
-        help: { type: "boolean", short: "h" },
-        version: { type: "boolean", short: "v" },
-      },
-    });
-  } catch (error) {
-    // The rest of node's message is about positional arguments.
-    const [sentence] = error instanceof Error ? error.message.split(/[.\n]/, 1) : [];
-    return `${sentence ?? "The options cannot be read"}.`;
-  }
-}
-
-function settingsOf(values: Values, { env, cwd }: Surroundings): Settings | string {
-  const model = modelOf(values, env);
-  if (typeof model === "string") return model;
-  const steps = values["max-steps"];
-  if (steps !== undefined && !/^[1-9]\d{0,5}$/.test(steps)) {
-    return `--max-steps must be a whole number from 1 to 999999, got ${JSON.stringify(steps)}.`;
-  }
-  if (values.root === "") return "--root must name a folder.";
-  return { model, root: values.root ?? cwd, maxSteps: steps === undefined ? undefined : Number(steps) };
-}
-
-function modelOf(values: Values, env: Surroundings["env"]): ModelChoice | string {
-  const { model, "base-url": url } = values;
-  if (values.offline === true) {
-    const other = model === undefined ? (url === undefined ? undefined : "--base-url") : "--model";
-    return other === undefined ? { kind: "offline" } : `--offline and ${other} exclude each other.`;
-  }
-  if (model?.trim() === "") return "--model must name a model.";
-  if (url !== undefined && !isHttp(url)) return `--base-url must be an http(s) address, got ${JSON.stringify(url)}.`;
-  const baseURL = url ?? said(env["OPENAI_BASE_URL"]);
-  if (url === undefined && baseURL !== undefined && !isHttp(baseURL)) {
-    return `OPENAI_BASE_URL must be an http(s) address, got ${JSON.stringify(baseURL)}.`;
-  }
-  if (baseURL === undefined && said(env["OPENAI_API_KEY"]) === undefined) {
-    return model === undefined ? { kind: "offline" } : "--model needs OPENAI_API_KEY, or an endpoint by --base-url.";
-  }
-  const name = model ?? said(env["RUBATO_MODEL"]);
-  if (name !== undefined) return { kind: "openai", model: name, baseURL };
-  if (baseURL !== undefined && new URL(baseURL).hostname !== OPENAI_HOST) {
-    return `Which model of ${new URL(baseURL).host}? Name it with --model or RUBATO_MODEL.`;
-  }
-  return { kind: "openai", model: DEFAULT_MODEL, baseURL };
-}
-
-function isHttp(text: string): boolean {
-  return URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
-}
-
-function said(text: string | undefined): string | undefined {
-  return text === undefined || text.trim() === "" ? undefined : text.trim();
+  if (!around.keyboard) return { kind: "piped", json, settings };
+  if (named || json) return usage(`${json ? "--json" : '"run"'} needs a task: rubato run "task".`);
+  return parseChat({ words, values }, around);
 }
 
 function usage(message: string): Command {

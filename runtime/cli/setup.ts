@@ -4,7 +4,8 @@ import { createAgent, type Agent } from "../agent.ts";
 import { RubatoError } from "../errors.ts";
 import { offlineModel } from "../models/offline.ts";
 import { openaiModel } from "../models/openai.ts";
-import type { Settings } from "./options.ts";
+import type { EventLog } from "../log/event-log.ts";
+import type { Settings } from "./settings.ts";
 
 const INSTRUCTIONS = `You are rubato, an assistant in a person's terminal.
 Answer in plain text without Markdown: short, exact, in the person's language.
@@ -14,6 +15,7 @@ The person may stop and redirect you at any moment. Then follow the new directio
 /** What the command runs with. `notice` says which model answers, where that may surprise. */
 export interface Setup {
   readonly agent: Agent;
+  readonly log: EventLog;
   readonly modelName: string;
   readonly offline: boolean;
   readonly notice: string | undefined;
@@ -23,7 +25,7 @@ export const OFFLINE_NOTICE =
   "This is the offline model, small and rule-based. Set OPENAI_API_KEY or OPENAI_BASE_URL to talk to a real one.";
 
 /** Makes the agent. What cannot work is a sentence for the person who typed the command. */
-export async function prepare(settings: Settings): Promise<Setup | string> {
+export async function prepare(settings: Settings, log: EventLog): Promise<Setup | string> {
   const { model: choice, root, maxSteps } = settings;
   const isFolder = await stat(root).then(
     (stats) => stats.isDirectory(),
@@ -43,10 +45,11 @@ export async function prepare(settings: Settings): Promise<Setup | string> {
       instructions: INSTRUCTIONS,
       model,
       tools: standardTools({ root }),
+      log,
       ...(maxSteps === undefined ? {} : { maxSteps }),
     });
     const offline = choice.kind === "offline";
-    return { agent, modelName: model.name, offline, notice: offline ? OFFLINE_NOTICE : undefined };
+    return { agent, log, modelName: model.name, offline, notice: offline ? OFFLINE_NOTICE : undefined };
   } catch (error) {
     if (error instanceof RubatoError) return error.message;
     throw error;

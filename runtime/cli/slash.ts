@@ -1,10 +1,17 @@
-import type { PartialPolicy } from "../../machines/events.ts";
+import { jsonSchema, type Json, type PartialPolicy } from "../../machines/events.ts";
 
 /** What a line that begins with `/` asks for. */
 export type Slash =
   | { readonly type: "help" }
   | { readonly type: "state" }
-  | { readonly type: "log"; readonly count: number }
+  /** Without a count the log is scrubbed. */
+  | { readonly type: "log"; readonly count: number | undefined }
+  | { readonly type: "fork"; readonly seq: number }
+  | {
+      readonly type: "settle";
+      readonly callId: string;
+      readonly result: { readonly output: Json } | { readonly error: string };
+    }
   | { readonly type: "after"; readonly text: string }
   | { readonly type: "resume"; readonly text: string | undefined; readonly partial: PartialPolicy }
   | { readonly type: "exit" }
@@ -21,10 +28,11 @@ Ctrl-J, or \\ before Enter: a new line. Up and Down: what you said before.
 /resume [--continue | --discard] [TEXT]   goes on after a stop; the cut answer is kept,
                                    continued in its sentence, or left out
 /state                             where the run stands
-/log [N]                           its last events (20)
+/log                               goes back and forth in its events; /log N: its last N events
+/fork SEQ                          goes on in a copy of it up to that event
+/settle CALL ok|error TEXT         says how a call ended whose process died
 /exit                              leaves`;
 
-const DEFAULT_EVENTS = 20;
 const MAX_EVENTS = 500;
 
 /** Reads a line, or answers undefined when it is none of ours: text for the model. */
@@ -45,6 +53,12 @@ export function readSlash(line: string): Slash | undefined {
       return rest === "" ? { type: "wrong", message: "/after needs a text." } : { type: "after", text: rest };
     case "log":
       return readLog(rest);
+    case "fork":
+      return /^[1-9]\d{0,9}$/.test(rest)
+        ? { type: "fork", seq: Number(rest) }
+        : { type: "wrong", message: "/fork takes the seq of the last event of the copy: /log shows them." };
+    case "settle":
+      return readSettle(rest);
     case "resume":
       return readResume(rest);
     default:
@@ -53,11 +67,28 @@ export function readSlash(line: string): Slash | undefined {
 }
 
 function readLog(rest: string): Slash {
-  if (rest === "") return { type: "log", count: DEFAULT_EVENTS };
+  if (rest === "") return { type: "log", count: undefined };
   const count = Number(rest);
   return /^\d+$/.test(rest) && count >= 1 && count <= MAX_EVENTS
     ? { type: "log", count }
     : { type: "wrong", message: `/log takes a number from 1 to ${MAX_EVENTS}.` };
+}
+
+/** What a tool answered is JSON where it reads as such, else text. */
+function readSettle(rest: string): Slash {
+  const [, callId, kind, text = ""] = /^(\S+)\s+(ok|error)(?:\s+([\s\S]*))?$/.exec(rest) ?? [];
+  if (callId === undefined || (kind === "error" && text === "")) {
+    return { type: "wrong", message: "/settle takes a call, ok or error, and what it answered: /settle 1.0 ok done." };
+  }
+  return { type: "settle", callId, result: kind === "error" ? { error: text } : { output: jsonOr(text) } };
+}
+
+function jsonOr(text: string): Json {
+  try {
+    return jsonSchema.parse(JSON.parse(text));
+  } catch {
+    return text;
+  }
 }
 
 function readResume(rest: string): Slash {

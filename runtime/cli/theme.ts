@@ -5,6 +5,8 @@ export interface Theme {
   readonly accent: (text: string) => string;
   readonly warn: (text: string) => string;
   readonly error: (text: string) => string;
+  /** What is new in a comparison. */
+  readonly add: (text: string) => string;
 }
 
 export function createTheme(colour: boolean): Theme {
@@ -12,7 +14,14 @@ export function createTheme(colour: boolean): Theme {
     (open: number, close: number) =>
     (text: string): string =>
       colour && text !== "" ? `\u001b[${open}m${text}\u001b[${close}m` : text;
-  return { dim: style(2, 22), bold: style(1, 22), accent: style(36, 39), warn: style(33, 39), error: style(31, 39) };
+  return {
+    dim: style(2, 22),
+    bold: style(1, 22),
+    accent: style(36, 39),
+    warn: style(33, 39),
+    error: style(31, 39),
+    add: style(32, 39),
+  };
 }
 
 /** Whether colour is wanted (no-color.org). */

@@ -2,7 +2,7 @@ import type { Theme } from "./theme.ts";
 import { rowStarts, wrapLine } from "./wrap.ts";
 
 /** Who speaks in a line. */
-export type LineKind = "user" | "answer" | "reasoning" | "tool" | "result" | "note" | "error" | "info";
+export type LineKind = "user" | "answer" | "reasoning" | "tool" | "result" | "note" | "error" | "info" | "chart";
 
 interface Line {
   readonly kind: LineKind | "gap";
@@ -42,6 +42,7 @@ const MARKS: Readonly<Record<LineKind, readonly [first: string, rest: string]>> 
   note: ["", ""],
   error: ["", ""],
   info: ["", ""],
+  chart: ["  ◇ ", "    "],
 };
 
 export function createTranscript(theme: Theme): Transcript {
@@ -62,6 +63,7 @@ export function createTranscript(theme: Theme): Transcript {
     note: theme.warn,
     error: theme.error,
     info: (text) => text,
+    chart: theme.accent,
   };
 
   function rowsOf(line: Line, width: number): string[] {
@@ -74,7 +76,12 @@ export function createTranscript(theme: Theme): Transcript {
   }
 
   function separate(kind: LineKind): void {
-    const together = last === undefined || last === kind || kind === "result" || (last === "result" && kind === "tool");
+    const together =
+      last === undefined ||
+      last === kind ||
+      kind === "result" ||
+      kind === "chart" ||
+      (last === "result" && kind === "tool");
     last = kind;
     if (!together || kind === "user" || (kind === "info" && lines.length > 0))
       push({ kind: "gap", text: "", first: false });

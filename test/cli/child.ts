@@ -4,7 +4,8 @@ import { fileURLToPath } from "node:url";
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 export const MAIN = fileURLToPath(new URL("../../runtime/cli/main.ts", import.meta.url));
 /** How `npm start` runs the command. */
-export const NODE_OPTIONS = ["--conditions=source", "--import", "tsx"];
+// By its address: a process may start in a folder that has no packages.
+export const NODE_OPTIONS = ["--conditions=source", "--import", import.meta.resolve("tsx")];
 
 export interface Ended {
   readonly code: number | null;
@@ -19,12 +20,17 @@ export interface Child {
   readonly ended: Promise<Ended>;
 }
 
-/** Starts the command as a process of its own, with no model in the environment but what the test says. */
-export function start(args: readonly string[], input = "", env: Readonly<Record<string, string>> = {}): Child {
+/** Starts the command as a process of its own, with no model in the environment but what the test says, and no log either. */
+export function start(
+  args: readonly string[],
+  input = "",
+  env: Readonly<Record<string, string>> = {},
+  cwd = ROOT,
+): Child {
   const { OPENAI_API_KEY: _key, OPENAI_BASE_URL: _url, RUBATO_MODEL: _model, ...inherited } = process.env;
   const child = spawn(process.execPath, [...NODE_OPTIONS, MAIN, ...args], {
-    cwd: ROOT,
-    env: { ...inherited, ...env },
+    cwd,
+    env: { ...inherited, RUBATO_LOG: "none", ...env },
     stdio: ["pipe", "pipe", "pipe"],
   });
   let out = "";

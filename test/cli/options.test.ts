@@ -1,9 +1,17 @@
 import { describe, expect, it } from "vitest";
-import { DEFAULT_MODEL, parseCommand, type Command, type Surroundings } from "../../runtime/cli/options.ts";
+import { LOG_COMMANDS } from "../../runtime/cli/commands/table.ts";
+import { help, helpOf } from "../../runtime/cli/help.ts";
+import { parseCommand, type Command } from "../../runtime/cli/options.ts";
+import { DEFAULT_MODEL, type Surroundings } from "../../runtime/cli/settings.ts";
 
 const terminal: Surroundings = { env: {}, cwd: "/work", keyboard: true, screen: true };
 const piped: Surroundings = { ...terminal, keyboard: false, screen: false };
-const offline = { model: { kind: "offline" }, root: "/work", maxSteps: undefined };
+const offline = {
+  model: { kind: "offline" },
+  root: "/work",
+  maxSteps: undefined,
+  log: { kind: "folder", folder: "/work/.rubato/runs", ours: true },
+};
 
 function modelOf(command: Command): unknown {
   return "settings" in command ? command.settings.model : command;
@@ -11,8 +19,8 @@ function modelOf(command: Command): unknown {
 
 describe("the command", () => {
   it.each([
-    [[], { kind: "chat", settings: offline }],
-    [["chat"], { kind: "chat", settings: offline }],
+    [[], { kind: "chat", settings: offline, pickUp: undefined }],
+    [["chat"], { kind: "chat", settings: offline, pickUp: undefined }],
     [["say hi"], { kind: "task", task: "say hi", json: false, settings: offline }],
     [["say", "hi"], { kind: "task", task: "say hi", json: false, settings: offline }],
     [["run", "show"], { kind: "task", task: "show", json: false, settings: offline }],
@@ -26,6 +34,49 @@ describe("the command", () => {
     [["-v"], { kind: "version" }],
   ])("%j", (argv, command) => {
     expect(parseCommand(argv, terminal)).toEqual(command);
+  });
+
+  it.each([
+    [["run", "show", "me", "a"], "task"],
+    [["show me a"], "task"],
+    [["show", "me"], "job"],
+    [["--log", "/x", "runs"], "job"],
+    [["help"], "help"],
+    [["help", "runs"], "help"],
+    [["fork", "--help"], "help"],
+    [["help me with this"], "task"],
+  ])("%j is a %s", (argv, kind) => {
+    expect(parseCommand(argv, terminal).kind).toBe(kind);
+  });
+
+  it("goes on with the last run, or with a certain one", () => {
+    const pickUp = { run: undefined, allowChanged: false };
+    expect(parseCommand(["--resume"], terminal)).toMatchObject({ kind: "chat", pickUp });
+    expect(parseCommand(["chat", "--resume", "run_a"], terminal)).toMatchObject({
+      pickUp: { ...pickUp, run: "run_a" },
+    });
+    expect(parseCommand(["--resume", "--allow-changed"], terminal)).toMatchObject({ pickUp: { allowChanged: true } });
+    expect(parseCommand(["--resume"], piped)).toMatchObject({
+      message: expect.stringContaining("rubato resume --last"),
+    });
+  });
+
+  it.each([
+    [["--log", "/x"], {}, { kind: "folder", folder: "/x", ours: false }],
+    [[], { RUBATO_LOG: "/y" }, { kind: "folder", folder: "/y", ours: false }],
+    [["--log", "/x"], { RUBATO_LOG: "/y" }, { kind: "folder", folder: "/x", ours: false }],
+    [["--no-log"], { RUBATO_LOG: "/y" }, { kind: "memory" }],
+    [["--log", "none"], {}, { kind: "memory" }],
+    [[], { RUBATO_LOG: "none" }, { kind: "memory" }],
+  ])("keeps runs where it is told to: %j %j", (argv, env, log) => {
+    expect(parseCommand(argv, { ...terminal, env })).toMatchObject({ settings: { log } });
+  });
+
+  it("help names every command", () => {
+    for (const command of LOG_COMMANDS) {
+      expect(help()).toContain(`rubato ${command.name} `);
+      expect(helpOf(command)).toContain(command.usage);
+    }
   });
 
   it("reads the task from stdin where there are no keys", () => {
@@ -47,6 +98,14 @@ describe("the command", () => {
     [["x", "--model", "m"], /needs OPENAI_API_KEY/],
     [["x", "--base-url", "ftp://x"], /http/],
     [["x", "--model"], /argument missing/],
+    [["x", "--speed", "2"], /no option --speed/],
+    [["chat", "--json"], /no option --json/],
+    [["--resume", "a", "b"], /takes one run/],
+    [["--resume", "--no-log"], /needs a log/],
+    [["--allow-changed"], /no option --allow-changed/],
+    [["chat", "--allow-changed"], /goes with --resume/],
+    [["--no-log", "--log", "x", "y"], /exclude each other/],
+    [["serve"], /not there yet/],
   ])("refuses %j", (argv, sentence) => {
     const command = parseCommand(argv, terminal);
     expect(command.kind).toBe("usage");

@@ -21,6 +21,8 @@ export interface Pane {
   history(): Promise<string>;
   /** Resolves with the screen once it matches. */
   until(pattern: RegExp): Promise<string>;
+  /** Ends the command as `kill -9` does. */
+  kill(): Promise<void>;
   /** A variable of tmux, such as `cursor_flag`. */
   read(variable: string): Promise<string>;
   close(): Promise<void>;
@@ -32,13 +34,13 @@ function script(args: readonly string[]): string {
   return `stty -g; ${words}; echo "code $?"; stty -g; cat`;
 }
 
-export async function openPane(args: readonly string[] = [], columns = 80, rows = 24): Promise<Pane> {
+export async function openPane(args: readonly string[] = [], columns = 80, rows = 24, log = "none"): Promise<Pane> {
   const socket = `rubato-${randomUUID()}`;
   const { OPENAI_API_KEY: _key, OPENAI_BASE_URL: _url, RUBATO_MODEL: _model, TMUX: _tmux, ...env } = process.env;
   const tmux = async (...words: string[]): Promise<string> => {
     const { stdout } = await exec("tmux", ["-u", "-L", socket, "-f", "/dev/null", ...words], {
       cwd: ROOT,
-      env: { ...env, LC_ALL: "C.UTF-8" },
+      env: { ...env, LC_ALL: "C.UTF-8", RUBATO_LOG: log },
     });
     return stdout;
   };
@@ -68,6 +70,13 @@ export async function openPane(args: readonly string[] = [], columns = 80, rows 
           setTimeout(resolve, 30);
         });
       }
+    },
+    async kill() {
+      const tty = (await tmux("display-message", "-p", "#{pane_tty}")).trim().replace("/dev/", "");
+      const { stdout } = await exec("ps", ["-t", tty, "-o", "pid=,args="]);
+      // The shell names the program too, in its script: the command is the one that begins with node.
+      const line = stdout.split("\n").find((row) => row.trim().split(/\s+/)[1] === process.execPath);
+      process.kill(Number(line?.trim().split(/\s+/)[0]), "SIGKILL");
     },
     async read(variable) {
       return (await tmux("display-message", "-p", `#{${variable}}`)).trim();

@@ -1,0 +1,66 @@
+import { lastRun, needLog } from "../find-run.ts";
+import type { Io } from "../io.ts";
+import type { LogCommand } from "../log-command.ts";
+import { showRun } from "../one-shot.ts";
+import { openAgent, refused } from "../open-run.ts";
+import { AGENT_OPTIONS } from "../settings.ts";
+
+export const resumeCommand: LogCommand = {
+  name: "resume",
+  usage: 'resume RUN | --last ["INSTRUCTION"] [--takeover] [--allow-changed] [--json]',
+  says: "goes on with one that was stopped, failed, or lost its process",
+  details: [
+    ["--last", "the one that something happened in last"],
+    ["--takeover", "also from a process that lives: it can record nothing any more"],
+    ["--allow-changed", "also with other instructions or tools than it was begun with"],
+  ],
+  options: ["last", "takeover", "allow-changed", "json", ...AGENT_OPTIONS],
+  read({ words, values }) {
+    const { last = false, takeover = false, json = false } = values;
+    const [first, ...others] = words;
+    if (!last && (first === undefined || first.trim() === "")) {
+      return '"resume" needs a run: rubato resume RUN, or rubato resume --last.';
+    }
+    const text = (last ? words : others).join(" ").trim();
+    const wanted: Wanted = {
+      run: last ? undefined : first,
+      instruction: text === "" ? undefined : text,
+      takeover,
+      allowChanged: values["allow-changed"] === true,
+      json,
+    };
+    return (io) => resume(io, wanted);
+  },
+};
+
+interface Wanted {
+  readonly run: string | undefined;
+  readonly instruction: string | undefined;
+  readonly takeover: boolean;
+  readonly allowChanged: boolean;
+  readonly json: boolean;
+}
+
+async function resume(io: Io, wanted: Wanted): Promise<number> {
+  const { instruction, takeover, allowChanged, json } = wanted;
+  const word = wanted.run ?? (await lastRun(io, needLog(io))).runId;
+  const opened = await openAgent(io, word);
+  if (typeof opened === "number") return opened;
+  const { agent, log, runId } = opened;
+  try {
+    const { seq } = await log.head(runId);
+    const answer = await agent.resume(runId, instruction, { takeover, allowChanged });
+    if (!answer.accepted) {
+      const message =
+        answer.reason === "done"
+          ? `The answer is complete. Say something new: ${io.program} send ${word} "TEXT".`
+          : answer.message;
+      return await refused(io, { reason: answer.reason, ...(message === undefined ? {} : { message }) }, { id: runId });
+    }
+    const { out, err, onSignal, onUnread, program } = io;
+    // From what was there before, so that the takeover and what it settles are shown too.
+    return await showRun(answer.run, seq, { agent, json, out, err, onSignal, onUnread, goOn: program });
+  } finally {
+    await agent.close();
+  }
+}

@@ -1,0 +1,29 @@
+import type { LogCommand } from "../log-command.ts";
+import { cancelCommand } from "./cancel.ts";
+import { chartCommand } from "./chart.ts";
+import { diffCommand } from "./diff.ts";
+import { exportCommand } from "./export.ts";
+import { forkCommand } from "./fork.ts";
+import { interruptCommand } from "./interrupt.ts";
+import { replayCommand } from "./replay.ts";
+import { resumeCommand } from "./resume.ts";
+import { runsCommand } from "./runs.ts";
+import { sendCommand } from "./send.ts";
+import { showCommand } from "./show.ts";
+import { verifyCommand } from "./verify.ts";
+
+/** Every command over the log, in the order of the help. */
+export const LOG_COMMANDS: readonly LogCommand[] = [
+  runsCommand,
+  showCommand,
+  replayCommand,
+  resumeCommand,
+  interruptCommand,
+  sendCommand,
+  cancelCommand,
+  forkCommand,
+  diffCommand,
+  verifyCommand,
+  exportCommand,
+  chartCommand,
+];

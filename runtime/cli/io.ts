@@ -1,0 +1,44 @@
+import type { Agent } from "../agent.ts";
+import type { EventLog } from "../log/event-log.ts";
+import type { Terminal, TerminalEvents } from "./terminal.ts";
+import type { Theme } from "./theme.ts";
+import type { Writer } from "./writer.ts";
+
+/** Everything that a command touches of the world. A test gives its own. */
+export interface Io {
+  /** What was asked for. */
+  readonly out: Writer;
+  /** Everything else. */
+  readonly err: Writer;
+  /** Columns of the terminal on stdout; undefined where it is none. */
+  readonly columns: number | undefined;
+  /** Rows of it. */
+  readonly rows: number;
+  /** Columns of the terminal on stderr, for progress bars; undefined where it is none. */
+  readonly errColumns: number | undefined;
+  /** Somebody can press keys. */
+  readonly keyboard: boolean;
+  /** For stdout: colours where it is a terminal that wants them. */
+  readonly theme: Theme;
+  /** How this program was called, for sentences that say what to type. */
+  readonly program: string;
+  readonly now: () => number;
+  /** Resolves after so many ms, or when the signal aborts. */
+  readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
+  /** The log to read, where there is one. Throws {@link RubatoError} where it cannot be used. */
+  readonly openLog: () => EventLog | undefined;
+  /** Where it would be, for sentences. */
+  readonly place: string;
+  /** The agent over that log. A sentence says what is wrong with the settings. */
+  readonly openAgent: (log: EventLog) => Promise<Agent | string>;
+  /** Calls back at a signal that asks to stop, with the exit code; answers its undo. */
+  readonly onSignal: (stop: (exitCode: number) => void) => () => void;
+  /** Calls back when nobody reads stdout any more. */
+  readonly onUnread: (stop: () => void) => void;
+  /** Asks a person; false where nobody is there. */
+  readonly confirm: (question: string) => Promise<boolean>;
+  readonly openTerminal: (events: TerminalEvents) => Terminal;
+}
+
+/** What a command does, once its line was read. Answers the exit code; throws {@link RubatoError} for what one sentence explains. */
+export type Job = (io: Io) => Promise<number>;

@@ -1,0 +1,65 @@
+import { confirm } from "./confirm.ts";
+import type { Io } from "./io.ts";
+import { openExistingLog } from "./open-log.ts";
+import type { Settings } from "./settings.ts";
+import { prepare } from "./setup.ts";
+import { onSignal } from "./signals.ts";
+import { openTerminal } from "./terminal.ts";
+import { createTheme, wantsColour } from "./theme.ts";
+import type { Writer } from "./writer.ts";
+
+export interface ProcessIo {
+  readonly settings: Settings;
+  readonly out: Writer;
+  readonly err: Writer;
+  /** Stdout can be drawn on. */
+  readonly screen: boolean;
+  readonly onUnread: (stop: () => void) => void;
+}
+
+/** The world as this process has it. */
+export function processIo({ settings, out, err, screen, onUnread }: ProcessIo): Io {
+  return {
+    out,
+    err,
+    columns: screen ? process.stdout.columns : undefined,
+    rows: screen ? process.stdout.rows : 24,
+    errColumns: process.stderr.isTTY && process.env["TERM"] !== "dumb" ? process.stderr.columns : undefined,
+    keyboard: process.stdin.isTTY,
+    theme: createTheme(screen && wantsColour(process.env)),
+    program: programName(),
+    now: Date.now,
+    sleep,
+    openLog: () => openExistingLog(settings.log),
+    place: settings.log.kind === "folder" ? settings.log.folder : "none",
+    async openAgent(log) {
+      const setup = await prepare(settings, log);
+      return typeof setup === "string" ? setup : setup.agent;
+    },
+    onSignal,
+    onUnread,
+    confirm,
+    openTerminal,
+  };
+}
+
+/** What to type to call this program again. */
+export function programName(): string {
+  return process.env["npm_lifecycle_event"] === "start" ? "npm start --" : "rubato";
+}
+
+function sleep(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) {
+      resolve();
+      return;
+    }
+    const end = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    signal.addEventListener("abort", end);
+  });
+}

@@ -1,0 +1,173 @@
+import type { Event, Json, PartialPolicy } from "../../machines/events.ts";
+import { isAtRest } from "../../machines/state.ts";
+import type { Agent } from "../agent.ts";
+import { messageOf } from "../errors.ts";
+import type { EventLog } from "../log/event-log.ts";
+import type { Run } from "../run.ts";
+import { createConversation, type Conversation } from "./conversation.ts";
+import { describeEvent } from "./describe-event.ts";
+import { describeFound, describePending } from "./describe-found.ts";
+import { shortId } from "./find-run.ts";
+import { storedEvents } from "./read-log.ts";
+import { refusalOf } from "./refusal.ts";
+import { oneLine } from "./sanitizer.ts";
+import type { Transcript } from "./transcript.ts";
+
+/** How much of a picked up conversation is shown, in events. The rest is in the log. */
+const SHOWN_BEFORE = 5_000;
+
+type Answer = { readonly accepted: boolean; readonly reason?: string; readonly message?: string };
+
+/** The run that a chat is about, and what is asked of it. Answers that matter stand in the transcript. */
+export interface Talk {
+  readonly run: Run | undefined;
+  readonly conversation: Conversation;
+  /** Takes an event of the agent; false where it is of another run. */
+  follow(event: Event): boolean;
+  say(text: string, when: "now" | "step" | "done"): void;
+  resume(text: string | undefined, partial: PartialPolicy): void;
+  interrupt(mode: "step" | "now"): void;
+  settle(callId: string, result: { readonly output: Json } | { readonly error: string }): void;
+  fork(seq: number): void;
+  showLog(count: number): void;
+  /** Goes on with a run that is there: shows what was said, and what became of it. */
+  pickUp(run: Run, options: { readonly owned: boolean; readonly allowChanged: boolean }): void;
+}
+
+export interface TalkOptions {
+  readonly agent: Agent;
+  readonly log: EventLog;
+  readonly transcript: Transcript;
+  readonly onChange: () => void;
+}
+
+export function createTalk({ agent, log, transcript, onChange }: TalkOptions): Talk {
+  let conversation = createConversation(transcript);
+  /** Commands under way. Their answers matter only where they were refused. */
+  const commands = new Set<Promise<void>>();
+  let run: Run | undefined;
+  /** What came while the past was still being shown. */
+  let held: Event[] | undefined;
+
+  /** Owns a command until it is answered. */
+  function adopt(command: Promise<Answer | void>): void {
+    const owned = command
+      .then(
+        (answer) => {
+          if (answer?.accepted !== false) return;
+          const why = answer.message?.replace("Resume with allowChanged", "Start with --resume --allow-changed");
+          transcript.add("note", why === undefined ? `Not now: ${refusalOf(answer.reason)}.` : oneLine(why, 600));
+        },
+        (error: unknown) => {
+          transcript.add("error", oneLine(messageOf(error), 400));
+        },
+      )
+      .finally(() => {
+        commands.delete(owned);
+        onChange();
+      });
+    commands.add(owned);
+  }
+
+  /** For what needs a run. */
+  function withRun(what: string, act: (of: Run) => Promise<Answer | void>): void {
+    if (run === undefined) transcript.add("note", `There is nothing to ${what} yet.`);
+    else adopt(act(run));
+  }
+
+  async function fork(of: Run, seq: number): Promise<void> {
+    const forked = await agent.fork(of.id, { at: seq });
+    run = forked;
+    conversation = createConversation(transcript);
+    transcript.add(
+      "note",
+      `This is ${shortId(forked.id)} now, a copy of ${shortId(of.id)} up to seq ${seq}. What was said after that is not part of it.`,
+    );
+  }
+
+  async function showPast(of: Run): Promise<void> {
+    const until = of.state.seq;
+    let begun = until <= SHOWN_BEFORE;
+    if (!begun) transcript.add("info", "(what was said before is in the log: /log)");
+    for await (const event of storedEvents(log, of.id, Math.max(0, until - SHOWN_BEFORE))) {
+      if (event.seq > until) break;
+      // Half a turn says little: from its next beginning on.
+      begun ||= event.type === "user_input" || event.type === "resume";
+      if (begun) conversation.follow(event);
+    }
+  }
+
+  async function pickUp(
+    of: Run,
+    { owned, allowChanged }: { readonly owned: boolean; readonly allowChanged: boolean },
+  ): Promise<Answer | void> {
+    held = [];
+    try {
+      await showPast(of);
+    } finally {
+      const late = held;
+      held = undefined;
+      for (const event of late) conversation.follow(event);
+    }
+    const { state } = of;
+    transcript.add("note", describeFound(state, owned));
+    onChange();
+    const settled = isAtRest(state);
+    if (owned || (settled && !allowChanged)) {
+      if (settled) for (const line of describePending(state)) transcript.add("note", line);
+      return undefined;
+    }
+    if (allowChanged && state.status !== "done") return agent.resume(of.id, undefined, { allowChanged });
+    if (settled) return undefined;
+    // The process that worked on it is gone. It is brought to rest, so that whoever picked it up says how it goes on.
+    const stopped = await of.interrupt("its process ended", { mode: "now", by: "recovery" });
+    return stopped;
+  }
+
+  return {
+    get run() {
+      return run;
+    },
+    get conversation() {
+      return conversation;
+    },
+    follow(event) {
+      if (run !== undefined && event.runId !== run.id) return false;
+      if (held !== undefined) {
+        held.push(event);
+        return false;
+      }
+      conversation.follow(event);
+      if (event.type === "interrupted" && run !== undefined) {
+        for (const line of describePending(run.state)) transcript.add("note", line);
+      }
+      return true;
+    },
+    say(text, when) {
+      if (run === undefined) run = agent.run(text);
+      else adopt(run.send(text, { when }));
+    },
+    resume(text, partial) {
+      withRun("resume", async (of) => of.resume(text, { partial }));
+    },
+    interrupt(mode) {
+      if (run !== undefined) adopt(run.interrupt("", { mode }));
+    },
+    settle(callId, result) {
+      withRun("settle", async (of) => of.settleCall(callId, result));
+    },
+    fork(seq) {
+      withRun("fork", async (of) => fork(of, seq));
+    },
+    showLog(count) {
+      withRun("show", async (of) => {
+        const events = await of.history("*", count);
+        transcript.add("info", events.map(describeEvent).join("\n"));
+      });
+    },
+    pickUp(of, options) {
+      run = of;
+      adopt(pickUp(of, options));
+    },
+  };
+}
