@@ -9,6 +9,6 @@ const agent = createAgent({ name: "survivor", model: demoModel(), tools: [weathe
 const run = agent.run("How warm is it in Paris and Rome? And pay the ticket.", { runId: "ticket" });
 run.subscribe("tool_progress", ({ data }) => {
   // Somebody else decides when it has done enough.
-  process.send?.(String(data.value));
+  process.send?.(data.value);
 });
 await run.settled();

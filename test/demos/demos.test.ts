@@ -135,6 +135,7 @@ describe.concurrent("the demos", () => {
     expect(find(lines, /^fork = /)).toEqual([
       'fork = "It is Paris 59 °F, Rome 77 °F."',
       'fork = "It is Paris 40 °C, Rome 25 °C."',
+      String.raw`fork = "It\nIt is Paris 59 °F, Rome 77 °F."`,
     ]);
     expect(find(lines, /^original = "It is Paris 15 °C, Rome 25 °C\."$/).length).toBeGreaterThan(0);
     expect(find(lines, /^check = \{"ok":true/)).toHaveLength(1);
