@@ -61,7 +61,8 @@ export function folderWatch(folder: string, everyMs: number, onIdle: () => void 
       if (callbacks.size === 1) {
         seen = stateOf(folder);
         listen();
-        timer = setInterval(look, everyMs);
+        // Who only listens for what others may say does not keep the process; who waits for it has a timer of its own.
+        timer = setInterval(look, everyMs).unref();
       }
       return () => {
         if (!callbacks.delete(callback) || callbacks.size > 0) return;
