@@ -222,7 +222,7 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
   const leaving = createTasks({ max: Number.POSITIVE_INFINITY, onFailure() {} });
 
   function run(task: string, ...[runOptions = {}]: RunArguments<Context> | []): Run {
-    if (closed) throw new RubatoError("closed", "The agent was closed. Create a new one.");
+    if (closed) throw agentClosed();
     checkText("run", task);
     checkKeys("run", runOptions, RUN_KEYS);
     const { runId = newRunId(), signal, messages, metadata } = runOptions;
@@ -296,7 +296,7 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
   }
 
   async function find(runId: string, { context }: OpenOptions<Context>): Promise<Owned> {
-    if (closed) throw new RubatoError("closed", "The agent was closed. Create a new one.");
+    if (closed) throw agentClosed();
     const known = held(runId);
     if (known !== undefined) {
       if (context !== undefined) known.supply(context);
@@ -309,9 +309,13 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
         `There is no run "${runId}" in this log. See which there are: agent.runs().`,
       );
     const state = await foldLog(log, runId);
+    if (closed) throw agentClosed();
     // Somebody else may have asked for the same run meanwhile: one object per run.
     const other = held(runId);
-    if (other !== undefined) return other;
+    if (other !== undefined) {
+      if (context !== undefined) other.supply(context);
+      return other;
+    }
     const owned = create(runId, context, { found: { state, owned: lives } });
     rested.add(owned);
     forgetOldest();
@@ -321,8 +325,9 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
   async function resume(
     runId: string,
     instruction: string | undefined,
-    { takeover = false, allowChanged = false, partial = "keep", ...options }: ResumeRunOptions<Context> = {},
+    options: ResumeRunOptions<Context> = {},
   ): Promise<ResumeAnswer> {
+    const { takeover = false, allowChanged = false, partial = "keep" } = options;
     checkOption("instruction", instruction, instruction === undefined || typeof instruction === "string", "a text");
     let owned: Owned;
     try {
@@ -333,9 +338,13 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
     }
     const { run } = owned;
     const text = instruction === undefined || instruction.trim() === "" ? undefined : instruction;
-    const receipt = owned.owns()
-      ? await run.resume(text, { partial })
-      : await owned.takeOver({ why: "resume", takeover, allowChanged }, text, partial);
+    if (!owned.owns()) {
+      const receipt = await owned.takeOver({ why: "resume", takeover, allowChanged }, text, partial);
+      return receipt.accepted ? { ...receipt, run } : receipt;
+    }
+    const receipt = await run.resume(text, { partial });
+    // It was taken from this process while it rested: whoever would take it over takes it back.
+    if (!receipt.accepted && receipt.reason === "not_owner" && takeover) return resume(runId, instruction, options);
     return receipt.accepted ? { ...receipt, run } : receipt;
   }
 
@@ -365,7 +374,7 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
     fromRunId: string,
     { at, instruction, model: other, results = {}, runId = newRunId(), context }: ForkRunOptions<Context>,
   ): Promise<Run> {
-    if (closed) throw new RubatoError("closed", "The agent was closed. Create a new one.");
+    if (closed) throw agentClosed();
     if (instruction !== undefined) checkText("fork", instruction);
     checkOption("model", typeof other, other === undefined || typeof other.stream === "function", "a ChatModel");
     // What this process has accepted and not stored yet is no part of the past.
@@ -375,7 +384,12 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
       "error" in result ? { error: { code: "tool", message: result.error } } : { output: toJson(result.output) },
     ]);
     const { epoch } = await forkLog(log, fromRunId, runId, { at, results: Object.fromEntries(told) });
-    const owned = create(runId, context, { found: { state: await foldLog(log, runId), owned: false }, model: other });
+    const state = await foldLog(log, runId);
+    if (closed) {
+      await log.delete(runId);
+      throw agentClosed();
+    }
+    const owned = create(runId, context, { found: { state, owned: false }, model: other });
     rested.add(owned);
     await owned.beginFork(epoch, instruction);
     forgetOldest();
@@ -428,6 +442,10 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
     close,
     [Symbol.asyncDispose]: close,
   };
+}
+
+function agentClosed(): RubatoError {
+  return new RubatoError("closed", "The agent was closed. Create a new one.");
 }
 
 function isCount(value: number): boolean {
