@@ -111,7 +111,7 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
   let closed = false;
 
   function run(task: string, ...[runOptions = {}]: RunArguments<Context> | []): Run {
-    if (closed) throw new RubatoError("closed", "The agent was closed. Create a new one.");
+    if (closed) throw agentClosed();
     checkText("run", task);
     checkKeys("run", runOptions, RUN_KEYS);
     const { runId = newRunId(), signal, messages, metadata } = runOptions;
@@ -150,7 +150,7 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
   }
 
   async function find(runId: string, { context }: OpenOptions<Context>): Promise<Owned> {
-    if (closed) throw new RubatoError("closed", "The agent was closed. Create a new one.");
+    if (closed) throw agentClosed();
     const known = runs.find(runId);
     if (known !== undefined) {
       if (context !== undefined) known.supply(context);
@@ -159,9 +159,13 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
     const { seq, owned: lives } = isRunId(runId) ? await log.head(runId) : { seq: 0, owned: false };
     if (seq === 0) throw unknownRun(runId);
     const state = await foldLog(log, runId);
+    if (closed) throw agentClosed();
     // Somebody else may have asked for the same run meanwhile: one object per run.
     const other = runs.find(runId);
-    if (other !== undefined) return other;
+    if (other !== undefined) {
+      if (context !== undefined) other.supply(context);
+      return other;
+    }
     const owned = create(runId, context, { found: { state, owned: lives } });
     runs.add(owned, true);
     return owned;
@@ -170,8 +174,9 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
   async function resume(
     runId: string,
     instruction: string | undefined,
-    { takeover = false, allowChanged = false, partial = "keep", ...options }: ResumeRunOptions<Context> = {},
+    options: ResumeRunOptions<Context> = {},
   ): Promise<ResumeAnswer> {
+    const { takeover = false, allowChanged = false, partial = "keep" } = options;
     checkOption("instruction", instruction, instruction === undefined || typeof instruction === "string", "a text");
     let owned: Owned;
     try {
@@ -182,9 +187,13 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
     }
     const { run } = owned;
     const text = instruction === undefined || instruction.trim() === "" ? undefined : instruction;
-    const receipt = owned.owns()
-      ? await run.resume(text, { partial })
-      : await owned.takeOver({ why: "resume", takeover, allowChanged }, text, partial);
+    if (!owned.owns()) {
+      const receipt = await owned.takeOver({ why: "resume", takeover, allowChanged }, text, partial);
+      return receipt.accepted ? { ...receipt, run } : receipt;
+    }
+    const receipt = await run.resume(text, { partial });
+    // It was taken from this process while it rested: whoever would take it over takes it back.
+    if (!receipt.accepted && receipt.reason === "not_owner" && takeover) return resume(runId, instruction, options);
     return receipt.accepted ? { ...receipt, run } : receipt;
   }
 
@@ -197,7 +206,7 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
     fromRunId: string,
     { at, instruction, model: other, results = {}, runId = newRunId(), context }: ForkRunOptions<Context>,
   ): Promise<Run> {
-    if (closed) throw new RubatoError("closed", "The agent was closed. Create a new one.");
+    if (closed) throw agentClosed();
     if (instruction !== undefined) checkText("fork", instruction);
     checkOption("model", typeof other, other === undefined || typeof other.stream === "function", "a ChatModel");
     // What this process has accepted and not stored yet is no part of the past.
@@ -207,8 +216,13 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
       "error" in result ? { error: { code: "tool", message: result.error } } : { output: toJson(result.output) },
     ]);
     const { epoch } = await forkLog(log, fromRunId, runId, { at, results: Object.fromEntries(told) });
-    const owned = create(runId, context, { found: { state: await foldLog(log, runId), owned: false }, model: other });
-    runs.add(owned, true);
+    const state = await foldLog(log, runId);
+    if (closed) {
+      await log.delete(runId);
+      throw agentClosed();
+    }
+    const owned = create(runId, context, { found: { state, owned: false }, model: other });
+    rested.add(owned);
     await owned.beginFork(epoch, instruction);
     return owned.run;
   }
@@ -242,4 +256,38 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
     close,
     [Symbol.asyncDispose]: close,
   };
+}
+
+function agentClosed(): RubatoError {
+  return new RubatoError("closed", "The agent was closed. Create a new one.");
+}
+
+function isCount(value: number): boolean {
+  return Number.isInteger(value) && value > 0;
+}
+
+function checkMessages(messages: readonly Message[]): Message[] {
+  const parsed = z.array(messageSchema).safeParse(messages);
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    throw new RubatoError("invalid_input", `messages[${issue?.path.join(".")}]: ${issue?.message}.`);
+  }
+  const problem = messageListProblem(parsed.data);
+  if (problem !== undefined) {
+    throw new RubatoError(
+      "invalid_input",
+      `The imported messages are not valid: ${problem}. Give each call exactly one result.`,
+    );
+  }
+  return parsed.data;
+}
+
+function checkMetadata(metadata: Readonly<Record<string, Json>>): Record<string, Json> {
+  try {
+    return Object.fromEntries(Object.entries(metadata).map(([key, value]) => [key, toJson(value)]));
+  } catch (error) {
+    throw new RubatoError("invalid_option", `Option "metadata" must be plain JSON: ${messageOf(error)}.`, {
+      cause: error,
+    });
+  }
 }

@@ -23,12 +23,13 @@ export interface FollowHead extends ReadableHead {
   readonly durableSeq: number;
   /** Whether its owner lived when it was last looked at. */
   readonly owned: boolean;
-  /** Somebody waits or listens. */
-  readonly watching: boolean;
+  /** Somebody waits. */
+  readonly awaited: boolean;
   /** Reads what is new. Rejects where the log cannot be read. */
   refresh(): Promise<void>;
   /** Begins to look, or stops, where somebody began to listen or stopped. */
   attend(): void;
+  /** Reads something in the moment when the run is at rest, or when this head is closed. */
   rest<T>(read: () => T): Promise<T>;
   /** Wakes all who wait: they find the head that comes after this one. */
   close(): void;
@@ -81,8 +82,12 @@ class LogFollower implements FollowHead {
     return this.failure !== undefined || !this.owned || isAtRest(this.state);
   }
 
-  get watching(): boolean {
-    return this.progress.size + this.resting.size > 0 || this.options.listening();
+  get awaited(): boolean {
+    return this.progress.size + this.resting.size > 0;
+  }
+
+  private get watching(): boolean {
+    return this.awaited || this.options.listening();
   }
 
   volatileAfter(): readonly Event[] {
@@ -96,28 +101,37 @@ class LogFollower implements FollowHead {
       return this.reading;
     }
     this.reading = this.read();
-    try {
-      await this.reading;
-    } finally {
-      this.reading = undefined;
-    }
+    return this.reading;
   }
 
   private async read(): Promise<void> {
     const { log } = this.options;
-    do {
-      this.again = false;
-      // First the owner, then its events: one that ended in between has written its last by then.
-      const { owned } = await log.head(this.runId);
-      for (;;) {
-        const page = await log.read(this.runId, { after: this.state.seq, limit: PAGE });
-        if (this.closed || page.length === 0) break;
-        for (const event of page) this.take(event);
-      }
-      this.owned = owned;
-      if (this.closed) return;
-    } while (this.again);
+    try {
+      do {
+        this.again = false;
+        // First the owner, then its events: one that ended in between has written its last by then.
+        const { seq, owned } = await log.head(this.runId);
+        if (seq < this.state.seq) throw this.shorter(seq);
+        for (;;) {
+          const page = await log.read(this.runId, { after: this.state.seq, limit: PAGE });
+          if (this.closed || page.length === 0) break;
+          for (const event of page) this.take(event);
+        }
+        this.owned = owned;
+        if (this.closed) return;
+      } while (this.again);
+    } finally {
+      // In the same moment as the last look: who asks from now on is given a new one.
+      this.reading = undefined;
+    }
     this.tellRest();
+  }
+
+  private shorter(seq: number): RubatoError {
+    return new RubatoError(
+      "log",
+      `The log of run "${this.runId}" ends at seq ${seq}, and ${this.state.seq} events were read from it. Was it deleted?`,
+    );
   }
 
   private take(event: Event): void {
@@ -154,7 +168,7 @@ class LogFollower implements FollowHead {
   }
 
   rest<T>(read: () => T): Promise<T> {
-    if (this.atRest) return Promise.resolve(read());
+    if (this.atRest || this.closed) return Promise.resolve(read());
     return new Promise((resolve) => {
       this.resting.add(() => {
         resolve(read());

@@ -47,6 +47,8 @@ export interface Head {
   onProgress(callback: () => void): () => void;
   /** Reads something in the moment when the run is at rest, which may be now: a moment later it may work again. */
   rest<T>(read: () => T): Promise<T>;
+  /** Wakes who waits for something new: from here on it comes from another head. */
+  leave(): void;
 }
 
 export interface HeadOptions {

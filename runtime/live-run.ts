@@ -38,6 +38,11 @@ export interface RecoverOptions {
   readonly why: EventData<"owner">["why"];
 }
 
+interface ClaimPlan extends RecoverOptions {
+  /** Why a run in this state is not to be taken over after all. */
+  readonly unwanted: (state: AgentState) => string | undefined;
+}
+
 /** Why a run was not taken over; `message` says more where one word is not enough. */
 export type TakeOverReceipt = Receipt | { readonly accepted: false; readonly reason: string; readonly message: string };
 
@@ -94,6 +99,12 @@ export function createRun<Context>(setup: RunSetup<Context>, found?: Found): Own
   let stopServing: (() => void) | undefined;
   let claiming: Promise<TakeOverReceipt> | undefined;
   let begun = false;
+  /** Commands that wait for an owner elsewhere, to be woken when the agent closes. */
+  const asking = new Set<() => void>();
+  /** Listeners of the agent's, which listen to all runs. */
+  let shared = 0;
+  /** Let go: who merely listens does not make it look. */
+  let unheard = false;
 
   const bus: Bus = createBus((cursor) => readPublished(head(), log, cursor));
   const tasks: Tasks = createTasks({
@@ -152,7 +163,7 @@ export function createRun<Context>(setup: RunSetup<Context>, found?: Found): Own
       state,
       owned,
       publish: bus.publish,
-      listening: () => bus.listening(),
+      listening: () => !unheard && bus.listening(),
     });
   }
 
@@ -210,22 +221,39 @@ export function createRun<Context>(setup: RunSetup<Context>, found?: Found): Own
       if (setup.isClosed()) return { here: { accepted: false, reason: "closed" } };
       await follower?.refresh();
       if (follower?.owned === true) {
-        const there = await askOwner({ log, clock, runId, timeoutMs: setup.answerTimeoutMs }, verb());
+        const there = await askOwner(
+          { log, clock, runId, timeoutMs: setup.answerTimeoutMs, asking, isClosed: setup.isClosed },
+          verb(),
+        );
         await follower?.refresh();
         if (there !== "unowned") return { there };
         continue;
       }
       const answer = respond(head().state, asked);
       if (!answer.accepted) return { here: answer };
-      if (answer.drafts.length === 0) return { here: { accepted: true, seq: answer.seq ?? head().state.seq } };
-      const receipt = await takeOver({ why: "command", takeover: false, allowChanged: false }, () => asked, graceMs);
+      // What was asked for already takes an owner all the same, where it was not done yet.
+      if (answer.drafts.length === 0 && isAtRest(head().state))
+        return { here: { accepted: true, seq: answer.seq ?? head().state.seq } };
+      const receipt = await takeOver(
+        {
+          why: "command",
+          takeover: false,
+          allowChanged: false,
+          unwanted(state) {
+            const now = respond(state, asked);
+            return now.accepted ? undefined : now.reason;
+          },
+        },
+        () => asked,
+        graceMs,
+      );
       // Somebody else was faster: then the command is for that owner.
       if (receipt.accepted || receipt.reason !== "owned") return { here: receipt };
     }
   }
 
   async function takeOver(
-    options: RecoverOptions,
+    options: ClaimPlan,
     after: (state: AgentState) => Command | undefined,
     graceMs?: number,
   ): Promise<TakeOverReceipt> {
@@ -239,7 +267,7 @@ export function createRun<Context>(setup: RunSetup<Context>, found?: Found): Own
   }
 
   async function claim(
-    { why, takeover, allowChanged }: RecoverOptions,
+    { why, takeover, allowChanged, unwanted }: ClaimPlan,
     after: (state: AgentState) => Command | undefined,
     graceMs: number | undefined,
   ): Promise<TakeOverReceipt> {
@@ -250,16 +278,25 @@ export function createRun<Context>(setup: RunSetup<Context>, found?: Found): Own
     const change = start === undefined ? undefined : definitionChange(start.agent, setup.definition);
     if (change !== undefined && !allowChanged) return { accepted: false, reason: "changed", message: change };
     const wasOwned = before.owned;
+    if (setup.isClosed()) return { accepted: false, reason: "closed" };
     const claimed = await log.claim(runId, { takeover });
     if (!claimed.claimed) return { accepted: false, reason: claimed.reason };
-    // From here on nobody else appends: what was there before is read to its end.
-    await before.refresh();
+    try {
+      // From here on nobody else appends: what was there before is read to its end.
+      await before.refresh();
+    } catch (error) {
+      await log.release(runId, claimed.epoch);
+      throw error;
+    }
+    // Its last owner may have come to an end before it was claimed, and this agent may have closed.
+    const refused = setup.isClosed() ? "closed" : unwanted(before.state);
+    if (refused !== undefined) {
+      await log.release(runId, claimed.epoch);
+      return { accepted: false, reason: refused };
+    }
+    const possessed = possess(claimed.epoch, before.state);
     before.close();
-    return possess(claimed.epoch, before.state).takeOver(
-      wasOwned && why === "resume" ? "takeover" : why,
-      after,
-      graceMs,
-    );
+    return possessed.takeOver(wasOwned && why === "resume" ? "takeover" : why, after, graceMs);
   }
 
   /** From here on this process owns the run. */
@@ -267,9 +304,12 @@ export function createRun<Context>(setup: RunSetup<Context>, found?: Found): Own
     const possessed = own(epoch, state);
     owner = possessed;
     follower = undefined;
+    unheard = false;
     begun = true;
     serve(epoch);
-    setup.onRest(possessed.head.atRest);
+    // Held again, with everybody who listens to all runs; then where it belongs.
+    setup.onRest(false);
+    if (possessed.head.atRest) setup.onRest(true);
     return possessed;
   }
 
@@ -285,21 +325,33 @@ export function createRun<Context>(setup: RunSetup<Context>, found?: Found): Own
     follower: () => follower,
     command,
     isClosed: setup.isClosed,
+    onListening() {
+      unheard = false;
+      follower?.attend();
+    },
     onBackground() {
       // The agent holds a run with background work, also one that it had let go.
       if (head().atRest) setup.onRest(true);
     },
   });
 
+  /** Somebody waits for another process's run, or listens to this one alone. */
+  function isFollowed(): boolean {
+    return follower !== undefined && (follower.awaited || (!unheard && bus.stats().subscribers.length > shared));
+  }
+
   async function letGo(): Promise<void> {
+    unheard = true;
+    follower?.attend();
     if (owner === undefined || !owner.head.atRest) return;
     const { epoch, head: last } = owner;
     stopServing?.();
     stopServing = undefined;
     if (last.failure === undefined) {
+      // It looks when somebody asks or reads. Not for those who merely listen: a run that was let go costs no watch and no timer.
       follower = follow({ state: last.state, owned: false });
       owner = undefined;
-      if (!setup.isClosed()) follower.attend();
+      last.leave();
     }
     try {
       await log.release(runId, epoch);
@@ -311,7 +363,7 @@ export function createRun<Context>(setup: RunSetup<Context>, found?: Found): Own
   return {
     run,
     failed: () => head().failure !== undefined,
-    busy: () => run.stats().tasks > 0 || follower?.watching === true || claiming !== undefined,
+    busy: () => tasks.size > 0 || claiming !== undefined || isFollowed(),
     owns: () => owner !== undefined,
     supply(supplied) {
       if (owner === undefined) context = supplied;
@@ -332,19 +384,25 @@ export function createRun<Context>(setup: RunSetup<Context>, found?: Found): Own
     },
     subscribe(pattern, listener, lane) {
       const undo = bus.subscribe(pattern, listener, lane);
+      shared++;
       follower?.attend();
-      return undo;
+      return () => {
+        undo();
+        shared--;
+        follower?.attend();
+      };
     },
     async takeOver(options, instruction, partial) {
       if (setup.isClosed()) return { accepted: false, reason: "closed" };
       await follower?.refresh();
-      const { state } = head();
-      // Decided before anything is claimed: over is over, and where nothing was asked there is nothing to go on with.
-      if (isAtRest(state) && (state.status === "done" || state.status === "cancelled")) {
-        return { accepted: false, reason: state.status };
-      }
-      if (state.status === "idle" && instruction === undefined) return { accepted: false, reason: "not_started" };
-      return takeOver(options, (state) => goOn(state, instruction, partial));
+      // Decided before anything is claimed, and looked at again after it: over is over, and where nothing was asked there is nothing to go on with.
+      const unwanted = (state: AgentState): string | undefined => {
+        if (isAtRest(state) && (state.status === "done" || state.status === "cancelled")) return state.status;
+        return state.status === "idle" && instruction === undefined ? "not_started" : undefined;
+      };
+      const refused = unwanted(head().state);
+      if (refused !== undefined) return { accepted: false, reason: refused };
+      return takeOver({ ...options, unwanted }, (state) => goOn(state, instruction, partial));
     },
     async beginFork(epoch, instruction) {
       follower?.close();
@@ -354,11 +412,14 @@ export function createRun<Context>(setup: RunSetup<Context>, found?: Found): Own
     },
     letGo,
     async close() {
+      // What nobody took yet is for whoever has the run next.
+      stopServing?.();
+      for (const wake of asking) wake();
+      await claiming?.catch(() => {});
       if (owner !== undefined && !owner.head.atRest) {
         await stopBy("shutdown", "the agent was closed");
         await run.settled();
       }
-      stopServing?.();
       tasks.close();
       await untilIdle();
       follower?.close();

@@ -395,6 +395,10 @@ class OpenHead implements Head {
     });
   }
 
+  leave(): void {
+    this.wakeProgress();
+  }
+
   onProgress(callback: () => void): () => void {
     this.progress ??= new Set();
     this.progress.add(callback);

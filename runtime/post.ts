@@ -11,7 +11,8 @@ import type { Tasks } from "./tasks.ts";
  * Commands to a run that another process owns: they travel through the log's inbox, and the owner's answer comes back the same way.
  *
  * N1 A command is either taken by the owner or withdrawn by its sender, never both: `no_answer` means that nothing was or will be done.
- * N2 A taken command is waited for as long as its owner lives.
+ * N2 A taken command is waited for as long as the owner that took it lives, and this agent is open. Where another one has the run by then nobody can
+ *    tell who took it: the answer has as long to come as a command has to be taken.
  */
 
 const by = z.string();
@@ -45,7 +46,7 @@ const receiptSchema = z.union([
   z.looseObject({ accepted: z.literal(false), reason: z.string() }),
 ]);
 
-/** The owner's receipt; `unowned` when there is no owner any more and the command was not taken. */
+/** The owner's receipt; `unowned` when that owner has the run no more and the command was not taken. */
 export type OwnersAnswer = z.infer<typeof receiptSchema> | "unowned";
 
 export interface AskOptions {
@@ -54,20 +55,29 @@ export interface AskOptions {
   readonly runId: string;
   /** How long the command waits to be taken, ms. */
   readonly timeoutMs: number;
+  /** The sender does not wait any longer. */
+  readonly isClosed: () => boolean;
+  /** Called when that changes. */
+  readonly asking: Set<() => void>;
 }
 
 /** How often an owner that has not answered is asked whether it lives, ms. */
 const LIVENESS_MS = 500;
 
 /** Leaves a command for the owner and waits for the answer. */
-export async function askOwner({ log, clock, runId, timeoutMs }: AskOptions, verb: Verb): Promise<OwnersAnswer> {
+export async function askOwner(options: AskOptions, verb: Verb): Promise<OwnersAnswer> {
+  const { log, clock, runId, timeoutMs, isClosed, asking } = options;
   const { inbox } = log;
   let wake = (): void => {};
-  const unwatch = inbox.watch(runId, () => {
+  const onChange = (): void => {
     wake();
-  });
+  };
+  const unwatch = inbox.watch(runId, onChange);
+  asking.add(onChange);
   const until = clock.monotonic() + timeoutMs;
+  let lostUntil = Number.POSITIVE_INFINITY;
   try {
+    const { epoch: asked } = await log.head(runId);
     const id = await inbox.post(runId, toJson(verb));
     let taken = false;
     for (;;) {
@@ -80,21 +90,27 @@ export async function askOwner({ log, clock, runId, timeoutMs }: AskOptions, ver
       try {
         const answer = await inbox.answered(runId, id);
         if (answer !== undefined) return receiptSchema.parse(answer);
-        const { owned } = await log.head(runId);
-        if (!taken && (!owned || clock.monotonic() >= until)) {
+        const { owned, epoch } = await log.head(runId);
+        const lost = !owned || epoch !== asked;
+        const closed = isClosed();
+        if (!taken && (lost || closed || clock.monotonic() >= until)) {
           taken = !(await inbox.withdraw(runId, id));
-          if (!taken) return owned ? { accepted: false, reason: "no_answer" } : "unowned";
+          if (!taken && !closed && lost) return "unowned";
+          if (!taken) return { accepted: false, reason: closed ? "closed" : "no_answer" };
         }
-        if (taken && !owned) {
+        if (lost && lostUntil === Number.POSITIVE_INFINITY) lostUntil = clock.monotonic() + timeoutMs;
+        if (taken && (closed || !owned || clock.monotonic() >= lostUntil)) {
           const late = await inbox.answered(runId, id);
-          return late === undefined ? { accepted: false, reason: "owner_gone" } : receiptSchema.parse(late);
+          if (late !== undefined) return receiptSchema.parse(late);
+          return { accepted: false, reason: closed ? "closed" : "owner_gone" };
         }
-        await change;
+        if (!isClosed()) await change;
       } finally {
         cancel();
       }
     }
   } finally {
+    asking.delete(onChange);
     unwatch();
   }
 }
@@ -137,6 +153,8 @@ export function serveInbox({ log, runId, epoch, run, tasks }: ServeOptions): () 
     else tasks.adopt("the inbox", take());
   };
   const unwatch = log.inbox.watch(runId, look);
+  // What was left for an owner before this one. A run that was just made has none.
+  if (epoch > 1) look();
   return () => {
     closed = true;
     unwatch();

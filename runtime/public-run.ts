@@ -37,6 +37,8 @@ export interface PublicRunParts {
   readonly follower: () => FollowHead | undefined;
   readonly command: (asked: Command, verb: () => Verb, graceMs?: number) => Promise<Answered>;
   readonly isClosed: () => boolean;
+  /** Somebody began to listen. */
+  readonly onListening: () => void;
   readonly onBackground: () => void;
 }
 
@@ -142,11 +144,17 @@ export function publicRun(parts: PublicRunParts): Run {
   async function settled(): Promise<Outcome> {
     const following = follower();
     if (following !== undefined) await following.refresh().catch(() => {});
-    return head().rest(() => {
-      const { state, failure, durableSeq } = head();
-      const left = owner() === undefined && failure === undefined && !isAtRest(state);
-      return left ? notRunning(state) : outcomeOf(state, failure, durableSeq);
-    });
+    for (;;) {
+      const waited = head();
+      const outcome = await waited.rest(() => {
+        // Another head counts by now: this process took the run over, or let it go.
+        if (head() !== waited) return undefined;
+        const { state, failure, durableSeq } = waited;
+        const left = owner() === undefined && failure === undefined && !isAtRest(state);
+        return left ? notRunning(state) : outcomeOf(state, failure, durableSeq);
+      });
+      if (outcome !== undefined) return outcome;
+    }
   }
 
   return {
@@ -168,7 +176,7 @@ export function publicRun(parts: PublicRunParts): Run {
       checkPattern(pattern);
       checkOption("listener", typeof listener, typeof listener === "function", "a function");
       const undo = bus.subscribe(pattern, listener);
-      follower()?.attend();
+      parts.onListening();
       return () => {
         undo();
         follower()?.attend();

@@ -186,4 +186,6 @@ class ForeseeingHead implements Head {
   rest<T>(read: () => T): Promise<T> {
     return Promise.resolve(read());
   }
+
+  leave(): void {}
 }
