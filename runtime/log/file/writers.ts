@@ -40,6 +40,7 @@ export function writers({ root, disk, owners, power, now, onChange }: WritersOpt
   const owned = new Map<string, Writer>();
   /** Those with an open file, the latest used last. */
   const open = new Set<Writer>();
+  let latest: Writer | undefined;
 
   function writerOf(runId: string, folder: string, epoch: number, end: FileEnd, fd?: number): Writer {
     const rebuild = (bytes: number): SegmentEnd => owners.endOf(runId, folder, epoch, bytes);
@@ -48,6 +49,8 @@ export function writers({ root, disk, owners, power, now, onChange }: WritersOpt
 
   /** Keeps the number of open files bounded. */
   function use(writer: Writer): void {
+    if (writer === latest && writer.isOpen) return;
+    latest = writer;
     open.delete(writer);
     open.add(writer);
     if (open.size > OPEN_FILES)
