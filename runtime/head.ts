@@ -13,7 +13,9 @@ import type { Redact } from "./redact.ts";
  * H2 (R1) What an event asks the world for (a request, a tool) starts when the event is durable. What it asks of the run itself (further
  *    events) or of what is in flight (to stop) happens at once.
  * H3 (P2) Control events are published when they are durable, deltas when they are accepted, everything in order of seq.
- * H4 A commit starts when the previous one ends, with all that was accepted meanwhile. No timer.
+ * H4 A commit starts when the previous one ends, with all that was accepted meanwhile. No timer. Where the log asks for it (`afterTurn`), a delta
+ *    that comes when none is out waits for the end of the turn of the event loop, or for the next control event, which is never kept waiting:
+ *    so a step whose tokens come at once is one commit up to its message and no turn of the loop.
  * H5 An effect or a listener that records something queues behind what is being handled: nothing here is entered twice.
  * H6 When the log or an effect fails, nothing more is accepted, started or published. An append that takes too long has failed.
  */

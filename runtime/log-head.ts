@@ -67,9 +67,12 @@ class OpenHead implements Head {
   private unpublished: Event[] = NOTHING;
   private starts: Todo[] = NOTHING;
   private committing = false;
+  /** {@link EventLog.afterTurn} will call. */
+  private lingering = false;
   private draining = false;
   private publishing = false;
   private readonly log: EventLog;
+  private readonly lingers: boolean;
   readonly runId: string;
   private readonly epoch: number;
   private readonly publish: HeadOptions["publish"];
@@ -91,6 +94,7 @@ class OpenHead implements Head {
     this.options = options;
     this.runId = options.runId;
     this.log = options.log;
+    this.lingers = options.log.afterTurn !== undefined;
     this.epoch = options.epoch;
     this.clock = options.clock;
     this.redact = options.redact;
@@ -174,11 +178,16 @@ class OpenHead implements Head {
     const next = stepDelta(this.state, event);
     if (next === undefined) return false;
     this.state = next;
-    if (this.pending.length === 0 && !this.committing && !this.draining) {
+    if (this.committing || this.draining || this.lingering || this.pending.length > 0) {
+      this.pending = added(this.pending, event);
+    } else if (this.lingers) {
+      this.pending = added(this.pending, event);
+      this.linger();
+    } else {
       this.writing = [event];
       this.write();
       if (this.failed()) return false;
-    } else this.pending = added(this.pending, event);
+    }
     if (this.unpublished.length > 0 || this.publishing) {
       this.unpublished = added(this.unpublished, event);
       return true;
@@ -190,6 +199,15 @@ class OpenHead implements Head {
     // A listener recorded something: what follows from it, rest included, could not be seen before it was published.
     if (this.state !== next) this.drain();
     return true;
+  }
+
+  /** Once per turn of the event loop: what was committed before it ends is not there any more when the log calls. */
+  private linger(): void {
+    this.lingering = true;
+    this.log.afterTurn?.(() => {
+      this.lingering = false;
+      this.drain();
+    });
   }
 
   /** Runs what is due until nothing is: effects on the run first, so that what belongs together is committed together. */

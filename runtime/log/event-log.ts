@@ -125,6 +125,11 @@ export interface EventLog {
   /** What "durable" means here: `memory` ends with the process, `process` survives kill -9, `power` survives power loss. */
   readonly durability: "memory" | "process" | "power";
   append(runId: string, batch: AppendBatch): undefined | Promise<undefined>;
+  /**
+   * Calls back at the end of this turn of the event loop. Present where an append costs much more than the fold (a system call, a round trip):
+   * deltas that nothing waits for are then appended together, at that moment or before it with the next control event.
+   */
+  afterTurn?(callback: () => void): void;
   read(runId: string, range: ReadRange): Awaitable<readonly Event[]>;
   head(runId: string): Awaitable<LogHead>;
   claim(runId: string, options?: ClaimOptions): Awaitable<Claim>;

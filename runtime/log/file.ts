@@ -74,7 +74,6 @@ export function openFileLog(
 
   function claim(runId: string, takeover: boolean): Claim {
     const path = join(root, folderOf(runId));
-    writers.flush(runId);
     for (;;) {
       const { seq, epoch, owned } = head(runId);
       if (epoch === 0) return { claimed: false, reason: "unknown_run" };
@@ -127,6 +126,9 @@ export function openFileLog(
   return {
     durability,
     append: writers.append,
+    afterTurn(callback) {
+      setImmediate(callback);
+    },
     read(runId, { after, limit }) {
       return inFolder(() => read(runId, after, limit));
     },

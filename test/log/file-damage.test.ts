@@ -75,6 +75,17 @@ async function expectDamage(folder: string, seq: number): Promise<void> {
   expect(readFileSync(segmentPath(folder)).equals(untouched)).toBe(true);
 }
 
+/** The lines with something changed in each, and every checksum made anew. */
+function forged([header = "", ...records]: readonly string[], change: (line: string) => string): string {
+  let crc = crcAt(Buffer.from(header), header.length - 11);
+  const made = records.map((line) => {
+    const body = Buffer.from(change(line).slice(0, -12));
+    crc = crcOf(body, 0, body.length, crc);
+    return `${body.toString()}"${crcText(crc)}"${line.slice(-2)}`;
+  });
+  return [header, ...made].join("");
+}
+
 describe("a log in files that was cut off (P4, P10)", () => {
   it("at every byte behind the header: whole batches stay, the next owner goes on behind them", async () => {
     const folder = newFolder();
@@ -226,20 +237,45 @@ describe("a log in files that was changed: found where it is (I20)", () => {
     const { path, lines } = await write(folder);
     for (const [word, other, seq] of [
       ["hello", "hullo", 2],
+      // A batch has one hash, in the last of its control records.
+      ['"id":"i9"', '"id":"j9"', 11],
       [" brown", " crown", 8],
       ["@ @", "@ !", 13],
     ] as const) {
-      const [header = "", ...records] = lines;
-      let crc = crcAt(Buffer.from(header), header.length - 11);
-      const forged = records.map((line) => {
-        const body = Buffer.from(line.replace(word, other).slice(0, -12));
-        crc = crcOf(body, 0, body.length, crc);
-        return `${body.toString()}"${crcText(crc)}"${line.slice(-2)}`;
-      });
-      replaceFile(path, [header, ...forged].join(""));
+      replaceFile(
+        path,
+        forged(lines, (line) => line.replace(word, other)),
+      );
       expect(await readAll(fileLog(folder))).toHaveLength(13);
       expect(await fileLog(folder).check?.("r")).toMatchObject({ seq, file: path });
       expect((await refusal(() => fileLog(folder).claim("r", { takeover: true }))).message).toContain(`seq ${seq},`);
+    }
+  });
+
+  it("a hash taken out by somebody who made all checksums anew", async () => {
+    const folder = newFolder();
+    const { path, lines } = await write(folder);
+    // Where a delta follows, and where a control record does.
+    for (const [line, seq, found] of [
+      [2, 2, 3],
+      [7, 8, 11],
+      [10, 11, 12],
+    ] as const) {
+      const text = lines[line] ?? "";
+      expect(text).toContain(',"h":"');
+      replaceFile(
+        path,
+        forged(lines, (other) => (other === text ? text.replace(/,"h":"[0-9a-f]{32}"/, "") : other)),
+      );
+      expect(await readAll(fileLog(folder))).toHaveLength(13);
+      expect(await fileLog(folder).check?.("r")).toMatchObject({ seq, problem: expect.stringContaining("no hash") });
+      // Nor does it help to say that the batch goes on: what follows has to.
+      const open = text.replace(/,"h":"[0-9a-f]{32}"/, ',"b":1');
+      replaceFile(
+        path,
+        forged(lines, (other) => (other === text ? open : other)),
+      );
+      expect(await fileLog(folder).check?.("r")).toMatchObject({ seq: found, file: path });
     }
   });
 

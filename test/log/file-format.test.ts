@@ -16,7 +16,7 @@ describe("the format of a log in files", () => {
     const log = openFileLog(folder, {}, { now: () => 1_700_000_000_000 });
     await log.append("Run-1", { epoch: 1, events: named([...events("r", 1, 1), ...tokens(2, ["The", " quick"])]) });
     await log.append("Run-1", { epoch: 1, events: named(tokens(4, [' "fox"\n'], 9)) });
-    await log.append("Run-1", { epoch: 1, events: named([...tokens(5, [" jumps"], 16), ...events("r", 6, 6)]) });
+    await log.append("Run-1", { epoch: 1, events: named([...tokens(5, [" jumps"], 16), ...events("r", 6, 8)]) });
     await log.release("Run-1", 1);
     const [header = "", ...lines] = linesOf(segmentPath(folder, 1, "run-1~1"));
     // The owner differs from machine to machine, and so do all sums behind it.
@@ -41,7 +41,9 @@ describe("the format of a log in files", () => {
         '[1," quick","-"]',
         '[1," \\"fox\\"\\n","-"]',
         '[1," jumps",1,"-"]',
-        '{"seq":6,"timestamp":1006,"type":"user_input","data":{"id":"i6","text":"hello","when":"step"},"cause":1,"h":"-","c":"-"}',
+        '{"seq":6,"timestamp":1006,"type":"user_input","data":{"id":"i6","text":"hello","when":"step"},"cause":1,"b":1,"c":"-"}',
+        '{"seq":7,"timestamp":1007,"type":"user_input","data":{"id":"i7","text":"hello","when":"step"},"cause":1,"b":1,"c":"-"}',
+        '{"seq":8,"timestamp":1008,"type":"user_input","data":{"id":"i8","text":"hello","when":"step"},"cause":1,"h":"-","c":"-"}',
         '{"released":1700000000000.001,"c":"-"}',
         "",
       ].join("\n"),

@@ -1,15 +1,16 @@
 import { createHash, hash, type Hash } from "node:crypto";
 
 /**
- * The hash chain of a segment. Every control record holds the hash of all that stands before it, deltas included, so one hash kept elsewhere
- * vouches for the whole log.
+ * The hash chain of a segment. Control records that stand one behind the other in a batch are a run; the last of a run holds the hash of all that
+ * stands before it, deltas and the rest of the run included, so one hash kept elsewhere vouches for the whole log. A batch is stored as a whole,
+ * so one hash says as much as one in each of its records, and costs less than writing them.
  *
- * Deltas between two control records are a stretch. Consecutive lines of one message or call in a stretch are a group; each group has one
+ * Deltas between two runs are a stretch. Consecutive lines of one message or call in a stretch are a group; each group has one
  * digest, which goes on from that of the group before. Ranges that are pruned consist of whole groups, and the record in their place carries the
  * last one's digest: so the chain holds without the bytes.
  */
 export class Chain {
-  /** Of the last control record, 32 hex digits. */
+  /** Of the last run, 32 hex digits. */
   h: string;
   /** Of the last group that ended, in whatever stretch. */
   ended = "";
@@ -17,6 +18,7 @@ export class Chain {
   private digest = "";
   private group: Hash | undefined;
   private what = "";
+  private run: Hash | undefined;
 
   constructor(h: string) {
     this.h = h;
@@ -32,12 +34,27 @@ export class Chain {
     this.group.update(bytes);
   }
 
-  /** A control record: its line up to its hash. Answers the hash that belongs there. */
-  control(body: string): string {
-    this.endGroup();
-    this.h = hashOf(this.h + this.digest + body);
+  /** Lines of control records of one run, line ends included; of the last one what stands before its hash. */
+  control(bytes: Uint8Array): void {
+    if (this.run === undefined) {
+      this.endGroup();
+      this.run = createHash("sha256").update(this.h + this.digest);
+    }
+    this.run.update(bytes);
+  }
+
+  /** The run ends. Answers the hash that belongs into its last record. */
+  endRun(): string {
+    if (this.run === undefined) throw new TypeError("unreachable: a run has a record");
+    this.h = cut(this.run.digest("hex"));
+    this.run = undefined;
     this.digest = "";
     return this.h;
+  }
+
+  /** A run has begun and has no hash yet. */
+  get inRun(): boolean {
+    return this.run !== undefined;
   }
 
   gap(digest: string): void {
@@ -53,7 +70,7 @@ export class Chain {
 
   private endGroup(): void {
     if (this.group === undefined) return;
-    this.digest = this.group.digest("hex").slice(0, 32);
+    this.digest = cut(this.group.digest("hex"));
     this.ended = this.digest;
     this.group = undefined;
   }
@@ -61,5 +78,9 @@ export class Chain {
 
 /** SHA-256 cut to 128 bits, 32 hex digits. */
 export function hashOf(text: string): string {
-  return hash("sha256", text).slice(0, 32);
+  return cut(hash("sha256", text));
+}
+
+function cut(digest: string): string {
+  return digest.slice(0, 32);
 }

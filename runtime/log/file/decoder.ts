@@ -41,6 +41,7 @@ interface StoredRecord {
   readonly data: object;
   readonly cause?: number;
   readonly b?: 1;
+  readonly h?: string;
 }
 
 /**
@@ -92,15 +93,14 @@ export class Decoder {
       this.crc = crc;
       return this.short(bytes, start, end, events);
     }
-    const text = bytes.toString("utf8", start, end);
-    const record: unknown = JSON.parse(text);
+    const record: unknown = JSON.parse(bytes.toString("utf8", start, end));
     if (!isRecord(record)) {
       this.released = isRelease(record);
       this.group = "";
       return this.released ? undefined : "it is no event";
     }
     this.crc = crc;
-    return this.full(bytes, start, end, text, record, events);
+    return this.full(bytes, start, end, record, events);
   }
 
   private short(bytes: Buffer, start: number, end: number, events: Event[]): string | undefined {
@@ -147,14 +147,7 @@ export class Decoder {
     return true;
   }
 
-  private full(
-    bytes: Buffer,
-    start: number,
-    end: number,
-    text: string,
-    record: StoredRecord,
-    events: Event[],
-  ): string | undefined {
+  private full(bytes: Buffer, start: number, end: number, record: StoredRecord, events: Event[]): string | undefined {
     const { seq, timestamp, runId = this.runId, type, data, cause } = record;
     const event =
       cause === undefined ? { seq, timestamp, runId, type, data } : { seq, timestamp, runId, type, data, cause };
@@ -167,6 +160,7 @@ export class Decoder {
     this.open = record.b === 1;
     this.context = undefined;
     this.group = "";
+    if (this.chain?.inRun === true && (gap || isHot(event))) return "the record before it has no hash";
     if (isHot(event)) {
       if (cause === undefined) this.context = contextAfter(event);
       this.group = groupOf(event);
@@ -176,10 +170,14 @@ export class Decoder {
       if (last === -1) return "it does not say what it stands for";
       this.crc = last;
       this.chain?.gap(event.data.digest);
+    } else if (this.chain !== undefined && record.h === undefined) {
+      if (!this.open) return "it has no hash";
+      this.chain.control(bytes.subarray(start, end + 1));
     } else if (this.chain !== undefined) {
-      const at = text.length - CONTROL_TAIL;
-      const said = text.slice(at + HASH_AT, at + HASH_AT + 32);
-      if (this.chain.control(text.slice(0, at)) !== said) return "the hash of everything before it is another one";
+      const at = end - CONTROL_TAIL;
+      const said = bytes.toString("latin1", at + HASH_AT, at + HASH_AT + 32);
+      this.chain.control(bytes.subarray(start, at));
+      if (this.chain.endRun() !== said) return "the hash of everything before it is another one";
     }
     events.push(event);
     return undefined;

@@ -1,4 +1,4 @@
-import { isHot, type Event, type EventOf, type HotEvent } from "../../../machines/events.ts";
+import { isHot, type Event, type EventOf, type HotEvent, type Json } from "../../../machines/events.ts";
 import type { Chain } from "./chain.ts";
 import { contextAfter, continued, groupOf, type Context } from "./context.ts";
 import { crcOf, crcText, putCrc } from "./crc.ts";
@@ -12,6 +12,10 @@ const QUOTE = 0x22;
 const CLOSE_ARRAY = 0x5d;
 const CLOSE_OBJECT = 0x7d;
 const LINE_END = 0x0a;
+/** Between two control records of a batch: the first one's end, its CRC still to be filled in. */
+const OPEN_END = ',"b":1,"c":"00000000"}\n';
+/** A CRC, its quotes, the bracket behind it and the line end. */
+const CRC_END = 12;
 
 /** Where the end of a segment stands: what the next line goes on from. */
 export interface SegmentEnd {
@@ -25,6 +29,7 @@ export interface SegmentEnd {
  * Events to lines. One line per event, but for deltas that continue the one before: those are short and may share a line.
  *
  *     {"seq":3,"timestamp":1700,"type":"thinking","data":{...},"h":"<hash>","c":"<crc>"}          a control record
+ *     {"seq":5,"timestamp":1703,"type":"done","data":{...},"b":1,"c":"<crc>"}                     one with another behind it in its batch
  *     {"seq":4,"timestamp":1701,"type":"token_stream","data":{...},"c":"<crc>"}                   a delta in full
  *     [12," the","<crc>"]                                                                         one more, 12 ms later
  *     [9," cat",0," sat",1,"<crc>"]                                                               two, and the batch goes on
@@ -32,7 +37,8 @@ export interface SegmentEnd {
  * F1 A line's CRC covers the line before its CRC and goes on from the CRC of the line before it, so a line that was changed, moved, left out or
  *    put in is found where it is. A pruned range's record (`gapLine`) carries the CRC of the last line that it stands for (`"t"`), so what
  *    follows it stays as it was. F2 A record that is not the last of its batch says so (`"b":1`, or the lone 1 in a short line): a file that
- *    ends behind one ends in the middle of a batch. F3 The run id is left out where it is that of the file.
+ *    ends behind one ends in the middle of a batch. F3 The run id is left out where it is that of the file. F4 A control record holds a hash
+ *    (chain.ts) unless the next record of its batch is a control record too.
  */
 export class Encoder {
   /** Of the last event. */
@@ -48,6 +54,8 @@ export class Encoder {
   private what = "";
   /** Where the lines of the open group begin in the scratch. */
   private group = -1;
+  /** The list of {@link controls}, empty between two calls. */
+  private readonly ends: number[] = [];
 
   constructor(runId: string, { seq, crc, chain }: SegmentEnd, scratch: Scratch) {
     this.runId = runId;
@@ -63,8 +71,7 @@ export class Encoder {
     for (let at = 0; at < events.length;) {
       const event = events[at];
       if (event === undefined) break;
-      if (isHot(event)) at = this.hot(events, at, event);
-      else this.control(event, ++at === events.length);
+      at = isHot(event) ? this.hot(events, at, event) : this.controls(events, at, event);
     }
     this.endGroup();
   }
@@ -75,39 +82,67 @@ export class Encoder {
     this.line(`{"released":${timestamp},"c":`, "}", false);
   }
 
-  private control(event: Event, last: boolean): void {
+  /** Control records one behind the other, from `events[at]` on. Answers where the next event begins. */
+  private controls(events: readonly Event[], at: number, first: Event): number {
     this.endGroup();
     this.context = undefined;
-    const body = this.envelope(event) + (last ? "" : ',"b":1');
-    this.line(`${body},"h":"${this.chain.control(body)}","c":`, "}", true);
-    this.seq = event.seq;
+    const { length: start, ends } = this;
+    let next = at + 1;
+    let last = first;
+    // In one text: writing it to the scratch costs as much as writing one of its lines.
+    let text = this.envelope(first);
+    for (; ; next++) {
+      const event = events[next];
+      if (event === undefined || isHot(event)) break;
+      text += OPEN_END;
+      ends.push(text.length);
+      text += this.envelope(event);
+      last = event;
+    }
+    if (next < events.length) text += ',"b":1';
+    // A UTF-16 unit is three bytes at most.
+    const bytes = this.scratch.hold(start, start + text.length * 3 + 128);
+    const written = bytes.write(text, start);
+    let line = start;
+    for (const length of ends) {
+      const end = written === text.length ? start + length : bytes.indexOf(LINE_END, line) + 1;
+      this.crc = crcOf(bytes, line, end - CRC_END, this.crc);
+      putCrc(bytes, end - CRC_END + 1, this.crc);
+      line = end;
+    }
+    ends.length = 0;
+    this.chain.control(bytes.subarray(start, start + written));
+    const end = start + written;
+    this.close(line, end + bytes.write(`,"h":"${this.chain.endRun()}","c":`, end), CLOSE_OBJECT, true);
+    this.seq = last.seq;
+    return next;
   }
 
   /** One line of deltas, from `events[at]` on. Answers where the next one begins. */
   private hot(events: readonly Event[], at: number, first: HotEvent): number {
-    const value = this.context === undefined ? undefined : this.short(this.context, first);
-    if (value === undefined) return this.full(first, at + 1, events.length);
+    const parts: Json[] = [];
+    if (this.context === undefined || !this.short(this.context, first, parts))
+      return this.full(first, at + 1, events.length);
     let next = at + 1;
-    let line = `[${value}`;
     for (; next < events.length && next - at < DELTAS_PER_LINE; next++) {
       const event = events[next];
-      if (event === undefined || !isHot(event) || this.context === undefined) break;
-      const more = this.short(this.context, event);
-      if (more === undefined) break;
-      line += `,${more}`;
+      if (event === undefined || !isHot(event) || !this.short(this.context, event, parts)) break;
     }
-    this.line(next === events.length ? `${line},` : `${line},1,`, "]", true);
+    if (next < events.length) parts.push(1);
+    this.line(`${JSON.stringify(parts).slice(0, -1)},`, "]", true);
     this.seq += next - at;
     return next;
   }
 
-  private short(context: Context, event: HotEvent): string | undefined {
-    if (this.shorts >= SHORT_IN_A_ROW) return undefined;
+  /** Adds what a short line holds of a delta. False where it must be written in full. */
+  private short(context: Context, event: HotEvent, parts: Json[]): boolean {
+    if (this.shorts >= SHORT_IN_A_ROW) return false;
     const before = context.timestamp;
     const value = continued(context, event);
-    if (value === undefined) return undefined;
+    if (value === undefined) return false;
     this.shorts++;
-    return `${event.timestamp - before},${JSON.stringify(value)}`;
+    parts.push(event.timestamp - before, value);
+    return true;
   }
 
   private full(event: HotEvent, next: number, count: number): number {
@@ -139,15 +174,20 @@ export class Encoder {
     const start = this.length;
     // A UTF-16 unit is three bytes at most.
     const bytes = this.scratch.hold(start, start + text.length * 3 + 16);
-    const end = start + bytes.write(text, start);
+    this.close(start, start + bytes.write(text, start), close === "]" ? CLOSE_ARRAY : CLOSE_OBJECT, linked);
+  }
+
+  /** Writes the CRC and the end of a line. */
+  private close(start: number, end: number, bracket: number, linked: boolean): void {
+    const { bytes } = this.scratch;
     const crc = crcOf(bytes, start, end, this.crc);
     if (linked) this.crc = crc;
     bytes[end] = QUOTE;
     putCrc(bytes, end + 1, crc);
     bytes[end + 9] = QUOTE;
-    bytes[end + 10] = close === "]" ? CLOSE_ARRAY : CLOSE_OBJECT;
+    bytes[end + 10] = bracket;
     bytes[end + 11] = LINE_END;
-    this.length = end + 12;
+    this.length = end + CRC_END;
   }
 
   private endGroup(): void {

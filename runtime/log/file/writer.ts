@@ -1,4 +1,4 @@
-import { closeSync, fdatasync, fstatSync, ftruncateSync, openSync, writeSync } from "node:fs";
+import { closeSync, existsSync, fdatasync, fstatSync, ftruncateSync, openSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import type { Event } from "../../../machines/events.ts";
 import { RubatoError } from "../../errors.ts";
@@ -6,7 +6,7 @@ import { notOwner } from "../refusals.ts";
 import { Encoder, type Scratch, type SegmentEnd } from "./encoder.ts";
 import type { FileEnd } from "./owners.ts";
 import { storageError } from "./folder.ts";
-import { claimName, isThere, segmentName } from "./segment.ts";
+import { claimName, segmentName } from "./segment.ts";
 
 /** The calls that fail when a disk does: a test makes them. */
 export interface Disk {
@@ -70,6 +70,8 @@ export class Writer {
   durableSeq: number;
   private written: number;
   private readonly options: WriterOptions;
+  /** The path of the mark that a newer owner makes. */
+  private readonly claim: string;
   private encoder: Encoder;
   private fd: number | undefined;
   private dead: RubatoError | undefined;
@@ -80,6 +82,7 @@ export class Writer {
     this.options = options;
     this.runId = options.runId;
     this.epoch = options.epoch;
+    this.claim = join(options.folder, claimName(options.epoch + 1));
     this.written = options.end.offset;
     this.durable = options.end.offset;
     this.durableSeq = options.end.seq;
@@ -108,8 +111,7 @@ export class Writer {
 
   /** Throws when somebody else owns the run by now, or when it is gone. */
   check(): void {
-    const { folder, runId } = this.options;
-    if (isThere(folder, claimName(this.epoch + 1))) throw this.end(notOwner(runId, this.epoch + 1, this.epoch));
+    if (existsSync(this.claim)) throw this.end(notOwner(this.runId, this.epoch + 1, this.epoch));
   }
 
   /** The same for a run that another process deleted. */

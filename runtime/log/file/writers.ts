@@ -30,20 +30,10 @@ export interface Writers {
   /** Goes on with a segment that was claimed. */
   readonly adopt: (runId: string, folder: string, epoch: number) => void;
   readonly get: (runId: string) => Writer | undefined;
-  /** Writes what still waits for the end of the turn. */
-  readonly flush: (runId: string) => void;
   readonly release: (runId: string, epoch: number) => undefined | Promise<undefined>;
   /** Forgets a run without a word in its log. */
   readonly drop: (runId: string) => void;
   readonly runs: () => readonly Writer[];
-}
-
-/** Deltas that wait for the end of the turn of the event loop. */
-interface Deferred {
-  readonly writer: Writer;
-  readonly events: readonly Event[];
-  readonly resolve: (answer: undefined) => void;
-  readonly reject: (error: unknown) => void;
 }
 
 export function writers({ root, disk, owners, power, now, onChange }: WritersOptions): Writers {
@@ -51,9 +41,7 @@ export function writers({ root, disk, owners, power, now, onChange }: WritersOpt
   const owned = new Map<string, Writer>();
   /** Those with an open file, the latest used last. */
   const open = new Set<Writer>();
-  const waiting = new Map<string, Deferred>();
-  /** Somebody wrote in this turn of the event loop. */
-  let busy = false;
+  let latest: Writer | undefined;
 
   function writerOf(runId: string, folder: string, epoch: number, end: FileEnd, fd?: number): Writer {
     const rebuild = (bytes: number): SegmentEnd => owners.endOf(runId, folder, epoch, bytes);
@@ -62,6 +50,8 @@ export function writers({ root, disk, owners, power, now, onChange }: WritersOpt
 
   /** Keeps the number of open files bounded. */
   function use(writer: Writer): void {
+    if (writer === latest && writer.isOpen) return;
+    latest = writer;
     open.delete(writer);
     open.add(writer);
     if (open.size > OPEN_FILES)
@@ -75,39 +65,19 @@ export function writers({ root, disk, owners, power, now, onChange }: WritersOpt
   }
 
   /** In process mode: stored when this returns. */
-  function store(writer: Writer, events: readonly Event[], hot: boolean): void {
+  function store(writer: Writer, events: readonly Event[]): void {
     use(writer);
     try {
       writer.write(events);
       writer.check();
-      if (!hot) writer.checkThere();
+      // Deltas alone may go into a file that is gone: the control event that follows them finds out.
+      if (!events.every(isHot)) writer.checkThere();
     } catch (error) {
       if (error instanceof RubatoError && error.code === "not_owner") forget(writer);
       throw error;
     }
     writer.stored();
-    if (!busy) {
-      busy = true;
-      setImmediate(endTurn);
-    }
     onChange(writer.runId);
-  }
-
-  function endTurn(): void {
-    busy = false;
-    for (const runId of waiting.keys()) flush(runId);
-  }
-
-  function flush(runId: string): void {
-    const deferred = waiting.get(runId);
-    if (deferred === undefined) return;
-    waiting.delete(runId);
-    try {
-      store(deferred.writer, deferred.events, true);
-      deferred.resolve(undefined);
-    } catch (error) {
-      deferred.reject(error);
-    }
   }
 
   async function storePower(writer: Writer, events: readonly Event[]): Promise<undefined> {
@@ -175,7 +145,6 @@ export function writers({ root, disk, owners, power, now, onChange }: WritersOpt
       const { epoch, events } = batch;
       const [first] = events;
       if (first === undefined) return undefined;
-      flush(runId);
       const writer = owned.get(runId);
       if (writer === undefined) {
         refuse(runId, batch, first);
@@ -185,14 +154,8 @@ export function writers({ root, disk, owners, power, now, onChange }: WritersOpt
       if (epoch !== writer.epoch) throw notOwner(runId, writer.epoch, epoch);
       checkFollows(runId, writer.seq, events);
       if (power) return storePower(writer, events);
-      const hot = events.length === 1 ? isHot(first) : events.every(isHot);
-      if (!hot || !busy) {
-        store(writer, events, hot);
-        return undefined;
-      }
-      return new Promise((resolve, reject) => {
-        waiting.set(runId, { writer, events: [...events], resolve, reject });
-      });
+      store(writer, events);
+      return undefined;
     },
     adopt(runId, folder, epoch) {
       const before = owned.get(runId);
@@ -200,9 +163,7 @@ export function writers({ root, disk, owners, power, now, onChange }: WritersOpt
       owned.set(runId, writerOf(runId, folder, epoch, owners.endOf(runId, folder, epoch)));
     },
     get: (runId) => owned.get(runId),
-    flush,
     release(runId, epoch) {
-      flush(runId);
       const writer = owned.get(runId);
       if (writer?.epoch !== epoch) return undefined;
       try {
@@ -222,7 +183,6 @@ export function writers({ root, disk, owners, power, now, onChange }: WritersOpt
       return finish();
     },
     drop(runId) {
-      flush(runId);
       const writer = owned.get(runId);
       if (writer !== undefined) forget(writer);
     },

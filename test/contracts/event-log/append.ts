@@ -1,4 +1,5 @@
 import { describe, expect } from "vitest";
+import { deferred, quiet } from "../../support/agents.ts";
 import { events } from "../log-fixture.ts";
 import { all, append, refused, type Suite } from "./suite.ts";
 
@@ -28,6 +29,23 @@ export function appendContract({ on }: Suite): void {
     if (Array.isArray(page)) page.length = 0;
     expect(await all(log, "r")).toHaveLength(5);
   });
+
+  on(
+    "calls back at the end of the turn, where it asks to be fed once per turn: never at once, and once",
+    async (log) => {
+      if (log.afterTurn === undefined) return;
+      let calls = 0;
+      const { promise, resolve } = deferred();
+      log.afterTurn(() => {
+        calls++;
+        resolve();
+      });
+      expect(calls).toBe(0);
+      await promise;
+      await quiet();
+      expect(calls).toBe(1);
+    },
+  );
 
   on("an empty batch does nothing", async (log) => {
     await append(log, "r", []);
