@@ -8,6 +8,8 @@ const DEMOS = [
   { file: "04-send.ts", about: "redirect, steer and follow up while it works" },
   { file: "05-two-agents.ts", about: "two agents at once, one interrupted, the other undisturbed" },
   { file: "06-fold-a-log.ts", about: "a recorded log folded again: the same state, to the byte" },
+  { file: "07-crash.ts", about: "a process killed in mid-tool, and another that goes on from its log" },
+  { file: "08-time-travel.ts", about: "replay, any moment of the past, and forks with another past or future" },
 ];
 
 const [wanted] = process.argv.slice(2);

@@ -1,4 +1,5 @@
-export { createAgent, type Agent, type AgentOptions, type RunOptions } from "./agent.ts";
+export { createAgent, type Agent, type ResumeAnswer } from "./agent.ts";
+export type { AgentOptions, ForkRunOptions, OpenOptions, ResumeRunOptions, RunOptions } from "./agent-options.ts";
 export type { BusStats, EventFor, EventPattern, Listener, SubscriberStats } from "./bus.ts";
 export type { ReplayCheck } from "./check-replay.ts";
 export { systemClock, type Clock } from "./clock.ts";

@@ -301,7 +301,11 @@ export function createRun<Context>(setup: RunSetup<Context>, found?: Found): Own
       owner = undefined;
       if (!setup.isClosed()) follower.attend();
     }
-    await log.release(runId, epoch);
+    try {
+      await log.release(runId, epoch);
+    } catch {
+      // The log failed, which the run has told. Who claims it later finds this process ended, or takes it over.
+    }
   }
 
   return {

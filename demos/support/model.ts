@@ -44,10 +44,16 @@ function answer({ messages }: ModelRequest): ScriptStep {
     return toolCalls(calls, { fragment: 6 });
   }
 
+  if (said.includes("ticket") && !messages.some((message) => message.role === "tool" && message.name === "pay")) {
+    return { calls: [{ name: "pay", args: { cents: 1_250 } }] };
+  }
+  const paid = messages.find((message) => message.role === "tool" && message.name === "pay");
+
   const fahrenheit = said.includes("Fahrenheit");
   const facts = [...known].map(
     ([city, celsius]) => `${city} ${fahrenheit ? `${celsius * 1.8 + 32} °F` : `${celsius} °C`}`,
   );
+  if (paid !== undefined) return `It is ${facts.join(", ")}. The ticket: ${paid.content}.`;
   return facts.length > 0 ? `It is ${facts.join(", ")}.` : "Hello! Ask me about the weather, or for a story.";
 }
 
@@ -56,7 +62,7 @@ function lastWords(messages: readonly Message[]): string {
 }
 
 function degreesIn(message: Message): [string, number][] {
-  if (message.role !== "tool" || message.outcome !== "ok") return [];
+  if (message.role !== "tool" || message.outcome !== "ok" || message.name !== "weather") return [];
   const result: unknown = JSON.parse(message.content);
   if (typeof result !== "object" || result === null || !("city" in result && "celsius" in result)) return [];
   return [[String(result.city), Number(result.celsius)]];

@@ -70,6 +70,8 @@ export function gist(event: Event): string {
       return `"${event.data.reason}" (mode: ${event.data.mode}, by: ${event.data.by})`;
     case "interrupted":
       return `where: ${event.data.where}, ${event.data.keptChars} characters kept`;
+    case "owner":
+      return `epoch ${event.data.epoch}, ${event.data.why}`;
     case "resume":
       return `by: ${event.data.by}, partial: ${event.data.partial}`;
     case "done":

@@ -1,8 +1,21 @@
+import { setTimeout } from "node:timers/promises";
 import { z } from "zod";
 import { defineTool } from "rubato";
 import { beat } from "./pace.ts";
 
 const CELSIUS: Readonly<Record<string, number>> = { Paris: 15, Rome: 25, Oslo: 5 };
+
+/** Pays, and takes a while to say so: run twice it would pay twice. */
+export const pay = defineTool({
+  name: "pay",
+  description: "Pays the ticket",
+  input: z.object({ cents: z.number() }),
+  async execute(_input, ctx) {
+    ctx.progress("the bank has it");
+    await setTimeout(60_000, undefined, { signal: ctx.signal });
+    return "paid";
+  },
+});
 
 /** Asks three stations, says so as it goes, and stops when it is told to. */
 export const weather = defineTool({

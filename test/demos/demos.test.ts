@@ -116,4 +116,28 @@ describe.concurrent("the demos", () => {
     expect(requests[0]).toBe(requests[1]);
     expect(find(lines, /interrupted\.draining -> interrupted\.paused/)).toHaveLength(1);
   });
+
+  it("07: goes on with the run of a killed process, asks about the call that must not run twice", async ({
+    expect,
+  }) => {
+    const lines = await linesOf("07");
+    expect(find(lines, /^the process ended by = "SIGKILL"$/)).toHaveLength(1);
+    expect(find(lines, /^run\.settled\(\) = .*"not_running"/)).toHaveLength(1);
+    expect(find(lines, /^nobody knows how it ended = "pay /)).toHaveLength(1);
+    expect(find(lines, /^output = .*The ticket: paid, the account says/)).toHaveLength(1);
+    expect(find(lines, / tool_start .*pay$/)).toHaveLength(1);
+    expect(find(lines, /^verify\(log, run\) = \{"ok":true/)).toHaveLength(1);
+  });
+
+  it("08: replays without a request, and forks into another future and another past", async ({ expect }) => {
+    const lines = await linesOf("08");
+    expect(find(lines, /^requests to the model meanwhile = 0$/)).toHaveLength(1);
+    expect(find(lines, /^fork = /)).toEqual([
+      'fork = "It is Paris 59 °F, Rome 77 °F."',
+      'fork = "It is Paris 40 °C, Rome 25 °C."',
+      String.raw`fork = "It\nIt is Paris 59 °F, Rome 77 °F."`,
+    ]);
+    expect(find(lines, /^original = "It is Paris 15 °C, Rome 25 °C\."$/).length).toBeGreaterThan(0);
+    expect(find(lines, /^check = \{"ok":true/)).toHaveLength(1);
+  });
 });

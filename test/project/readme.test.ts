@@ -75,6 +75,16 @@ describe("the README's code", () => {
     expect(ended).toMatchObject({ code: 0, err: "" });
     expect(ended.out.trimEnd().split("\n").at(-1)).toBe(promised);
   });
+
+  it("goes on with a run of another agent, replays it and forks it, as the second sample says", async () => {
+    const [, sample = ""] = codeBlocks(readReadme(), "ts");
+    expect(sample).toContain('".rubato/runs"');
+    writeFileSync(join(folder, "logs.ts"), sample.replaceAll(".rubato/runs", join(folder, "runs")));
+    const ended = await source(join(folder, "logs.ts"));
+    expect(ended).toMatchObject({ code: 0, err: "" });
+    expect(ended.out).toMatch(/^1 idle$/m);
+    expect(ended.out.trimEnd().split("\n").at(-1)).toMatch(/^3 \{ ok: true, events: \d+, seq: \d+ \}$/);
+  });
 });
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -1,4 +1,4 @@
-import { EVENT_TYPES, isHot, type Event } from "../../../machines/events.ts";
+import { EVENT_TYPES, firstSeq, isHot, type Event } from "../../../machines/events.ts";
 import type { Chain } from "./chain.ts";
 import { contextAfter, deltaOf, groupOf, type Context } from "./context.ts";
 import { crcAt, crcOf } from "./crc.ts";
@@ -159,8 +159,9 @@ export class Decoder {
     const event =
       cause === undefined ? { seq, timestamp, runId, type, data } : { seq, timestamp, runId, type, data, cause };
     if (!isEvent(event)) return `it has an unknown type, "${type}"`;
+    // A range that was pruned here. One that came with a copy of a pruned run is an event like any other.
     const gap = event.type === "gap" && "t" in record;
-    const first = gap ? event.data.from : seq;
+    const first = firstSeq(event);
     if (first !== this.seq + 1) return `seq ${first} stands there instead`;
     this.seq = seq;
     this.open = record.b === 1;

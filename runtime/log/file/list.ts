@@ -6,7 +6,7 @@ import { messageOf } from "../../errors.ts";
 import type { RunSummary } from "../event-log.ts";
 import { decidesStatus, emptySummary, summarize } from "../summary.ts";
 import { runOf } from "./folder.ts";
-import { isAlive } from "./owner.ts";
+import { holdsRun } from "./owner.ts";
 import type { Owners } from "./owners.ts";
 import type { Pages, PagesOptions } from "./pages.ts";
 import { damaged, isMissing, type SegmentReader } from "./reader.ts";
@@ -50,7 +50,7 @@ export function runLister(options: ListOptions): (status: Status | undefined) =>
       }
       if (tail.damage !== undefined) throw damaged(runId, segment.path, tail.damage);
       if (until === undefined) {
-        owned = !tail.released && isAlive(segment.header.owner);
+        owned = !tail.released && holdsRun(segment.header.owner, folder, epoch);
         seq = tail.complete.seq;
       }
       events.unshift(...tail.events);

@@ -32,6 +32,18 @@ export function isAlive({ pid, started, host, boot }: Owner): boolean {
   }
 }
 
+/** What this process let go of and could not write down, for the disk had failed: other processes learn it when this one ends. */
+const abandoned = new Set<string>();
+
+export function abandon(folder: string, epoch: number): void {
+  abandoned.add(`${folder}/${epoch}`);
+}
+
+/** Whether the owner of an epoch that was not released still has it. */
+export function holdsRun(owner: Owner, folder: string, epoch: number): boolean {
+  return isAlive(owner) && !abandoned.has(`${folder}/${epoch}`);
+}
+
 export function isOwner(value: unknown): value is Owner {
   return (
     typeof value === "object" &&

@@ -2,7 +2,7 @@ import { closeSync, fdatasyncSync } from "node:fs";
 import type { Event } from "../../../machines/events.ts";
 import { isRunId, type LogHead } from "../event-log.ts";
 import { folderOf } from "./folder.ts";
-import { isAlive } from "./owner.ts";
+import { holdsRun } from "./owner.ts";
 import type { Owners } from "./owners.ts";
 import { damaged, isMissing, type Segment, type SegmentReader } from "./reader.ts";
 import { join } from "node:path";
@@ -105,7 +105,11 @@ export function pages({ root, reader, owners, ownEnd, power }: PagesOptions): Pa
           const end = reader.toEnd(runId, { segment, fd });
           if (!holds(folder, newest, fd)) return undefined;
           if (end.damage !== undefined) throw damaged(runId, segment.path, end.damage);
-          return { seq: end.complete.seq, epoch: newest, owned: !end.released && isAlive(segment.header.owner) };
+          return {
+            seq: end.complete.seq,
+            epoch: newest,
+            owned: !end.released && holdsRun(segment.header.owner, folder, newest),
+          };
         });
       }),
   };

@@ -6,6 +6,7 @@ import { checkContiguous, checkFollows, checkNewRun, notOwner, runExists } from 
 import { Scratch, type SegmentEnd } from "./encoder.ts";
 import { folderOf, storageError } from "./folder.ts";
 import { newRun } from "./new-run.ts";
+import { abandon } from "./owner.ts";
 import type { FileEnd, Owners } from "./owners.ts";
 import { contentsOf, syncFolder } from "./segment.ts";
 import { Writer, type Disk } from "./writer.ts";
@@ -208,10 +209,10 @@ export function writers({ root, disk, owners, power, now, onChange }: WritersOpt
         writer.check();
         writer.release(now());
       } catch (error) {
-        // Somebody else has it by now: then there is nothing to let go.
+        // Somebody else has it by now, and there is nothing to let go; or the disk failed, which the appends have told.
         forget(writer);
-        if (error instanceof RubatoError && error.code === "not_owner") return undefined;
-        throw error;
+        if (!(error instanceof RubatoError) || error.code !== "not_owner") abandon(join(root, folderOf(runId)), epoch);
+        return undefined;
       }
       const finish = async (): Promise<undefined> => {
         if (power) await writer.sync();

@@ -106,6 +106,21 @@ export function pruneContract({ on }: Suite): void {
     expect(kept).toEqual(given.filter(({ seq }) => !ranges.some(({ from, to }) => seq >= from && seq <= to)));
   });
 
+  on("a copy of a pruned run has its gaps, in batches of any size", async (log, other) => {
+    await append(log, "r", longRun(true));
+    await log.release("r", 1);
+    await log.prune("r");
+    const copied = (await all(log, "r")).map((event) => ({ ...event, runId: "copy" }));
+    for (const size of [1, 3, copied.length]) {
+      for (let at = 0; at < copied.length; at += size) await append(log, "copy", copied.slice(at, at + size), 4);
+      expect(await all(log, "copy")).toEqual(copied);
+      expect(await all(other, "copy")).toEqual(copied);
+      expect((await log.head("copy")).seq).toBe(copied.at(-1)?.seq);
+      expect(await log.check?.("copy")).toBe(undefined);
+      await log.delete("copy");
+    }
+  });
+
   on("refuses a run that somebody owns, and knows none that does not exist", async (log, other) => {
     await append(log, "r", longRun(true));
     await refused(log, "r", "owned", async () => log.prune("r"));

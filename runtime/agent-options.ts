@@ -1,0 +1,190 @@
+import { randomUUID } from "node:crypto";
+import { z } from "zod";
+import type { Json, PartialPolicy } from "../machines/events.ts";
+import { messageListProblem, messageSchema, type Message } from "../machines/messages.ts";
+import type { Tool } from "../tools/tool.ts";
+import { toJson } from "./arguments.ts";
+import { checkKeys, checkOption, isDelay } from "./checks.ts";
+import { systemClock, type Clock } from "./clock.ts";
+import { messageOf, RubatoError } from "./errors.ts";
+import type { EventLog } from "./log/event-log.ts";
+import { memoryLog } from "./log/memory.ts";
+import type { ChatModel } from "./models/chat-model.ts";
+import type { Redact } from "./redact.ts";
+
+export interface AgentOptions<Context = unknown> {
+  /** What it is called in logs and lists. */
+  readonly name: string;
+  /** What the model is told first. Default none. */
+  readonly instructions?: string;
+  readonly model: ChatModel;
+  readonly tools?: readonly Tool<Context>[];
+  /** Where runs are kept. Default: in memory. */
+  readonly log?: EventLog;
+  /** Model requests per turn, from 1. Default 10. At the limit the run rests and can be resumed. */
+  readonly maxSteps?: number;
+  /** Tool calls of one step that execute at once, from 1. Default 5. */
+  readonly toolConcurrency?: number;
+  /** For tools that name no timeout of their own, ms. Default 300,000. */
+  readonly toolTimeoutMs?: number;
+  /** How long a tool that was told to stop gets before it is given up as `unknown`, ms. Default 5,000. */
+  readonly graceMs?: number;
+  /** How long the log may take to store an event before the run stops without it, ms. Default 30,000. */
+  readonly logTimeoutMs?: number;
+  /** How long a command waits for the process that owns the run, ms. Default 5,000. */
+  readonly answerTimeoutMs?: number;
+  /** Takes out of every text what must not be recorded. What it takes out is gone for the model and for tools as well. Default: nothing. */
+  readonly redact?: Redact;
+  /** Time. Default the system's. */
+  readonly clock?: Clock;
+  /** Makes run ids. Default random UUIDs. */
+  readonly newRunId?: () => string;
+}
+
+export interface RunOptions<Context = unknown> {
+  /** 1 to 128 characters of `A-Z a-z 0-9 . _ -`, not beginning with a dot. Default random. */
+  readonly runId?: string;
+  /** Aborting it interrupts the run (mode `now`); the run can be resumed. */
+  readonly signal?: AbortSignal;
+  /** Reaches tools as `ctx.context`. Never logged. */
+  readonly context?: Context;
+  /** An earlier conversation to go on from. Each call in it must have exactly one result. */
+  readonly messages?: readonly Message[];
+  /** Plain JSON, kept with the run and shown in lists. */
+  readonly metadata?: Readonly<Record<string, Json>>;
+}
+
+/** The context is optional only where its type allows that there is none. */
+export type RunArguments<Context> = undefined extends Context
+  ? [options?: RunOptions<Context>]
+  : [options: RunOptions<Context> & { readonly context: Context }];
+
+export interface OpenOptions<Context = unknown> {
+  /** Reaches tools as `ctx.context`, should this process come to own the run. Never logged, so it is supplied again. */
+  readonly context?: Context;
+}
+
+export interface ResumeRunOptions<Context = unknown> extends OpenOptions<Context> {
+  /** Also from a process that lives: it can append nothing any more. Default false. */
+  readonly takeover?: boolean;
+  /** Also with other instructions or tools than the run was begun with. Default false. */
+  readonly allowChanged?: boolean;
+  /** What becomes of the text of an answer that was cut by an interrupt. Default `keep`. */
+  readonly partial?: PartialPolicy;
+}
+
+export interface ForkRunOptions<Context = unknown> extends OpenOptions<Context> {
+  /** The last seq that the copy has, from 1. */
+  readonly at: number;
+  /** What it goes on with. Without it the fork rests. */
+  readonly instruction?: string;
+  /** Another model, for the fork alone. */
+  readonly model?: ChatModel;
+  /** What calls answer in the copy instead of what they answered, by `callId`. */
+  readonly results?: Readonly<Record<string, { readonly output: Json } | { readonly error: string }>>;
+  /** The id of the fork. Default random. */
+  readonly runId?: string;
+}
+
+const AGENT_KEYS = [
+  "name",
+  "instructions",
+  "model",
+  "tools",
+  "log",
+  "maxSteps",
+  "toolConcurrency",
+  "toolTimeoutMs",
+  "graceMs",
+  "logTimeoutMs",
+  "answerTimeoutMs",
+  "redact",
+  "clock",
+  "newRunId",
+] as const;
+export const OPEN_KEYS = ["context"] as const;
+export const RESUME_KEYS = ["context", "takeover", "allowChanged", "partial"] as const;
+export const FORK_KEYS = ["at", "instruction", "model", "results", "runId", "context"] as const;
+export const RUN_KEYS = ["runId", "signal", "context", "messages", "metadata"] as const;
+
+/** The options with their defaults. Throws {@link RubatoError} `invalid_option`, with what was received and what to do. */
+export function settingsOf<Context>(options: AgentOptions<Context>) {
+  checkKeys("createAgent", options, AGENT_KEYS);
+  const {
+    name,
+    instructions = "",
+    model,
+    tools = [],
+    log = memoryLog(),
+    maxSteps = 10,
+    toolConcurrency = 5,
+    toolTimeoutMs = 300_000,
+    graceMs = 5_000,
+    logTimeoutMs = 30_000,
+    answerTimeoutMs = 5_000,
+    redact,
+    clock = systemClock,
+    newRunId = () => `run_${randomUUID()}`,
+  } = options;
+  checkOption("name", name, typeof name === "string" && name.trim() !== "", "a name");
+  checkOption("instructions", instructions, typeof instructions === "string", "a text");
+  checkOption(
+    "model",
+    typeof model,
+    typeof model?.stream === "function",
+    "a ChatModel, such as openaiModel({ model })",
+  );
+  checkOption("maxSteps", maxSteps, isCount(maxSteps), "a whole number from 1");
+  checkOption("toolConcurrency", toolConcurrency, isCount(toolConcurrency), "a whole number from 1");
+  checkOption("toolTimeoutMs", toolTimeoutMs, isDelay(toolTimeoutMs, 1), "milliseconds from 1 to 2147483647");
+  checkOption("graceMs", graceMs, isDelay(graceMs, 0), "milliseconds from 0 to 2147483647");
+  checkOption("logTimeoutMs", logTimeoutMs, isDelay(logTimeoutMs, 1), "milliseconds from 1 to 2147483647");
+  checkOption("answerTimeoutMs", answerTimeoutMs, isDelay(answerTimeoutMs, 1), "milliseconds from 1 to 2147483647");
+  checkOption("redact", typeof redact, redact === undefined || typeof redact === "function", "a function of a text");
+  return {
+    name,
+    instructions,
+    model,
+    tools,
+    log,
+    maxSteps,
+    toolConcurrency,
+    toolTimeoutMs,
+    graceMs,
+    logTimeoutMs,
+    answerTimeoutMs,
+    redact,
+    clock,
+    newRunId,
+  };
+}
+
+function isCount(value: number): boolean {
+  return Number.isInteger(value) && value > 0;
+}
+
+export function checkMessages(messages: readonly Message[]): Message[] {
+  const parsed = z.array(messageSchema).safeParse(messages);
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    throw new RubatoError("invalid_input", `messages[${issue?.path.join(".")}]: ${issue?.message}.`);
+  }
+  const problem = messageListProblem(parsed.data);
+  if (problem !== undefined) {
+    throw new RubatoError(
+      "invalid_input",
+      `The imported messages are not valid: ${problem}. Give each call exactly one result.`,
+    );
+  }
+  return parsed.data;
+}
+
+export function checkMetadata(metadata: Readonly<Record<string, Json>>): Record<string, Json> {
+  try {
+    return Object.fromEntries(Object.entries(metadata).map(([key, value]) => [key, toJson(value)]));
+  } catch (error) {
+    throw new RubatoError("invalid_option", `Option "metadata" must be plain JSON: ${messageOf(error)}.`, {
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,99 @@
+import { createLane, type EventPattern, type Listener } from "./bus.ts";
+import type { OwnedRun } from "./live-run.ts";
+import { createTasks } from "./tasks.ts";
+
+/** Runs at rest that an agent holds, so that `open` finds them without their log. */
+const KEPT_AT_REST = 100;
+
+/** What a subscription needs of a run, whatever its context. */
+type Heard = Pick<OwnedRun, "subscribe">;
+
+/** Undoes are kept per run and weakly: a subscriber to all runs must not keep them alive. */
+type Undoes = WeakMap<Heard, () => void>;
+
+/**
+ * The runs that an agent holds, and who listens to all of them. One that works is held, also where nobody else holds it; of those at rest the latest
+ * are. No weak references: a young one keeps all that it names alive through every minor collection, which made a finished run dear.
+ */
+export interface HeldRuns<Owned extends OwnedRun<never>> {
+  /** Holds a run from its first moment on. */
+  add(owned: Owned, atRest: boolean): void;
+  /** To be called when a run comes to rest, and when it leaves its rest. */
+  rested(owned: Owned, atRest: boolean): void;
+  /** The run of this id; of several the one that is real. */
+  find(runId: string): Owned | undefined;
+  subscribe<Pattern extends EventPattern>(pattern: Pattern, listener: Listener<Pattern>): () => void;
+  /** Ends all of them. */
+  close(): Promise<void>;
+}
+
+export function heldRuns<Owned extends OwnedRun<never>>(): HeldRuns<Owned> {
+  const working = new Set<Owned>();
+  const rested = new Set<Owned>();
+  const attached = new Set<(owned: Heard) => void>();
+  const leaving = createTasks({ max: Number.POSITIVE_INFINITY, onFailure() {} });
+
+  function alive(): readonly Owned[] {
+    return [...working, ...rested];
+  }
+
+  function attachAll(owned: Owned): void {
+    for (const attach of attached) attach(owned);
+  }
+
+  /** Whoever has the run itself loses nothing; only `open` does not find it any more. One with background work is kept until that ends. */
+  function forgetOldest(): void {
+    if (rested.size <= KEPT_AT_REST) return;
+    for (const owned of rested) {
+      if (owned.busy()) continue;
+      rested.delete(owned);
+      leaving.adopt("letting go of a run", owned.letGo());
+      return;
+    }
+  }
+
+  return {
+    add(owned, atRest) {
+      (atRest ? rested : working).add(owned);
+      attachAll(owned);
+      forgetOldest();
+    },
+    rested(owned, atRest) {
+      if (atRest) {
+        working.delete(owned);
+        rested.add(owned);
+        forgetOldest();
+        return;
+      }
+      rested.delete(owned);
+      working.add(owned);
+      // One that was let go may have missed subscriptions.
+      attachAll(owned);
+    },
+    find(runId) {
+      // A second run of an id settles as failed, so that the first is the real one; the latest that stored something, where one was deleted.
+      const all = alive().filter((owned) => owned.run.id === runId && !owned.failed());
+      return all.findLast(({ run }) => run.durableSeq > 0) ?? all[0];
+    },
+    subscribe(pattern, listener) {
+      const lane = createLane();
+      const undoes: Undoes = new WeakMap();
+      const attach = (owned: Heard): void => {
+        if (undoes.has(owned)) return;
+        // A run that the agent let go is not found when the subscription ends: its listener looks for itself.
+        const heard: Listener<typeof pattern> = (event) => (attached.has(attach) ? listener(event) : undefined);
+        undoes.set(owned, owned.subscribe(pattern, heard, lane));
+      };
+      attached.add(attach);
+      for (const owned of alive()) attach(owned);
+      return () => {
+        attached.delete(attach);
+        for (const owned of alive()) undoes.get(owned)?.();
+      };
+    },
+    async close() {
+      await Promise.all(alive().map((owned) => owned.close()));
+      await leaving.idle();
+    },
+  };
+}
