@@ -92,7 +92,7 @@ export function createConversation(transcript: Transcript): Conversation {
   }
 
   function showInput({ delivered, reason }: EventData<"input_delivered">, said: string | undefined): void {
-    if (delivered) transcript.add("user", sanitize(said ?? ""));
+    if (delivered) transcript.add("user", sanitize(said ?? "(said before)"));
     else transcript.add("note", `not heard (${oneLine(reason ?? "", 60)}): ${oneLine(said ?? "", 120)}`);
   }
 

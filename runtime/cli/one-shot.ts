@@ -30,6 +30,9 @@ export interface OneShot extends Shown {
   readonly task: string;
 }
 
+/** A step is rarely longer, in events. */
+const BEFORE = 5_000;
+
 /** Does one task and answers the exit code. Closes the agent. */
 export async function runTask(shot: OneShot): Promise<number> {
   return showRun(shot.agent.run(shot.task), 0, shot);
@@ -56,8 +59,9 @@ export async function showRun(run: Run, from: number, shot: Shown): Promise<numb
     stop(EXIT.brokenPipe, "nobody reads the answer");
   });
   try {
-    const events = run.events({ from });
-    await (shot.json ? printEvents(events, out) : printAnswer(events, out, err));
+    // What came shortly before is not shown, but it says what the events after it are about.
+    const events = run.events({ from: Math.max(0, from - BEFORE) });
+    await (shot.json ? printEvents(events, from, out) : printAnswer(events, from, out, err));
     await Promise.all(stops);
     const outcome = await run.settled();
     if (outcome.status === "failed") await err.write(`${failureOf(outcome)}\n`);
@@ -103,12 +107,12 @@ function exitCodeOf({ status }: Outcome, stopCode: number | undefined): number {
   }
 }
 
-async function printEvents(events: AsyncIterable<Event>, out: Writer): Promise<void> {
-  for await (const event of events) await out.write(`${safeJson(event)}\n`);
+async function printEvents(events: AsyncIterable<Event>, from: number, out: Writer): Promise<void> {
+  for await (const event of events) if (event.seq > from) await out.write(`${safeJson(event)}\n`);
 }
 
 /** Reads at the pace of stdout: what a slow pipe does not take stays in the log. */
-async function printAnswer(events: AsyncIterable<Event>, out: Writer, err: Writer): Promise<void> {
+async function printAnswer(events: AsyncIterable<Event>, from: number, out: Writer, err: Writer): Promise<void> {
   let turn = NO_TURN;
   let sanitizer = createSanitizer();
   let lineOpen = false;
@@ -142,7 +146,6 @@ async function printAnswer(events: AsyncIterable<Event>, out: Writer, err: Write
         if (event.data.finish === "length") await note("(the answer was cut: the endpoint's token limit was reached)");
         return;
       case "tool_call":
-        names.set(event.data.callId, event.data.name);
         await note(`· ${describeCall(event.data.name, event.data.args)}`);
         return;
       case "tool_result": {
@@ -167,6 +170,7 @@ async function printAnswer(events: AsyncIterable<Event>, out: Writer, err: Write
 
   for await (const event of events) {
     turn = trace(turn, event);
-    await show(event);
+    if (event.type === "tool_call") names.set(event.data.callId, event.data.name);
+    if (event.seq > from) await show(event);
   }
 }

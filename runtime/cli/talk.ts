@@ -53,8 +53,16 @@ export function createTalk({ agent, log, transcript, onChange }: TalkOptions): T
   function adopt(command: Promise<Answer | void>): void {
     const owned = command
       .then(
-        (answer) => {
+        async (answer) => {
           if (answer?.accepted !== false) return;
+          if (answer.reason === "not_owner" && run !== undefined) {
+            // From now on it is followed, as any other run of another process.
+            const { id, durableSeq } = run;
+            run = await agent.open(id);
+            await catchUp(run, durableSeq);
+            transcript.add("note", "Another process took it over. What you say from now on goes there.");
+            return;
+          }
           const why = answer.message?.replace("Resume with allowChanged", "Start with --resume --allow-changed");
           transcript.add("note", why === undefined ? `Not now: ${refusalOf(answer.reason)}.` : oneLine(why, 600));
         },
@@ -85,15 +93,21 @@ export function createTalk({ agent, log, transcript, onChange }: TalkOptions): T
     );
   }
 
-  async function showPast(of: Run): Promise<void> {
+  /** Shows what is stored after a seq; what comes meanwhile waits. */
+  async function catchUp(of: Run, after: number, begun = true): Promise<void> {
     const until = of.state.seq;
-    let begun = until <= SHOWN_BEFORE;
-    if (!begun) transcript.add("info", "(what was said before is in the log: /log)");
-    for await (const event of storedEvents(log, of.id, Math.max(0, until - SHOWN_BEFORE))) {
-      if (event.seq > until) break;
-      // Half a turn says little: from its next beginning on.
-      begun ||= event.type === "user_input" || event.type === "resume";
-      if (begun) conversation.follow(event);
+    held = [];
+    try {
+      for await (const event of storedEvents(log, of.id, after)) {
+        if (event.seq > until) break;
+        // Half a turn says little: from its next beginning on.
+        begun ||= event.type === "user_input" || event.type === "resume";
+        if (begun) conversation.follow(event);
+      }
+    } finally {
+      const late = held;
+      held = undefined;
+      for (const event of late) if (event.seq > until) conversation.follow(event);
     }
   }
 
@@ -101,14 +115,9 @@ export function createTalk({ agent, log, transcript, onChange }: TalkOptions): T
     of: Run,
     { owned, allowChanged }: { readonly owned: boolean; readonly allowChanged: boolean },
   ): Promise<Answer | void> {
-    held = [];
-    try {
-      await showPast(of);
-    } finally {
-      const late = held;
-      held = undefined;
-      for (const event of late) conversation.follow(event);
-    }
+    const short = of.state.seq <= SHOWN_BEFORE;
+    if (!short) transcript.add("info", "(what was said before is in the log: /log)");
+    await catchUp(of, Math.max(0, of.state.seq - SHOWN_BEFORE), short);
     const { state } = of;
     transcript.add("note", describeFound(state, owned));
     onChange();

@@ -138,6 +138,23 @@ describe("picking up", () => {
   });
 });
 
+it("follows a run that was taken from it", async () => {
+  const tools = [slowTool(pause())];
+  const seat = sit({ script: [{ calls: [{ name: "slow", args: {} }] }, "Hm."], tools });
+  seat.talk.say("sleep", "step");
+  await seat.until(/· slow/);
+  const runId = seat.talk.run?.id ?? "";
+  const other = stage({ log: seat.log, tools, script: ["Taken."] });
+  stages.push(other);
+  const taken = await other.agent().resume(runId, "mine now", { takeover: true });
+  if (!taken.accepted) throw new Error(taken.reason);
+  seat.talk.say("hello?", "step");
+  await seat.until(/Another process took it over\./);
+  await taken.run.settled();
+  seat.talk.say("hello again", "step");
+  await seat.until(/› mine now[\s\S]*Taken\./);
+});
+
 describe("forking", () => {
   it("goes on in a copy, and hears the old run no more", async () => {
     const seat = sit({ script: ["One two three.", "Four."] });

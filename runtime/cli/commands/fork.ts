@@ -12,8 +12,9 @@ import { countOf } from "../values.ts";
 export const forkCommand: LogCommand = {
   name: "fork",
   usage: 'fork RUN --at SEQ ["INSTRUCTION"] [--model M] [--result CALL=JSON]',
-  says: "copies it up to a seq, as a run of its own; with an instruction it goes on at once",
+  says: "copies it up to a seq, as a run of its own",
   details: [
+    ['"INSTRUCTION"', "it goes on with that at once; without, it rests"],
     ["--at SEQ", "the last event of the copy; also in the middle of an answer (show and replay say which)"],
     ["--result CALL=JSON", "what a call answers in the copy instead, such as 1.0=42; may be given several times"],
     ["--model M", "the copy goes on with that model"],

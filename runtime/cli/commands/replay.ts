@@ -18,7 +18,7 @@ const SPEEDS: Readonly<Record<string, number>> = {
 export const replayCommand: LogCommand = {
   name: "replay",
   usage: "replay RUN [--speed 1 | 10 | max] [--step] [--to SEQ]",
-  says: "plays it again: what was said, and which guards the chart asked at each step; runs nothing",
+  says: "plays it again, with the guards that the chart asked at each step; runs nothing",
   details: [
     ["--speed 1 | 10 | max", "its recorded pace (default on a terminal), ten times that, or no waiting"],
     ["--step", "event by event: space or →; Enter goes to the next step, p plays on, q ends"],

@@ -1,4 +1,4 @@
-import { lastRun, needLog } from "../find-run.ts";
+import { lastRun, needLog, shortId } from "../find-run.ts";
 import type { Io } from "../io.ts";
 import type { LogCommand } from "../log-command.ts";
 import { showRun } from "../one-shot.ts";
@@ -53,7 +53,7 @@ async function resume(io: Io, wanted: Wanted): Promise<number> {
     if (!answer.accepted) {
       const message =
         answer.reason === "done"
-          ? `The answer is complete. Say something new: ${io.program} send ${word} "TEXT".`
+          ? `its answer is complete. Say something new: ${io.program} send ${shortId(runId)} "TEXT".`
           : answer.message;
       return await refused(io, { reason: answer.reason, ...(message === undefined ? {} : { message }) }, { id: runId });
     }

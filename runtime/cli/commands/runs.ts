@@ -14,7 +14,8 @@ export const runsCommand: LogCommand = {
   usage: "runs [--status S] [--json]",
   says: "the runs of the folder, the newest last",
   details: [
-    ["--status S", `only these: ${STATUSES.join(", ")}, not-running (left behind by a process that ended)`],
+    ["--status S", `${STATUSES.slice(0, 5).join(", ")},`],
+    ["", `${STATUSES.slice(5).join(", ")}, or not-running: left behind by a process that ended`],
     ["runs prune [RUN]", "drops the deltas of finished messages: the conversations stay, their pace goes"],
     ["  --older-than 7d", "deletes runs at rest that are older instead (s, m, h, d); asks, or wants --yes"],
   ],

@@ -10,7 +10,7 @@ type When = "now" | "step" | "done";
 export const sendCommand: LogCommand = {
   name: "send",
   usage: 'send RUN "TEXT" [--now | --done] [--json]',
-  says: "says something to it, in whichever process it runs; one that nobody has goes on here",
+  says: "says something to it, in whichever process it runs, or goes on with it here",
   details: [
     ["--now", "redirects: stops at once and goes on with the text"],
     ["--done", "heard after the answer, as the next turn"],

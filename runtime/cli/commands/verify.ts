@@ -11,7 +11,7 @@ import { oneLine, safeJson } from "../sanitizer.ts";
 export const verifyCommand: LogCommand = {
   name: "verify",
   usage: "verify RUN | --all [--json]",
-  says: "checks checksums, order and states; exit code 1 and the first bad seq if something is wrong",
+  says: "checks checksums, order and states, and names the first bad seq",
   options: ["all", "json"],
   read(line) {
     const { all = false, json = false } = line.values;
