@@ -222,7 +222,7 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
       throw agentClosed();
     }
     const owned = create(runId, context, { found: { state, owned: false }, model: other });
-    rested.add(owned);
+    runs.add(owned, true);
     await owned.beginFork(epoch, instruction);
     return owned.run;
   }
@@ -260,34 +260,4 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
 
 function agentClosed(): RubatoError {
   return new RubatoError("closed", "The agent was closed. Create a new one.");
-}
-
-function isCount(value: number): boolean {
-  return Number.isInteger(value) && value > 0;
-}
-
-function checkMessages(messages: readonly Message[]): Message[] {
-  const parsed = z.array(messageSchema).safeParse(messages);
-  if (!parsed.success) {
-    const [issue] = parsed.error.issues;
-    throw new RubatoError("invalid_input", `messages[${issue?.path.join(".")}]: ${issue?.message}.`);
-  }
-  const problem = messageListProblem(parsed.data);
-  if (problem !== undefined) {
-    throw new RubatoError(
-      "invalid_input",
-      `The imported messages are not valid: ${problem}. Give each call exactly one result.`,
-    );
-  }
-  return parsed.data;
-}
-
-function checkMetadata(metadata: Readonly<Record<string, Json>>): Record<string, Json> {
-  try {
-    return Object.fromEntries(Object.entries(metadata).map(([key, value]) => [key, toJson(value)]));
-  } catch (error) {
-    throw new RubatoError("invalid_option", `Option "metadata" must be plain JSON: ${messageOf(error)}.`, {
-      cause: error,
-    });
-  }
 }

@@ -48,7 +48,10 @@ it("H4 deltas of one turn and the message behind them are one append, without wa
   const log = collectingLog();
   const { agent } = testAgent({ log, model: gated([{ words: 3 }]) });
   await agent.run("go").settled();
-  expect(log.appends).toEqual(["run_start user_input input_delivered thinking", "token_stream token_stream token_stream message done"]);
+  expect(log.appends).toEqual([
+    "run_start user_input input_delivered thinking",
+    "token_stream token_stream token_stream message done",
+  ]);
 });
 
 it("H4 deltas that nothing follows are appended when their turn ends, once per turn", async () => {
