@@ -62,18 +62,18 @@ export type RunArguments<Context> = undefined extends Context
 export interface OpenOptions<Context = unknown> {
   /** Reaches tools as `ctx.context`, should this process come to own the run. Never logged, so it is supplied again. */
   readonly context?: Context;
+  /** Go on also with other instructions or tools than the run was begun with. Default false. */
+  readonly allowChanged?: boolean;
 }
 
 export interface ResumeRunOptions<Context = unknown> extends OpenOptions<Context> {
   /** Also from a process that lives: it can append nothing any more. Default false. */
   readonly takeover?: boolean;
-  /** Also with other instructions or tools than the run was begun with. Default false. */
-  readonly allowChanged?: boolean;
   /** What becomes of the text of an answer that was cut by an interrupt. Default `keep`. */
   readonly partial?: PartialPolicy;
 }
 
-export interface ForkRunOptions<Context = unknown> extends OpenOptions<Context> {
+export interface ForkRunOptions<Context = unknown> extends Pick<OpenOptions<Context>, "context"> {
   /** The last seq that the copy has, from 1. */
   readonly at: number;
   /** What it goes on with. Without it the fork rests. */
@@ -102,7 +102,7 @@ const AGENT_KEYS = [
   "clock",
   "newRunId",
 ] as const;
-export const OPEN_KEYS = ["context"] as const;
+export const OPEN_KEYS = ["context", "allowChanged"] as const;
 export const RESUME_KEYS = ["context", "takeover", "allowChanged", "partial"] as const;
 export const FORK_KEYS = ["at", "instruction", "model", "results", "runId", "context"] as const;
 export const RUN_KEYS = ["runId", "signal", "context", "messages", "metadata"] as const;

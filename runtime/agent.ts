@@ -149,11 +149,11 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
     return owned;
   }
 
-  async function find(runId: string, { context }: OpenOptions<Context>): Promise<Owned> {
+  async function find(runId: string, supplied: OpenOptions<Context>): Promise<Owned> {
     if (closed) throw agentClosed();
     const known = runs.find(runId);
     if (known !== undefined) {
-      if (context !== undefined) known.supply(context);
+      known.supply(supplied);
       return known;
     }
     const { seq, owned: lives } = isRunId(runId) ? await log.head(runId) : { seq: 0, owned: false };
@@ -163,10 +163,11 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
     // Somebody else may have asked for the same run meanwhile: one object per run.
     const other = runs.find(runId);
     if (other !== undefined) {
-      if (context !== undefined) other.supply(context);
+      other.supply(supplied);
       return other;
     }
-    const owned = create(runId, context, { found: { state, owned: lives } });
+    const owned = create(runId, undefined, { found: { state, owned: lives } });
+    owned.supply(supplied);
     runs.add(owned, true);
     return owned;
   }

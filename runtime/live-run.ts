@@ -1,6 +1,7 @@
 import { respond, type Command } from "../machines/command.ts";
 import type { Draft, EventData, PartialPolicy } from "../machines/events.ts";
 import { initialState, isAtRest, type AgentState } from "../machines/state.ts";
+import type { OpenOptions } from "./agent-options.ts";
 import { createBus, type Bus, type EventPattern, type Lane, type Listener } from "./bus.ts";
 import { messageOf, RubatoError } from "./errors.ts";
 import { followHead, type FollowHead } from "./follow-head.ts";
@@ -67,8 +68,8 @@ export interface OwnedRun<Context = unknown> {
   ) => Promise<TakeOverReceipt>;
   /** Owns a fork that was just copied under this epoch: it comes to rest, or goes on with an instruction. */
   readonly beginFork: (epoch: number, instruction: string | undefined) => Promise<Receipt>;
-  /** A context for a run that was opened without one. Ignored once this process owns it. */
-  readonly supply: (context: Context) => void;
+  /** What somebody who opens the run gives. Ignored once this process owns it. */
+  readonly supply: (supplied: OpenOptions<Context>) => void;
   /** Gives up the ownership of a run at rest: whoever has the run can go on with it, and claims it anew. */
   readonly letGo: () => Promise<void>;
   /** Interrupts now, waits for rest, ends background work, lets go. */
@@ -93,6 +94,8 @@ export interface Found {
 export function createRun<Context>(setup: RunSetup<Context>, found?: Found): OwnedRun<Context> {
   const { runId, log, clock } = setup;
   let { context } = setup;
+  /** Who opened the run goes on with it also where the agent is another one by now. */
+  let allowed = false;
   /** Interrupts that wait to become effective. */
   const stopping = new Set<() => void>();
   let unwatch: (() => void) | undefined;
@@ -276,7 +279,8 @@ export function createRun<Context>(setup: RunSetup<Context>, found?: Found): Own
     await before.refresh();
     const { start } = before.state.core;
     const change = start === undefined ? undefined : definitionChange(start.agent, setup.definition);
-    if (change !== undefined && !allowChanged) return { accepted: false, reason: "changed", message: change };
+    if (change !== undefined && !allowChanged && !allowed)
+      return { accepted: false, reason: "changed", message: change };
     const wasOwned = before.owned;
     if (setup.isClosed()) return { accepted: false, reason: "closed" };
     const claimed = await log.claim(runId, { takeover });
@@ -366,7 +370,9 @@ export function createRun<Context>(setup: RunSetup<Context>, found?: Found): Own
     busy: () => tasks.size > 0 || claiming !== undefined || isFollowed(),
     owns: () => owner !== undefined,
     supply(supplied) {
-      if (owner === undefined) context = supplied;
+      if (owner !== undefined) return;
+      if (supplied.context !== undefined) ({ context } = supplied);
+      allowed ||= supplied.allowChanged === true;
     },
     begin(start, input) {
       if (owner === undefined) return;

@@ -4,10 +4,10 @@ import type { BusStats, EventPattern, Listener } from "./bus.ts";
 import type { Outcome } from "./outcome.ts";
 import type { ReadOptions } from "./reader.ts";
 
-/** A command's answer. `seq` is the event that recorded it; `reason` is one word. */
+/** A command's answer. `seq` is the event that recorded it; `reason` is one word, `message` a sentence where a word is not enough. */
 export type Receipt =
   | { readonly accepted: true; readonly seq: number }
-  | { readonly accepted: false; readonly reason: string };
+  | { readonly accepted: false; readonly reason: string; readonly message?: string };
 
 /** What an interrupt did. */
 export type InterruptReceipt =
@@ -24,11 +24,11 @@ export type InterruptReceipt =
       /** From the command to the moment when everything was quiet, ms. */
       readonly latencyMs?: number;
     }
-  | { readonly accepted: false; readonly reason: string };
+  | { readonly accepted: false; readonly reason: string; readonly message?: string };
 
 export type SendReceipt =
   | { readonly accepted: true; readonly seq: number; readonly id: string }
-  | { readonly accepted: false; readonly reason: string };
+  | { readonly accepted: false; readonly reason: string; readonly message?: string };
 
 export interface InterruptOptions {
   /** `step` (default) stops at the next step boundary; `now` aborts what is in flight and keeps what there is. */

@@ -314,6 +314,13 @@ describe("P21 resume needs the log and the agent's definition, and nothing else"
     expect((await log.head("r")).epoch).toBe(1);
     expect(await agent.resume("r", undefined, { allowChanged: true })).toMatchObject({ accepted: true });
     expect(await run.settled()).toMatchObject({ status: "done" });
+    await agent.close();
+    // Also a finished one, which there is nothing of to resume.
+    const other = testAgent({ model: scriptedModel([["once more"]]), log, instructions: "Be long." });
+    agents.push(other.agent);
+    const opened = await other.agent.open("r", { allowChanged: true });
+    expect(await opened.send("again")).toMatchObject({ accepted: true });
+    expect(await opened.settled()).toMatchObject({ status: "done", output: "once more" });
   });
 
   it("P9 a log of a newer schema can be read, not resumed", async () => {

@@ -1,5 +1,5 @@
-import { accessSync, chmodSync, constants, mkdirSync, statfsSync } from "node:fs";
-import { join } from "node:path";
+import { accessSync, chmodSync, constants, mkdirSync, statfsSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { messageOf, RubatoError } from "../../errors.ts";
 import { isRunId } from "../event-log.ts";
 
@@ -53,7 +53,7 @@ export function networkName(type: number): string | undefined {
 /** Makes the folder if it is not there, and refuses one that cannot hold a log, in one sentence. */
 export function openFolder(folder: string): void {
   try {
-    if (mkdirSync(folder, { recursive: true, mode: FOLDER_MODE }) !== undefined) chmodSync(folder, FOLDER_MODE);
+    makeFolder(folder);
     const network = networkName(statfsSync(folder).type);
     if (network !== undefined) {
       throw new RubatoError(
@@ -62,9 +62,26 @@ export function openFolder(folder: string): void {
       );
     }
     accessSync(folder, constants.R_OK | constants.W_OK | constants.X_OK);
-    mkdirSync(join(folder, INBOX), { recursive: true, mode: FOLDER_MODE });
+    makeFolder(join(folder, INBOX));
   } catch (error) {
     throw storageError(folder, error);
+  }
+}
+
+/**
+ * Makes a folder and those above it that are missing, for this user alone. By hand: where the system says that a parent is missing although it is
+ * there (/proc does), Node's own recursive form never returns.
+ */
+function makeFolder(folder: string): void {
+  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true) return;
+  const parent = dirname(folder);
+  if (parent !== folder) makeFolder(parent);
+  try {
+    mkdirSync(folder, { mode: FOLDER_MODE });
+    chmodSync(folder, FOLDER_MODE);
+  } catch (error) {
+    // Somebody else made it meanwhile.
+    if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true) throw error;
   }
 }
 
