@@ -14,12 +14,41 @@ import { definitionChange, type Definition } from "./recovery.ts";
 import type { Receipt, Run } from "./run.ts";
 import { createTasks, type Tasks } from "./tasks.ts";
 
+type Resume = Extract<Command, { type: "resume" }>;
+
 /** What resuming asks of a run that was just taken over. One that goes on by itself, or ends its stop, needs nothing but the instruction. */
-function goOn(state: AgentState, text: string | undefined, partial: PartialPolicy): Command | undefined {
-  const input = text === undefined ? undefined : { id: newInputId(), text };
-  const resume: Command = { type: "resume", by: "user", partial, ...(input === undefined ? {} : { input }) };
-  if (respond(state, resume).accepted) return resume;
-  return input === undefined ? undefined : { type: "send", ...input, when: "step" };
+function goOn(state: AgentState, asked: Resume): Command | undefined {
+  if (respond(state, asked).accepted) return asked;
+  return asked.input === undefined ? undefined : { type: "send", ...asked.input, when: "step" };
+}
+
+/** What is left of a command once this process has the run. */
+function afterwards(state: AgentState, asked: Command): Command | undefined {
+  if (!isUnderWay(state, asked)) return asked;
+  return asked.type === "resume" ? goOn(state, asked) : undefined;
+}
+
+function resumeOf(text: string | undefined, partial: PartialPolicy): Resume {
+  return {
+    type: "resume",
+    by: "user",
+    partial,
+    ...(text === undefined ? {} : { input: { id: newInputId(), text } }),
+  };
+}
+
+/** It is refused only because the run does it already: where nobody owns the run, it takes an owner all the same. */
+function isUnderWay(state: AgentState, asked: Command): boolean {
+  const answer = respond(state, asked);
+  if (answer.accepted || isAtRest(state)) return false;
+  switch (asked.type) {
+    case "resume":
+      return answer.reason === "running" || answer.reason === "already_resuming";
+    case "cancel":
+      return answer.reason === "cancelling";
+    default:
+      return false;
+  }
 }
 
 /** What an agent gives each of its runs. */
@@ -232,22 +261,23 @@ export function createRun<Context>(setup: RunSetup<Context>, found?: Found): Own
         if (there !== "unowned") return { there };
         continue;
       }
-      const answer = respond(head().state, asked);
-      if (!answer.accepted) return { here: answer };
+      const { state } = head();
+      const answer = respond(state, asked);
+      if (!answer.accepted && !isUnderWay(state, asked)) return { here: answer };
       // What was asked for already takes an owner all the same, where it was not done yet.
-      if (answer.drafts.length === 0 && isAtRest(head().state))
-        return { here: { accepted: true, seq: answer.seq ?? head().state.seq } };
+      if (answer.accepted && answer.drafts.length === 0 && isAtRest(state))
+        return { here: { accepted: true, seq: answer.seq ?? state.seq } };
       const receipt = await takeOver(
         {
           why: "command",
           takeover: false,
           allowChanged: false,
-          unwanted(state) {
-            const now = respond(state, asked);
-            return now.accepted ? undefined : now.reason;
+          unwanted(found) {
+            const now = respond(found, asked);
+            return now.accepted || isUnderWay(found, asked) ? undefined : now.reason;
           },
         },
-        () => asked,
+        (found) => afterwards(found, asked),
         graceMs,
       );
       // Somebody else was faster: then the command is for that owner.
@@ -408,12 +438,12 @@ export function createRun<Context>(setup: RunSetup<Context>, found?: Found): Own
       };
       const refused = unwanted(head().state);
       if (refused !== undefined) return { accepted: false, reason: refused };
-      return takeOver({ ...options, unwanted }, (state) => goOn(state, instruction, partial));
+      return takeOver({ ...options, unwanted }, (state) => goOn(state, resumeOf(instruction, partial)));
     },
     async beginFork(epoch, instruction) {
       follower?.close();
       const after = (state: AgentState): Command | undefined =>
-        instruction === undefined ? undefined : goOn(state, instruction, "keep");
+        instruction === undefined ? undefined : goOn(state, resumeOf(instruction, "keep"));
       return possess(epoch, head().state).takeOver("fork", after);
     },
     letGo,

@@ -102,18 +102,13 @@ export function publicRun(parts: PublicRunParts): Run {
     checkWords({ reason, by });
     const inside = insideCall(runId) || bus.delivering;
     const asked = clock.monotonic();
-    const from = head().state.seq;
-    let stopped: Event | undefined;
-    let latencyMs = 0;
-    let wake = (): void => {};
-    const end = new Promise<void>((resolve) => {
-      wake = resolve;
-    });
+    const stops: { readonly event: Event; readonly latencyMs: number }[] = [];
+    let next = (): void => {};
+    const wake = (): void => {
+      next();
+    };
     const note = (event: Event): void => {
-      // What was accepted before this command was asked for by somebody else.
-      if (event.seq <= from) return;
-      if (stopped === undefined) latencyMs = milliseconds(clock.monotonic() - asked);
-      stopped ??= event;
+      stops.push({ event, latencyMs: milliseconds(clock.monotonic() - asked) });
       wake();
     };
     const undo = [bus.subscribe("interrupted", note), bus.subscribe("cancelled", note)];
@@ -130,11 +125,18 @@ export function publicRun(parts: PublicRunParts): Run {
       // Also where somebody had asked before: the shorter grace counts.
       if (mode === "now" && graceMs !== undefined) owner()?.hurry(graceMs);
       // An accepted interrupt ends in one of the two events, or the log fails and the run rests without them.
-      if (stopped === undefined && !inside && head().failure === undefined) await end;
       const { seq } = receipt;
-      if (stopped?.type !== "interrupted") return { accepted: true, seq, effective: false };
-      const { where, step, keptChars } = stopped.data;
-      return { accepted: true, seq, effective: true, where, step, keptChars, latencyMs };
+      // What was recorded before this command was asked for by somebody else, also where this one waited for its turn.
+      const mine = (): (typeof stops)[number] | undefined => stops.find(({ event }) => event.seq > seq);
+      while (mine() === undefined && !inside && head().failure === undefined) {
+        await new Promise<void>((resolve) => {
+          next = resolve;
+        });
+      }
+      const stop = mine();
+      if (stop?.event.type !== "interrupted") return { accepted: true, seq, effective: false };
+      const { where, step, keptChars } = stop.event.data;
+      return { accepted: true, seq, effective: true, where, step, keptChars, latencyMs: stop.latencyMs };
     } finally {
       parts.stopping.delete(wake);
       for (const off of undo) off();

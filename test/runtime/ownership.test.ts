@@ -65,6 +65,53 @@ describe("an interrupt that a dead process left behind", () => {
   });
 });
 
+describe("commands to a run that nobody owns", () => {
+  it("P17 an interrupt is effective by what comes after it, not by what others stopped before its turn", async () => {
+    const copy = await leftBehind(await leftStreaming());
+    const { agent } = kept(testAgent({ log: copy, model: scriptedModel([["Half", pause()]]) }));
+    const opened = await agent.open("r");
+    const [, , third] = await Promise.all([
+      opened.interrupt("one"),
+      opened.send("go on"),
+      opened.interrupt("two", { mode: "now" }),
+    ]);
+    if (!third.accepted) throw new Error(third.reason);
+    const stops = (await stored(copy, "r")).filter(({ type, seq }) => type === "interrupted" && seq > third.seq);
+    expect(third.effective).toBe(stops.length > 0);
+    expect(opened.state.status).toBe("interrupted");
+  });
+
+  it("L2 resume takes one over that was left at work, and says what a person said", async () => {
+    const copy = await leftBehind(await leftStreaming());
+    const { agent } = kept(testAgent({ log: copy, model: scriptedModel([["one"], ["two"]]) }));
+    const opened = await agent.open("r");
+    expect(await opened.resume("and briefly")).toMatchObject({ accepted: true });
+    expect(await opened.settled()).toMatchObject({ status: "done" });
+    expect(opened.state.messages).toContainEqual(expect.objectContaining({ role: "user", content: "and briefly" }));
+    expect(await opened.resume()).toEqual({ accepted: false, reason: "done" });
+    checkLog(await stored(copy, "r"));
+  });
+
+  it("L2 cancel ends one whose process died while it was cancelled", async () => {
+    const hang = deferred<string>();
+    const tool = defineTool({ name: "hang", description: "", input: z.object({}), execute: () => hang.promise });
+    const model = () => scriptedModel([{ calls: [{ name: "hang", args: {} }] }]);
+    const first = kept(testAgent({ model: model(), tools: [tool] }));
+    const run = first.agent.run("task", { runId: "r" });
+    await until(run, "tool_start");
+    const cancelling = run.cancel("enough");
+    await until(run, "interrupt");
+    const copy = await leftBehind(await stored(first.log, "r"));
+    const second = kept(testAgent({ log: copy, model: model(), tools: [tool] }));
+    const opened = await second.agent.open("r");
+    expect(await opened.cancel("enough")).toMatchObject({ accepted: true });
+    expect((await opened.settled()).status).toBe("cancelled");
+    checkLog(await stored(copy, "r"));
+    hang.resolve("late");
+    await cancelling;
+  });
+});
+
 describe("who waits for a run that changes its owner", () => {
   it("L1 settled() of one that follows waits on when its own process takes the run over", async () => {
     const log = memoryLog();

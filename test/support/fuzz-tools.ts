@@ -1,12 +1,12 @@
 import { z } from "zod";
-import { defineTool, type Tool, type ToolContext } from "rubato";
+import { defineTool, type CrashPolicy, type Tool, type ToolContext } from "rubato";
 import { takeOne, type Dice } from "./fuzz-model.ts";
 import type { Problem } from "./fuzz-watchers.ts";
 
 /** Tools of every temper that end when the test lets them. */
 export interface FuzzTools {
   readonly tools: readonly Tool[];
-  /** How often each call was begun, by call id (P11). */
+  /** How often each attempt of a call was begun, by `callId/attempt` (P11). */
   readonly starts: ReadonlyMap<string, number>;
   /** Ends one of the calls that execute, also one that was given up long ago. */
   readonly finishOne: () => void;
@@ -31,6 +31,7 @@ export const FUZZ_TOOL_NAMES = [
   "deaf",
   "alone",
   "async",
+  "later",
   "commands",
   "nope",
   "sync",
@@ -81,10 +82,13 @@ export function fuzzTools({ dice, ask, give, problem }: FuzzToolsOptions): FuzzT
     readonly input?: z.ZodType;
     readonly timeoutMs?: number;
     readonly exclusive?: boolean;
+    readonly idempotent?: boolean;
+    readonly onCrash?: CrashPolicy;
   }
   function tool(name: string, act: (ctx: ToolContext) => unknown, temper: Temper = {}): Tool {
     const execute = (_input: unknown, ctx: ToolContext): unknown => {
-      starts.set(ctx.callId, (starts.get(ctx.callId) ?? 0) + 1);
+      const key = `${ctx.callId}/${ctx.attempt}`;
+      starts.set(key, (starts.get(key) ?? 0) + 1);
       return act(ctx);
     };
     return defineTool({ name, description: name, input: anything, ...temper, execute });
@@ -106,11 +110,12 @@ export function fuzzTools({ dice, ask, give, problem }: FuzzToolsOptions): FuzzT
           if (dice.chance(0.5)) tell(ctx, "begun");
           return hold(ctx, true);
         },
-        { timeoutMs: 50 },
+        { timeoutMs: 50, idempotent: true },
       ),
-      tool("deaf", (ctx) => hold(ctx, false), { timeoutMs: 50 }),
-      tool("alone", (ctx) => hold(ctx, true), { exclusive: true }),
-      tool("async", (ctx) => hold(ctx, true), { input: checkedLater }),
+      tool("deaf", (ctx) => hold(ctx, false), { timeoutMs: 50, onCrash: "report" }),
+      tool("alone", (ctx) => hold(ctx, true), { exclusive: true, idempotent: true }),
+      tool("async", (ctx) => hold(ctx, true), { input: checkedLater, idempotent: true }),
+      tool("later", (ctx) => hold(ctx, true), { input: checkedLater, onCrash: "report" }),
       tool("commands", async (ctx) => {
         // It waits for the answers: from inside a tool no command may wait for that tool in turn.
         await ctx.interrupt("a tool asks");

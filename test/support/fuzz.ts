@@ -16,11 +16,11 @@ import { manualClock } from "./manual-clock.ts";
  */
 
 /** Longer than any timeout and any grace. */
-const LONG_MS = 400_000;
+export const LONG_MS = 400_000;
 /** Enough for what a run still does when all it waits for is answered; one that needs more does not come to rest. */
-const DRAIN_ROUNDS = 40;
+export const DRAIN_ROUNDS = 40;
 /** A broken line breaks many seeds, and the first few say as much as all. */
-const ENOUGH_FAILURES = 5;
+export const ENOUGH_FAILURES = 5;
 
 /** Plays seeds one after the other. Answers what went wrong, each with its seed: none is the promise. */
 export async function fuzz(from: number, count: number): Promise<readonly string[]> {
@@ -144,7 +144,7 @@ async function playOne(dice: Dice, log: EventLog, problem: Problem): Promise<voi
   if (!replayed.ok) problem("P6 the same code records the same", `${replayed.problem} ${JSON.stringify(replayed)}`);
 }
 
-interface Commands {
+export interface Commands {
   /** Gives a random command and forgets it: it must answer all the same. */
   readonly ask: () => void;
   /** Gives a random command. Resolves when it answered, and never rejects. */
@@ -157,7 +157,7 @@ interface Commands {
   readonly open: ReadonlySet<string>;
 }
 
-function createCommands(run: Run, log: EventLog, dice: Dice, problem: Problem, atEvents: number): Commands {
+export function createCommands(run: Run, log: EventLog, dice: Dice, problem: Problem, atEvents: number): Commands {
   const open = new Set<string>();
   let given = 0;
   let stopped = false;

@@ -163,6 +163,8 @@ function resumedWhileDraining(events: readonly Event[], index: number): boolean 
   for (let at = index - 1; at >= 0; at--) {
     const event = events[at];
     if (event?.type === "resume") return true;
+    // A fork rests, whatever the run that it was copied from was told.
+    if (event?.type === "owner" && event.data.why === "fork") return false;
     if (event?.type === "interrupt" || event?.type === "thinking" || event?.type === "limit") return false;
   }
   return false;
