@@ -5,9 +5,9 @@ import { createHash, hash, type Hash } from "node:crypto";
  * stands before it, deltas and the rest of the run included, so one hash kept elsewhere vouches for the whole log. A batch is stored as a whole,
  * so one hash says as much as one in each of its records, and costs less than writing them.
  *
- * Deltas between two runs are a stretch. Consecutive lines of one message or call in a stretch are a group; each group has one
- * digest, which goes on from that of the group before. Ranges that are pruned consist of whole groups, and the record in their place carries the
- * last one's digest: so the chain holds without the bytes.
+ * Deltas between two runs are a stretch. Consecutive lines of one message or call in a stretch are a group; each group has one digest, which goes
+ * on from that of the group before. Ranges that are pruned consist of whole groups, and the record in their place carries the last one's digest:
+ * so the chain holds without the bytes.
  */
 export class Chain {
   /** Of the last run, 32 hex digits. */
@@ -24,30 +24,39 @@ export class Chain {
     this.h = h;
   }
 
-  /** Lines of deltas, line ends included; `what` names their message or call. */
+  /** Lines of deltas, line ends included; `what` names their message or call. More of them may follow. */
   hot(what: string, bytes: Uint8Array): void {
     if (this.group === undefined || this.what !== what) {
       this.endGroup();
-      this.group = createHash("sha256").update(this.digest);
+      this.group = createHash("sha256");
       this.what = what;
     }
     this.group.update(bytes);
   }
 
-  /** Lines of control records of one run, line ends included; of the last one what stands before its hash. */
-  control(bytes: Uint8Array): void {
-    if (this.run === undefined) {
+  /** The same, and the group ends with them. In one call where it also began with them: that costs half, and leaves nothing to collect. */
+  wholeGroup(what: string, bytes: Uint8Array): void {
+    if (this.group !== undefined && this.what === what) this.group.update(bytes);
+    else {
       this.endGroup();
-      this.run = createHash("sha256").update(this.h + this.digest);
+      this.link(hash("sha256", bytes));
     }
+    this.endGroup();
+  }
+
+  /** A line of a control record whose run goes on, line end included. */
+  control(bytes: Uint8Array): void {
+    this.endGroup();
+    this.run ??= createHash("sha256");
     this.run.update(bytes);
   }
 
-  /** The run ends. Answers the hash that belongs into its last record. */
-  endRun(): string {
-    if (this.run === undefined) throw new TypeError("unreachable: a run has a record");
-    this.h = cut(this.run.digest("hex"));
+  /** The rest of a run, up to its hash. Answers what belongs there. */
+  endRun(bytes: Uint8Array): string {
+    this.endGroup();
+    const run = this.run === undefined ? hash("sha256", bytes) : this.run.update(bytes).digest("hex");
     this.run = undefined;
+    this.h = hashOf(this.h + this.digest + run);
     this.digest = "";
     return this.h;
   }
@@ -70,17 +79,17 @@ export class Chain {
 
   private endGroup(): void {
     if (this.group === undefined) return;
-    this.digest = cut(this.group.digest("hex"));
-    this.ended = this.digest;
+    this.link(this.group.digest("hex"));
     this.group = undefined;
+  }
+
+  private link(group: string): void {
+    this.digest = this.digest === "" ? group.slice(0, 32) : hashOf(this.digest + group);
+    this.ended = this.digest;
   }
 }
 
 /** SHA-256 cut to 128 bits, 32 hex digits. */
 export function hashOf(text: string): string {
-  return cut(hash("sha256", text));
-}
-
-function cut(digest: string): string {
-  return digest.slice(0, 32);
+  return hash("sha256", text).slice(0, 32);
 }

@@ -174,8 +174,8 @@ export class Decoder {
     } else if (this.chain !== undefined) {
       const at = end - CONTROL_TAIL;
       const said = bytes.toString("latin1", at + HASH_AT, at + HASH_AT + 32);
-      this.chain.control(bytes.subarray(start, at));
-      if (this.chain.endRun() !== said) return "the hash of everything before it is another one";
+      if (this.chain.endRun(bytes.subarray(start, at)) !== said)
+        return "the hash of everything before it is another one";
     }
     events.push(event);
     return undefined;

@@ -73,7 +73,9 @@ export class Encoder {
       if (event === undefined) break;
       at = isHot(event) ? this.hot(events, at, event) : this.controls(events, at, event);
     }
-    this.endGroup();
+    if (this.group === -1) return;
+    this.chain.hot(this.what, this.scratch.bytes.subarray(this.group, this.length));
+    this.group = -1;
   }
 
   /** The line that says that the owner let go. No event, and no part of the chain. */
@@ -111,9 +113,9 @@ export class Encoder {
       line = end;
     }
     ends.length = 0;
-    this.chain.control(bytes.subarray(start, start + written));
     const end = start + written;
-    this.close(line, end + bytes.write(`,"h":"${this.chain.endRun()}","c":`, end), CLOSE_OBJECT, true);
+    const h = this.chain.endRun(bytes.subarray(start, end));
+    this.close(line, end + bytes.write(`,"h":"${h}","c":`, end), CLOSE_OBJECT, true);
     this.seq = last.seq;
     return next;
   }
@@ -192,7 +194,7 @@ export class Encoder {
 
   private endGroup(): void {
     if (this.group === -1) return;
-    this.chain.hot(this.what, this.scratch.bytes.subarray(this.group, this.length));
+    this.chain.wholeGroup(this.what, this.scratch.bytes.subarray(this.group, this.length));
     this.group = -1;
   }
 }
