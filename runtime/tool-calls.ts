@@ -267,18 +267,22 @@ export function createToolCalls<Context>(options: ToolCallsOptions<Context>): To
     // Not for a call that was stopped while it began: its grace runs already.
     if (entry.stop === undefined) watchDeadlines(entry.deadline);
     options.tasks.enter();
-    entry.work = Promise.resolve(answer).then(
-      (value: unknown) => {
-        leaveCall();
+    // Settled one promise later: what leaving the last call switches off is off only then, and what comes next makes its promises without it.
+    entry.work = Promise.resolve(answer)
+      .then(
+        (value: unknown): Ending => {
+          leaveCall();
+          return returned(found.tool, value);
+        },
+        (error: unknown): Ending => {
+          leaveCall();
+          return thrown(entry.stop, error, timeoutMs);
+        },
+      )
+      .then((ending) => {
         options.tasks.leave();
-        settle(entry, returned(found.tool, value));
-      },
-      (error: unknown) => {
-        leaveCall();
-        options.tasks.leave();
-        settle(entry, thrown(entry.stop, error, timeoutMs));
-      },
-    );
+        settle(entry, ending);
+      });
   }
 
   /** Sees to it that the watch rings at this moment or before. It is not moved when a call ends early: setting timers costs, ringing once does not. */
