@@ -22,7 +22,7 @@ function goOn(state: AgentState, text: string | undefined, partial: PartialPolic
 }
 
 /** What an agent gives each of its runs. */
-export interface RunSetup<Context> extends Omit<OwnerSetup<Context>, "onRest" | "onFailure" | "context"> {
+export interface RunSetup<Context> extends OwnerSetup<Context> {
   readonly context: Context;
   readonly definition: Definition;
   readonly signal: AbortSignal | undefined;
@@ -122,24 +122,21 @@ export function createRun<Context>(setup: RunSetup<Context>, found?: Found): Own
   }
 
   function own(epoch: number, state: AgentState): Owner {
-    const { onRest, isClosed: _isClosed, definition: _definition, signal: _signal, ...rest } = setup;
     return createOwner<Context>({
+      setup,
+      context,
       bus,
       tasks,
       epoch,
       state,
-      setup: {
-        ...rest,
-        context,
-        onFailure() {
-          stopServing?.();
-          for (const wake of stopping) wake();
-        },
-        onRest(atRest) {
-          if (atRest) unwatchSignal();
-          else if (begun) watchSignal();
-          onRest(atRest);
-        },
+      onFailure() {
+        stopServing?.();
+        for (const wake of stopping) wake();
+      },
+      onRest(atRest) {
+        if (atRest) unwatchSignal();
+        else if (begun) watchSignal();
+        setup.onRest(atRest);
       },
     });
   }
