@@ -1,6 +1,7 @@
 import type { EffectName } from "../machines/agent.ts";
 import { derive } from "../machines/derive.ts";
 import type { Event } from "../machines/events.ts";
+import type { ToolCallState } from "../machines/state.ts";
 import { milliseconds, type Clock } from "./clock.ts";
 import type { Head } from "./head.ts";
 import { callModel, type ModelCall } from "./model-call.ts";
@@ -25,90 +26,114 @@ export interface Effects {
 }
 
 export interface EffectsOptions {
-  readonly head: () => Head;
+  readonly head: Head;
   readonly clock: Clock;
   readonly model: ChatModel;
   readonly instructions: string;
   readonly tools: readonly ToolDescription[];
-  readonly toolCalls: () => ToolCalls;
+  readonly toolCalls: ToolCalls;
   readonly graceMs: number;
   /** Counts what is in flight, so that closing can wait for it. */
   readonly tasks: Pick<Tasks, "enter" | "leave">;
 }
 
 export function createEffects(options: EffectsOptions): Effects {
-  const { clock, model } = options;
-  let call: ModelCall | undefined;
-  let interruptedAt = 0;
-  let graceMs = options.graceMs;
+  return new RunsEffects(options);
+}
 
-  function request(event: Event): void {
-    const head = options.head();
+/** A class: of many runs at once each has its own, and one object is found sooner than a dozen closures. */
+class RunsEffects implements Effects {
+  private readonly options: EffectsOptions;
+  private readonly clock: Clock;
+  private call: ModelCall | undefined;
+  private interruptedAt = 0;
+  private graceMs: number;
+
+  constructor(options: EffectsOptions) {
+    this.options = options;
+    this.clock = options.clock;
+    this.graceMs = options.graceMs;
+  }
+
+  private request(event: Event): void {
+    const { options } = this;
+    const { head } = options;
     const { state } = head;
     // The run was stopped between the announcement and its becoming durable: then nothing is sent.
     if (event.type !== "thinking" || state.value !== "thinking.requesting") return;
     if (state.partial?.messageId !== event.data.messageId || state.partial.attempt !== event.data.attempt) return;
     options.tasks.enter();
-    call = callModel({
+    this.call = callModel({
       head,
-      clock,
-      model,
+      clock: this.clock,
+      model: options.model,
       request: { instructions: options.instructions, messages: state.messages, tools: options.tools },
       thinking: event,
       tasks: options.tasks,
     });
   }
 
-  return {
-    perform(effect, event) {
-      const head = options.head();
-      switch (effect) {
-        case "request":
-          request(event);
-          return;
-        case "announce":
-          if (event.type === "message") options.toolCalls().announce(event);
-          return;
-        case "salvage":
-          options.toolCalls().salvage(event.seq);
-          return;
-        case "execute":
-          if (event.type === "tool_start") options.toolCalls().execute(event);
-          return;
-        case "abort_model":
-          call?.abort();
-          call = undefined;
-          return;
-        case "abort_tools":
-          options.toolCalls().abort(graceMs);
-          return;
-        case "schedule_retry":
-        case "cancel_timers":
-          // No retry is ever recorded by this shell, so there is no timer either.
-          return;
-        default: {
-          if (effect === "dispatch" && !head.state.core.calls.some((open) => open.phase === "refused")) {
-            options.toolCalls().dispatch(event.seq);
-            return;
-          }
-          const interruptedForMs =
-            head.state.core.interrupt === undefined ? 0 : milliseconds(clock.monotonic() - interruptedAt);
-          const drafts = derive(head.state, effect, { model: model.name, interruptedForMs });
-          if (drafts.length > 0) head.record(drafts, event.seq);
-          if (effect === "dispatch") options.toolCalls().dispatch(event.seq);
-        }
-      }
-    },
-    noteInterrupt(grace) {
-      if (!options.head().state.interruptRequested) interruptedAt = clock.monotonic();
-      graceMs = grace ?? options.graceMs;
-    },
-    noteRecovery() {
-      interruptedAt = clock.monotonic();
-    },
-    abandon() {
-      call?.abort();
-      options.toolCalls().abort(options.graceMs);
-    },
-  };
+  perform(effect: EffectName, event: Event): void {
+    const { options } = this;
+    switch (effect) {
+      case "request":
+        this.request(event);
+        return;
+      case "announce":
+        if (event.type === "message") options.toolCalls.announce(event);
+        return;
+      case "salvage":
+        options.toolCalls.salvage(event.seq);
+        return;
+      case "execute":
+        if (event.type === "tool_start") options.toolCalls.execute(event);
+        return;
+      case "abort_model":
+        this.call?.abort();
+        this.call = undefined;
+        return;
+      case "abort_tools":
+        options.toolCalls.abort(this.graceMs);
+        return;
+      case "schedule_retry":
+      case "cancel_timers":
+        // No retry is ever recorded by this shell, so there is no timer either.
+        return;
+      default:
+        this.follow(effect, event);
+    }
+  }
+
+  /** Records what an effect stands for. */
+  private follow(effect: EffectName, event: Event): void {
+    const { options } = this;
+    const { head } = options;
+    const { calls, interrupt } = head.state.core;
+    if (effect === "dispatch" && !calls.some(isRefused)) {
+      options.toolCalls.dispatch(event.seq);
+      return;
+    }
+    const interruptedForMs = interrupt === undefined ? 0 : milliseconds(this.clock.monotonic() - this.interruptedAt);
+    const drafts = derive(head.state, effect, { model: options.model.name, interruptedForMs });
+    if (drafts.length > 0) head.record(drafts, event.seq);
+    if (effect === "dispatch") options.toolCalls.dispatch(event.seq);
+  }
+
+  noteInterrupt(grace: number | undefined): void {
+    if (!this.options.head.state.interruptRequested) this.interruptedAt = this.clock.monotonic();
+    this.graceMs = grace ?? this.options.graceMs;
+  }
+
+  noteRecovery(): void {
+    this.interruptedAt = this.clock.monotonic();
+  }
+
+  abandon(): void {
+    this.call?.abort();
+    this.options.toolCalls.abort(this.options.graceMs);
+  }
+}
+
+function isRefused(call: ToolCallState): boolean {
+  return call.phase === "refused";
 }

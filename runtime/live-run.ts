@@ -52,7 +52,7 @@ function isUnderWay(state: AgentState, asked: Command): boolean {
 }
 
 /** What an agent gives each of its runs. */
-export interface RunSetup<Context> extends Omit<OwnerSetup<Context>, "onRest" | "onFailure" | "context"> {
+export interface RunSetup<Context> extends OwnerSetup<Context> {
   readonly context: Context;
   readonly definition: Definition;
   readonly signal: AbortSignal | undefined;
@@ -165,24 +165,21 @@ export function createRun<Context>(setup: RunSetup<Context>, found?: Found): Own
   }
 
   function own(epoch: number, state: AgentState): Owner {
-    const { onRest, isClosed: _isClosed, definition: _definition, signal: _signal, ...rest } = setup;
     return createOwner<Context>({
+      setup,
+      context,
       bus,
       tasks,
       epoch,
       state,
-      setup: {
-        ...rest,
-        context,
-        onFailure() {
-          stopServing?.();
-          for (const wake of stopping) wake();
-        },
-        onRest(atRest) {
-          if (atRest) unwatchSignal();
-          else if (begun) watchSignal();
-          onRest(atRest);
-        },
+      onFailure() {
+        stopServing?.();
+        for (const wake of stopping) wake();
+      },
+      onRest(atRest) {
+        if (atRest) unwatchSignal();
+        else if (begun) watchSignal();
+        setup.onRest(atRest);
       },
     });
   }

@@ -4,6 +4,7 @@ import type { Draft, Event, HotEvent } from "../machines/events.ts";
 import { isHot } from "../machines/events.ts";
 import { isAtRest, type AgentState } from "../machines/state.ts";
 import { step, stepDelta } from "../machines/step.ts";
+import { added } from "./added.ts";
 import type { Clock } from "./clock.ts";
 import { messageOf, RubatoError } from "./errors.ts";
 import type { Head, HeadOptions } from "./head.ts";
@@ -18,16 +19,6 @@ const WAITS: ReadonlySet<EffectName> = new Set<EffectName>(["request", "execute"
 const CROWD = 10_000;
 /** The empty list of all heads, never written to: of many runs at once each would look at lists of its own, all somewhere else in memory. */
 const NOTHING: never[] = [];
-
-/**
- * A list with one more item. A first item gets an array of just its size: `push` on an empty one makes room for seventeen, and most lists here
- * are one event long.
- */
-function added<T>(list: T[], item: T): T[] {
-  if (list.length === 0) return [item];
-  list.push(item);
-  return list;
-}
 
 /**
  * Type and data come from one draft, which the compiler cannot follow through the new object; spreading the draft would let it, but makes an

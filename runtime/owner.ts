@@ -4,7 +4,7 @@ import type { AgentState } from "../machines/state.ts";
 import type { Tool } from "../tools/tool.ts";
 import type { Bus } from "./bus.ts";
 import type { Clock } from "./clock.ts";
-import { createEffects } from "./effects.ts";
+import { createEffects, type Effects } from "./effects.ts";
 import { RubatoError } from "./errors.ts";
 import type { Head } from "./head.ts";
 import { openHead } from "./log-head.ts";
@@ -25,16 +25,11 @@ export interface OwnerSetup<Context> {
   readonly instructions: string;
   readonly tools: ReadonlyMap<string, Tool<Context>>;
   readonly descriptions: readonly ToolDescription[];
-  readonly context: Context;
   readonly toolConcurrency: number;
   readonly toolTimeoutMs: number;
   readonly graceMs: number;
   readonly logTimeoutMs: number;
   readonly redact: Redact | undefined;
-  /** Called when the run comes to rest, and when it leaves its rest. */
-  readonly onRest: (atRest: boolean) => void;
-  /** The log failed, or another owner has the run. */
-  readonly onFailure: () => void;
 }
 
 /** A run's owner: the process that appends to its log, and runs its effects. */
@@ -57,106 +52,131 @@ export interface Owner {
 
 interface OwnerParts<Context> {
   readonly setup: OwnerSetup<Context>;
+  /** Reaches tools. */
+  readonly context: Context;
   readonly bus: Bus;
   readonly tasks: Tasks;
   readonly epoch: number;
   readonly state: AgentState;
+  /** Called when the run comes to rest, and when it leaves its rest. */
+  readonly onRest: (atRest: boolean) => void;
+  /** The log failed, or another owner has the run. */
+  readonly onFailure: () => void;
 }
 
-export function createOwner<Context>({ setup, bus, tasks, epoch, state }: OwnerParts<Context>): Owner {
-  const { runId, log, clock } = setup;
-  const head: Head = openHead({
-    runId,
-    log,
-    clock,
-    epoch,
-    state,
-    logTimeoutMs: setup.logTimeoutMs,
-    redact: setup.redact,
-    publish: bus.publish,
-    perform: (effect, event) => {
-      effects.perform(effect, event);
-    },
-    onFailure: () => {
-      effects.abandon();
-      setup.onFailure();
-    },
-    onRest(atRest) {
-      if (atRest) toolCalls.rest();
-      setup.onRest(atRest);
-    },
-  });
-  const toolCalls: ToolCalls = createToolCalls<Context>({
-    head,
-    clock,
-    tools: setup.tools,
-    context: setup.context,
-    concurrency: setup.toolConcurrency,
-    timeoutMs: setup.toolTimeoutMs,
-    graceMs: setup.graceMs,
-    redact: setup.redact,
-    interrupt: async (reason) => command({ type: "interrupt", by: "tool", reason, mode: "step" }),
-    noteInterrupt() {
-      effects.noteInterrupt(undefined);
-    },
-    tasks,
-  });
-  const effects = createEffects({
-    head: () => head,
-    toolCalls: () => toolCalls,
-    clock,
-    model: setup.model,
-    instructions: setup.instructions,
-    tools: setup.descriptions,
-    graceMs: setup.graceMs,
-    tasks,
-  });
+export function createOwner<Context>(parts: OwnerParts<Context>): Owner {
+  return new RunsOwner(parts);
+}
+
+class RunsOwner<Context> implements Owner {
+  readonly head: Head;
+  readonly epoch: number;
+  private readonly toolCalls: ToolCalls;
+  private readonly effects: Effects;
+
+  constructor({ setup, context, bus, tasks, epoch, state, onRest, onFailure }: OwnerParts<Context>) {
+    const { runId, log, clock, redact, graceMs } = setup;
+    this.epoch = epoch;
+    this.head = openHead({
+      runId,
+      log,
+      clock,
+      epoch,
+      state,
+      logTimeoutMs: setup.logTimeoutMs,
+      redact,
+      publish: bus.publish,
+      perform: (effect, event) => {
+        this.effects.perform(effect, event);
+      },
+      onFailure: () => {
+        this.effects.abandon();
+        onFailure();
+      },
+      onRest: (atRest) => {
+        if (atRest) this.toolCalls.rest();
+        onRest(atRest);
+      },
+    });
+    this.toolCalls = createToolCalls<Context>({
+      head: this.head,
+      clock,
+      tools: setup.tools,
+      context,
+      concurrency: setup.toolConcurrency,
+      timeoutMs: setup.toolTimeoutMs,
+      graceMs,
+      redact,
+      interrupt: (reason) => this.command({ type: "interrupt", by: "tool", reason, mode: "step" }),
+      noteInterrupt: () => {
+        this.effects.noteInterrupt(undefined);
+      },
+      tasks,
+    });
+    this.effects = createEffects({
+      head: this.head,
+      toolCalls: this.toolCalls,
+      clock,
+      model: setup.model,
+      instructions: setup.instructions,
+      tools: setup.descriptions,
+      graceMs,
+      tasks,
+    });
+  }
 
   /** The seq that a command was recorded at, or why it was not. */
-  function decide(asked: Command, graceMs: number | undefined): Receipt {
-    const answer = respond(head.state, asked);
+  private decide(asked: Command, graceMs: number | undefined): Receipt {
+    const answer = respond(this.head.state, asked);
     if (!answer.accepted) return answer;
-    if (answer.drafts.some((draft) => draft.type === "interrupt")) effects.noteInterrupt(graceMs);
-    const seq = answer.drafts.length === 0 ? answer.seq : head.record(answer.drafts);
+    if (answer.drafts.some(isInterrupt)) this.effects.noteInterrupt(graceMs);
+    const seq = answer.drafts.length === 0 ? answer.seq : this.head.record(answer.drafts);
     return seq === undefined ? { accepted: false, reason: "refused" } : { accepted: true, seq };
   }
 
-  async function stored(receipt: Receipt): Promise<Receipt> {
+  private async stored(receipt: Receipt): Promise<Receipt> {
     if (!receipt.accepted) return receipt;
     try {
-      await head.durable(receipt.seq);
+      await this.head.durable(receipt.seq);
     } catch (error) {
       return { accepted: false, reason: error instanceof RubatoError ? error.code : "log" };
     }
     return receipt;
   }
 
-  async function command(asked: Command, graceMs?: number): Promise<Receipt> {
-    if (head.failure !== undefined) return { accepted: false, reason: head.failure.code };
-    return stored(decide(asked, graceMs));
+  async command(asked: Command, graceMs?: number): Promise<Receipt> {
+    const { failure } = this.head;
+    if (failure !== undefined) return { accepted: false, reason: failure.code };
+    return this.stored(this.decide(asked, graceMs));
   }
 
-  return {
-    head,
-    epoch,
-    command,
-    begin(drafts) {
-      if (drafts.some((draft) => draft.type === "interrupt")) effects.noteInterrupt(undefined);
-      head.record(drafts);
-    },
-    async takeOver(why, after, graceMs) {
-      const receipt = head.atomically((): Receipt => {
-        // An interrupt that the last owner left behind counts from here: its clock was another.
-        effects.noteRecovery();
-        const seq = head.record([ownerDraft(head.state, { epoch, who: `process ${process.pid}`, why })]);
-        if (seq === undefined) return { accepted: false, reason: head.failure?.code ?? "refused" };
-        const asked = after(head.state);
-        return asked === undefined ? { accepted: true, seq } : decide(asked, graceMs);
-      });
-      return stored(receipt);
-    },
-    hurry(graceMs) {
-      if (head.state.value === "interrupted.draining") toolCalls.abort(graceMs);
-    },
-  };
+  begin(drafts: readonly Draft[]): void {
+    if (drafts.some(isInterrupt)) this.effects.noteInterrupt(undefined);
+    this.head.record(drafts);
+  }
+
+  async takeOver(
+    why: EventData<"owner">["why"],
+    after: (state: AgentState) => Command | undefined,
+    graceMs?: number,
+  ): Promise<Receipt> {
+    const { head, epoch } = this;
+    const receipt = head.atomically((): Receipt => {
+      // An interrupt that the last owner left behind counts from here: its clock was another.
+      this.effects.noteRecovery();
+      const seq = head.record([ownerDraft(head.state, { epoch, who: `process ${process.pid}`, why })]);
+      if (seq === undefined) return { accepted: false, reason: head.failure?.code ?? "refused" };
+      const asked = after(head.state);
+      return asked === undefined ? { accepted: true, seq } : this.decide(asked, graceMs);
+    });
+    return this.stored(receipt);
+  }
+
+  hurry(graceMs: number): void {
+    if (this.head.state.value === "interrupted.draining") this.toolCalls.abort(graceMs);
+  }
+}
+
+function isInterrupt(draft: Draft): boolean {
+  return draft.type === "interrupt";
 }

@@ -84,12 +84,12 @@ export function recordedShell(runId: string, definition: AgentDefinition): Recor
     tasks,
   });
   const effects = createEffects({
-    head: () => head,
+    head,
     clock: STILL,
     model: { ...SILENT, name: definition.model.name },
     instructions,
     tools: [],
-    toolCalls: () => toolCalls,
+    toolCalls,
     graceMs,
     tasks,
   });

@@ -1,6 +1,7 @@
 import type { Draft, EventData, EventOf, Json } from "../machines/events.ts";
 import type { ToolCallState } from "../machines/state.ts";
 import type { PreparedCall, Tool, ToolContext, ToolReceipt } from "../tools/tool.ts";
+import { added } from "./added.ts";
 import { parseArgs, toJson } from "./arguments.ts";
 import { CallContext } from "./call-context.ts";
 import { refusal, resultOf, returned, thrown, type Ending, type StopReason } from "./call-ending.ts";
@@ -79,60 +80,81 @@ function isChecked(draft: Draft | Promise<Draft>): draft is Draft {
 }
 
 export function createToolCalls<Context>(options: ToolCallsOptions<Context>): ToolCalls {
-  const { head, clock, tools } = options;
-  // Lists, not maps: mostly of one, and there are two for every run.
-  let prepared: Prepared<Context>[] = [];
-  let executing: Executing[] = [];
-  let watch: { readonly at: number; readonly cancel: () => void } | undefined;
+  return new RunsCalls(options);
+}
 
-  function announce(message: EventOf<"message">): void {
-    prepared = [];
-    whenAll(head.state.core.calls.map(check), (drafts) => {
-      // Where the run was stopped meanwhile the calls are settled already, and every one of these is refused.
-      head.record(drafts, message.seq);
-    });
+/** A class, so that a run makes one object and not two dozen closures: of many runs at once each has its own, and all are looked at in turn. */
+class RunsCalls<Context> implements ToolCalls {
+  private readonly options: ToolCallsOptions<Context>;
+  private readonly head: Head;
+  private readonly clock: Clock;
+  private readonly tools: ReadonlyMap<string, Tool<Context>>;
+  // Lists, not maps: mostly of one, and there are two for every run.
+  private prepared: Prepared<Context>[] = [];
+  private executing: Executing[] = [];
+  private watch: { readonly at: number; readonly cancel: () => void } | undefined;
+
+  constructor(options: ToolCallsOptions<Context>) {
+    this.options = options;
+    this.head = options.head;
+    this.clock = options.clock;
+    this.tools = options.tools;
+  }
+
+  announce(message: EventOf<"message">): void {
+    this.prepared = [];
+    this.whenAll(
+      this.head.state.core.calls.map((call) => this.check(call)),
+      (drafts) => {
+        // Where the run was stopped meanwhile the calls are settled already, and every one of these is refused.
+        this.head.record(drafts, message.seq);
+      },
+    );
   }
 
   /** At once where every check answered at once. */
-  function whenAll(checks: readonly (Draft | Promise<Draft>)[], use: (checked: readonly Draft[]) => void): void {
+  private whenAll(checks: readonly (Draft | Promise<Draft>)[], use: (checked: readonly Draft[]) => void): void {
     if (checks.every(isChecked)) use(checks);
-    else options.tasks.adopt("validation", Promise.all(checks.map((draft) => Promise.resolve(draft))).then(use));
+    else this.options.tasks.adopt("validation", Promise.all(checks.map((draft) => Promise.resolve(draft))).then(use));
   }
 
-  function salvage(cause: number): void {
-    prepared = [];
-    const stopped = head.state.interruptRequested;
-    const { calls } = head.state.core;
+  salvage(cause: number): void {
+    this.prepared = [];
+    const stopped = this.head.state.interruptRequested;
+    const { calls } = this.head.state.core;
     const open = calls.filter(
       (call) => call.phase === "complete" || call.phase === "ready" || call.phase === "orphaned",
     );
-    whenAll(open.map(check), (drafts) => {
-      const recorded: Draft[] = [];
-      const unknown: string[] = [];
-      for (const [index, call] of open.entries()) {
-        const draft = drafts[index];
-        if (draft === undefined) continue;
-        if (call.phase === "orphaned") recorded.push(...orphan(call, stopped, unknown));
-        // The skipping that belongs to a stop came first: these are refused then.
-        else if (call.phase === "complete") recorded.push(draft);
-        else if (draft.type === "tool_result") recorded.push({ ...draft, data: { ...draft.data, from: "ready" } });
-      }
-      head.record(recorded, cause);
-      dispatch(cause);
-      if (unknown.length > 0 && !stopped) {
-        const reason = `Nobody knows how ${unknown.join(", ")} ended: the process that ran it is gone.`;
-        options.noteInterrupt();
-        head.record([{ type: "interrupt", data: { by: "recovery", reason, mode: "step" } }], cause);
-      }
-    });
+    this.whenAll(
+      open.map((call) => this.check(call)),
+      (drafts) => {
+        const recorded: Draft[] = [];
+        const unknown: string[] = [];
+        for (const [index, call] of open.entries()) {
+          const draft = drafts[index];
+          if (draft === undefined) continue;
+          if (call.phase === "orphaned") recorded.push(...this.orphan(call, stopped, unknown));
+          // The skipping that belongs to a stop came first: these are refused then.
+          else if (call.phase === "complete") recorded.push(draft);
+          else if (draft.type === "tool_result") recorded.push({ ...draft, data: { ...draft.data, from: "ready" } });
+        }
+        this.head.record(recorded, cause);
+        this.dispatch(cause);
+        if (unknown.length > 0 && !stopped) {
+          const reason = `Nobody knows how ${unknown.join(", ")} ended: the process that ran it is gone.`;
+          this.options.noteInterrupt();
+          this.head.record([{ type: "interrupt", data: { by: "recovery", reason, mode: "step" } }], cause);
+        }
+      },
+    );
   }
 
   /** What becomes of a call that was left behind; nothing where a person is to be asked. */
-  function orphan({ callId, name, attempt }: ToolCallState, stopped: boolean, unknown: string[]): Draft[] {
-    const found = preparedCall(callId);
-    const policy = tools.get(name)?.onCrash ?? "ask";
+  private orphan({ callId, name, attempt }: ToolCallState, stopped: boolean, unknown: string[]): Draft[] {
+    const found = this.preparedCall(callId);
+    const policy = this.tools.get(name)?.onCrash ?? "ask";
     if (policy === "rerun" && found !== undefined && !stopped) {
-      return [{ type: "tool_start", data: { callId, attempt: attempt + 1, name, idempotencyKey: keyOf(callId) } }];
+      return [{ type: "tool_start", data: { callId, attempt: attempt + 1, name, idempotencyKey: this.keyOf(callId) } }];
     }
     if (policy === "ask") {
       unknown.push(`call ${callId} of "${name}"`);
@@ -141,21 +163,21 @@ export function createToolCalls<Context>(options: ToolCallsOptions<Context>): To
     return [{ type: "tool_result", data: { callId, attempt, outcome: "unknown", from: "orphaned" } }];
   }
 
-  function keyOf(callId: string): string {
-    return `${head.runId}:${callId}`;
+  private keyOf(callId: string): string {
+    return `${this.head.runId}:${callId}`;
   }
 
-  function preparedCall(callId: string): Prepared<Context> | undefined {
-    for (const call of prepared) if (call.callId === callId) return call;
+  private preparedCall(callId: string): Prepared<Context> | undefined {
+    for (const call of this.prepared) if (call.callId === callId) return call;
     return undefined;
   }
 
   /** The event that a call becomes: announced, or settled because it cannot run. */
-  function check(call: ToolCallState): Draft | Promise<Draft> {
+  private check(call: ToolCallState): Draft | Promise<Draft> {
     if (call.error !== undefined) return refusal(call, call.error.message);
-    const tool = tools.get(call.name);
+    const tool = this.tools.get(call.name);
     if (tool === undefined) {
-      const names = [...tools.keys()].join(", ");
+      const names = [...this.tools.keys()].join(", ");
       return refusal(
         call,
         `There is no tool "${call.name}". ${names === "" ? "There are no tools." : `There are: ${names}.`}`,
@@ -168,70 +190,70 @@ export function createToolCalls<Context>(options: ToolCallsOptions<Context>): To
     try {
       // A copy: the tool may keep and change what it is given, the log's arguments stay as they were.
       const answer = tool.prepare(toJson(logged.args));
-      if (isPromiseLike(answer)) return acceptLater(call, tool, logged.args, answer);
-      return accept(call, tool, logged.args, answer);
+      if (isPromiseLike(answer)) return this.acceptLater(call, tool, logged.args, answer);
+      return this.accept(call, tool, logged.args, answer);
     } catch (error) {
-      return broken(call, error);
+      return this.broken(call, error);
     }
   }
 
-  function accept(call: ToolCallState, tool: Tool<Context>, args: Json, answer: PreparedCall<Context>): Draft {
+  private accept(call: ToolCallState, tool: Tool<Context>, args: Json, answer: PreparedCall<Context>): Draft {
     if (!answer.ok) return refusal(call, answer.message);
     const { callId, providerCallId, name } = call;
-    prepared.push({ callId, tool, ready: answer });
+    this.prepared = added(this.prepared, { callId, tool, ready: answer });
     return { type: "tool_call", data: { callId, providerCallId, name, args, approval: "none" } };
   }
 
-  async function acceptLater(
+  private async acceptLater(
     call: ToolCallState,
     tool: Tool<Context>,
     args: Json,
     answer: PromiseLike<PreparedCall<Context>>,
   ): Promise<Draft> {
     try {
-      return accept(call, tool, args, await answer);
+      return this.accept(call, tool, args, await answer);
     } catch (error) {
-      return broken(call, error);
+      return this.broken(call, error);
     }
   }
 
-  function broken(call: ToolCallState, error: unknown): Draft {
+  private broken(call: ToolCallState, error: unknown): Draft {
     return refusal(call, `The tool's schema failed: ${messageOf(error)}`);
   }
 
-  function dispatch(cause: number): void {
-    const drafts: Draft[] = [];
+  dispatch(cause: number): void {
+    let drafts: Draft[] = [];
     let running = 0;
     let alone = false;
-    for (const call of head.state.core.calls) {
+    for (const call of this.head.state.core.calls) {
       if (call.phase !== "running") continue;
       running++;
-      if (preparedCall(call.callId)?.tool.exclusive === true) alone = true;
+      if (this.preparedCall(call.callId)?.tool.exclusive === true) alone = true;
     }
-    for (const call of head.state.core.calls) {
+    for (const call of this.head.state.core.calls) {
       if (call.phase !== "ready") continue;
-      const tool = preparedCall(call.callId)?.tool;
-      if (tool === undefined || alone || running >= (tool.exclusive ? 1 : options.concurrency)) break;
-      drafts.push({
+      const tool = this.preparedCall(call.callId)?.tool;
+      if (tool === undefined || alone || running >= (tool.exclusive ? 1 : this.options.concurrency)) break;
+      drafts = added<Draft>(drafts, {
         type: "tool_start",
         data: {
           callId: call.callId,
           attempt: call.attempt + 1,
           name: call.name,
-          idempotencyKey: keyOf(call.callId),
+          idempotencyKey: this.keyOf(call.callId),
         },
       });
       running++;
       alone = tool.exclusive;
     }
-    if (drafts.length > 0) head.record(drafts, cause);
+    if (drafts.length > 0) this.head.record(drafts, cause);
   }
 
-  function execute(start: EventOf<"tool_start">): void {
+  execute(start: EventOf<"tool_start">): void {
     const { callId } = start.data;
-    const found = preparedCall(callId);
+    const found = this.preparedCall(callId);
     if (found === undefined) return;
-    const timeoutMs = found.tool.timeoutMs ?? options.timeoutMs;
+    const timeoutMs = found.tool.timeoutMs ?? this.options.timeoutMs;
     const entry: Executing = {
       start,
       settled: false,
@@ -242,72 +264,85 @@ export function createToolCalls<Context>(options: ToolCallsOptions<Context>): To
       cancelGrace: undefined,
       work: undefined,
     };
-    if (head.state.value === "interrupted.draining") {
+    if (this.head.state.value === "interrupted.draining") {
       // Stopped after the licence was recorded and before it was durable: the tool need not begin at all.
-      settle(entry, { outcome: "aborted", error: { code: "not_begun", message: "It was stopped before it began." } });
+      this.settle(entry, {
+        outcome: "aborted",
+        error: { code: "not_begun", message: "It was stopped before it began." },
+      });
       return;
     }
-    executing.push(entry);
+    this.executing = added(this.executing, entry);
     let answer: unknown;
     let waits: boolean;
     try {
-      answer = enterCall(head.runId, () => found.ready.start(contextOf(entry)));
+      answer = enterCall(this.head.runId, () => found.ready.start(this.contextOf(entry)));
       waits = isPromiseLike(answer);
     } catch (error) {
       leaveCall();
-      settle(entry, thrown(entry.stop, error, timeoutMs));
+      this.settle(entry, thrown(entry.stop, error, timeoutMs));
       return;
     }
     if (!waits) {
       leaveCall();
-      settle(entry, returned(found.tool, answer));
+      this.settle(entry, returned(found.tool, answer));
       return;
     }
-    entry.deadline = clock.monotonic() + timeoutMs;
+    entry.deadline = this.clock.monotonic() + timeoutMs;
     // Not for a call that was stopped while it began: its grace runs already.
-    if (entry.stop === undefined) watchDeadlines(entry.deadline);
-    options.tasks.enter();
-    entry.work = Promise.resolve(answer).then(
-      (value: unknown) => {
-        leaveCall();
-        options.tasks.leave();
-        settle(entry, returned(found.tool, value));
-      },
-      (error: unknown) => {
-        leaveCall();
-        options.tasks.leave();
-        settle(entry, thrown(entry.stop, error, timeoutMs));
-      },
-    );
+    if (entry.stop === undefined) this.watchDeadlines(entry.deadline);
+    this.options.tasks.enter();
+    // Settled one promise later: what leaving the last call switches off is off only then, and what comes next makes its promises without it.
+    entry.work = Promise.resolve(answer)
+      .then(
+        (value: unknown): Ending => {
+          leaveCall();
+          return returned(found.tool, value);
+        },
+        (error: unknown): Ending => {
+          leaveCall();
+          return thrown(entry.stop, error, timeoutMs);
+        },
+      )
+      .then((ending) => {
+        this.options.tasks.leave();
+        this.settle(entry, ending);
+      });
   }
 
   /** Sees to it that the watch rings at this moment or before. It is not moved when a call ends early: setting timers costs, ringing once does not. */
-  function watchDeadlines(deadline: number): void {
-    if (watch !== undefined && watch.at <= deadline) return;
-    watch?.cancel();
-    watch = { at: deadline, cancel: clock.timer(Math.max(0, deadline - clock.monotonic()), onWatch) };
+  private watchDeadlines(deadline: number): void {
+    if (this.watch !== undefined && this.watch.at <= deadline) return;
+    this.watch?.cancel();
+    this.watch = {
+      at: deadline,
+      cancel: this.clock.timer(Math.max(0, deadline - this.clock.monotonic()), () => {
+        this.onWatch();
+      }),
+    };
   }
 
-  function onWatch(): void {
-    watch = undefined;
-    const now = clock.monotonic();
+  private onWatch(): void {
+    this.watch = undefined;
+    const now = this.clock.monotonic();
     let next = Number.POSITIVE_INFINITY;
-    for (const entry of executing) {
+    for (const entry of this.executing) {
       if (entry.stop !== undefined) continue;
-      if (entry.deadline <= now) stop(entry, "timeout", options.graceMs);
+      if (entry.deadline <= now) this.stop(entry, "timeout", this.options.graceMs);
       else next = Math.min(next, entry.deadline);
     }
-    if (next < Number.POSITIVE_INFINITY) watchDeadlines(next);
+    if (next < Number.POSITIVE_INFINITY) this.watchDeadlines(next);
   }
 
-  function contextOf(entry: Executing): ToolContext<Context> {
-    const { callId, attempt, idempotencyKey } = entry.start.data;
+  private contextOf(entry: Executing): ToolContext<Context> {
+    const { head, options } = this;
     const { runId } = head;
+    const { callId, attempt, idempotencyKey } = entry.start.data;
     const context = new CallContext(runId, callId, attempt, idempotencyKey, options.context, {
       progress(value) {
         if (entry.settled) return;
         const plain = toJson(value);
-        const { redact } = options;
+        const { clock, redact } = options;
         const data = { callId, attempt, value: redact === undefined ? plain : redactJson(plain, redact) };
         head.delta({ seq: head.nextSeq, timestamp: clock.now(), runId, type: "tool_progress", data });
       },
@@ -322,28 +357,31 @@ export function createToolCalls<Context>(options: ToolCallsOptions<Context>): To
     return context;
   }
 
-  function settle(entry: Executing, ending: Ending): void {
+  private settle(entry: Executing, ending: Ending): void {
     const { callId, attempt } = entry.start.data;
     const late = entry.settled;
     entry.settled = true;
     entry.cancelGrace?.();
     // A new list: whoever goes through the old one goes through all of it.
-    executing = executing.length === 1 && executing[0] === entry ? [] : executing.filter((other) => other !== entry);
+    this.executing =
+      this.executing.length === 1 && this.executing[0] === entry
+        ? []
+        : this.executing.filter((other) => other !== entry);
     const data: EventData<"tool_result"> = resultOf(callId, attempt, ending);
     if (late) data.late = true;
-    head.record([{ type: "tool_result", data }], entry.start.seq);
+    this.head.record([{ type: "tool_result", data }], entry.start.seq);
   }
 
   /** The first reason to stop decides the outcome, the earliest end of the grace when the call is given up. */
-  function stop(entry: Executing, why: StopReason, graceMs: number): void {
+  private stop(entry: Executing, why: StopReason, graceMs: number): void {
     const first = entry.stop === undefined;
     entry.stop ??= why;
-    const giveUpAt = clock.monotonic() + graceMs;
+    const giveUpAt = this.clock.monotonic() + graceMs;
     if (first || giveUpAt < entry.giveUpAt) {
       entry.giveUpAt = giveUpAt;
       entry.cancelGrace?.();
-      entry.cancelGrace = clock.timer(graceMs, () => {
-        settle(entry, {
+      entry.cancelGrace = this.clock.timer(graceMs, () => {
+        this.settle(entry, {
           outcome: "unknown",
           error: { code: "abandoned", message: `It did not stop within ${graceMs} ms after it was told to.` },
         });
@@ -352,17 +390,12 @@ export function createToolCalls<Context>(options: ToolCallsOptions<Context>): To
     if (first && entry.abortable !== undefined) LazySignal.abort(entry.abortable);
   }
 
-  return {
-    announce,
-    salvage,
-    dispatch,
-    execute,
-    abort(graceMs) {
-      for (const entry of executing) stop(entry, "interrupt", graceMs);
-    },
-    rest() {
-      watch?.cancel();
-      watch = undefined;
-    },
-  };
+  abort(graceMs: number): void {
+    for (const entry of this.executing) this.stop(entry, "interrupt", graceMs);
+  }
+
+  rest(): void {
+    this.watch?.cancel();
+    this.watch = undefined;
+  }
 }
