@@ -18,7 +18,7 @@ import { isRunId, type EventLog, type RunSummary } from "./log/event-log.ts";
 import { memoryLog } from "./log/memory.ts";
 import type { ChatModel } from "./models/chat-model.ts";
 import { foldLog } from "./recovery.ts";
-import { redactedModel, type Redact } from "./redact.ts";
+import { redactedModel, redactedResult, type Redact } from "./redact.ts";
 import type { Run } from "./run.ts";
 import { createTasks } from "./tasks.ts";
 import { checkTools, definitionOf, describeTools } from "./toolbox.ts";
@@ -381,7 +381,10 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
     await held(fromRunId)?.run.history("run_start", 1);
     const told = Object.entries(results).map(([callId, result]): [string, CallResult] => [
       callId,
-      "error" in result ? { error: { code: "tool", message: result.error } } : { output: toJson(result.output) },
+      redactedResult(
+        "error" in result ? { error: { code: "tool", message: result.error } } : { output: toJson(result.output) },
+        redact,
+      ),
     ]);
     const { epoch } = await forkLog(log, fromRunId, runId, { at, results: Object.fromEntries(told) });
     const state = await foldLog(log, runId);
