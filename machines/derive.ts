@@ -142,11 +142,13 @@ function settle(state: AgentState, facts: Facts): Draft[] {
 
   if (context.limit === "tripped") drafts.push({ type: "limit", data: limitOf(state) });
   const cause = interrupt === undefined ? {} : { cause: interrupt.cause };
+  // One that was recovered too often, and that somebody said something to before it was given up.
+  const recovered = interrupt === undefined && context.limit === "none";
   drafts.push({
     type: "interrupted",
     data: {
-      by: interrupt?.by ?? "limit",
-      reason: interrupt?.reason ?? "max_steps",
+      by: interrupt?.by ?? (recovered ? "recovery" : "limit"),
+      reason: interrupt?.reason ?? (recovered ? "recoveries" : "max_steps"),
       mode: interrupt?.mode ?? "step",
       where: interrupt?.where ?? "acting.executing",
       step: state.step,

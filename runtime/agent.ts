@@ -28,7 +28,7 @@ import { isRunId, type RunSummary } from "./log/event-log.ts";
 import { unknownRun } from "./log-pages.ts";
 import type { ChatModel } from "./models/chat-model.ts";
 import { foldLog } from "./recovery.ts";
-import { redactedModel } from "./redact.ts";
+import { redactedModel, redactedResult } from "./redact.ts";
 import type { Run } from "./run.ts";
 import { checkTools, definitionOf, describeTools } from "./toolbox.ts";
 
@@ -214,7 +214,10 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
     await runs.find(fromRunId)?.run.history("run_start", 1);
     const told = Object.entries(results).map(([callId, result]): [string, CallResult] => [
       callId,
-      "error" in result ? { error: { code: "tool", message: result.error } } : { output: toJson(result.output) },
+      redactedResult(
+        "error" in result ? { error: { code: "tool", message: result.error } } : { output: toJson(result.output) },
+        redact,
+      ),
     ]);
     const { epoch } = await forkLog(log, fromRunId, runId, { at, results: Object.fromEntries(told) });
     const state = await foldLog(log, runId);

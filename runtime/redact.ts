@@ -1,3 +1,4 @@
+import type { CallResult } from "../machines/command.ts";
 import type { Draft, Json } from "../machines/events.ts";
 import type { Message } from "../machines/messages.ts";
 import { RubatoError } from "./errors.ts";
@@ -28,8 +29,6 @@ export function redactDraft(draft: Draft, redact: Redact): Draft {
     }
     case "user_input":
       return { ...draft, data: { ...draft.data, text: text(draft.data.text, redact) } };
-    case "tool_call":
-      return { ...draft, data: { ...draft.data, args: redactJson(draft.data.args, redact) } };
     case "approval": {
       const { args, reason } = draft.data;
       return {
@@ -54,6 +53,9 @@ export function redactDraft(draft: Draft, redact: Redact): Draft {
     }
     case "interrupt":
       return { ...draft, data: { ...draft.data, reason: text(draft.data.reason, redact) } };
+    case "cancelled":
+      // Of a run at rest nothing said so before.
+      return { ...draft, data: { ...draft.data, reason: text(draft.data.reason, redact) } };
     case "error":
       return { ...draft, data: { ...draft.data, message: text(draft.data.message, redact) } };
     case "retry":
@@ -61,7 +63,8 @@ export function redactDraft(draft: Draft, redact: Redact): Draft {
     case "custom":
       return { ...draft, data: { ...draft.data, data: redactJson(draft.data.data, redact) } };
     default:
-      // The others have no text of somebody's, or have it from the state: a message says what was streamed, which was redacted.
+      // The others have no text of somebody's, or have it from the state: a message says what was streamed, which was redacted, and a call what its
+      // message says.
       return draft;
   }
 }
@@ -73,6 +76,13 @@ export function redactJson(value: Json, redact: Redact): Json {
   return redactValues(value, redact);
 }
 
+/** A result that a person gives to a fork: it is copied into the log, not recorded. */
+export function redactedResult(result: CallResult, redact: Redact | undefined): CallResult {
+  if (redact === undefined) return result;
+  if ("output" in result) return { output: redactJson(result.output, redact) };
+  return { error: { ...result.error, message: text(result.error.message, redact) } };
+}
+
 function redactValues(values: Readonly<Record<string, Json>>, redact: Redact): Record<string, Json> {
   return Object.fromEntries(Object.entries(values).map(([key, value]) => [key, redactJson(value, redact)]));
 }
@@ -81,8 +91,11 @@ function isList(value: Json): value is readonly Json[] {
   return Array.isArray(value);
 }
 
-function redactMessage<M extends Message>(message: M, redact: Redact): M {
-  return { ...message, content: text(message.content, redact) };
+function redactMessage(message: Message, redact: Redact): Message {
+  const content = text(message.content, redact);
+  if (message.role !== "assistant" || message.toolCalls === undefined) return { ...message, content };
+  const toolCalls = message.toolCalls.map((call) => ({ ...call, args: redactArgs(call.args, redact) }));
+  return { ...message, content, toolCalls };
 }
 
 /** Inside of the JSON, so that it stays JSON. What cannot be parsed is a text like any other. */

@@ -125,17 +125,18 @@ class RunsCalls<Context> implements ToolCalls {
     const open = calls.filter(
       (call) => call.phase === "complete" || call.phase === "ready" || call.phase === "orphaned",
     );
+    // Where the run was stopped nothing of this runs again: it is settled at once, before the stop is, and needs no check.
     this.whenAll(
-      open.map((call) => this.check(call)),
+      stopped ? [] : open.map((call) => this.check(call)),
       (drafts) => {
         const recorded: Draft[] = [];
         const unknown: string[] = [];
         for (const [index, call] of open.entries()) {
           const draft = drafts[index];
-          if (draft === undefined) continue;
           if (call.phase === "orphaned") recorded.push(...this.orphan(call, stopped, unknown));
+          if (call.phase === "orphaned" || draft === undefined) continue;
           // The skipping that belongs to a stop came first: these are refused then.
-          else if (call.phase === "complete") recorded.push(draft);
+          if (call.phase === "complete") recorded.push(draft);
           else if (draft.type === "tool_result") recorded.push({ ...draft, data: { ...draft.data, from: "ready" } });
         }
         this.head.record(recorded, cause);

@@ -65,6 +65,50 @@ describe("an interrupt that a dead process left behind", () => {
   });
 });
 
+describe("a run that is taken over while it stops", () => {
+  it("P12 a call is settled before the stop is, also where its arguments are checked asynchronously", async () => {
+    const hang = deferred<string>();
+    const input = z.object({}).refine(() => Promise.resolve(true));
+    const report = (answer: Promise<string>) =>
+      defineTool({ name: "hang", description: "", input, onCrash: "report", execute: () => answer });
+    const model = () =>
+      scriptedModel(({ messages }) =>
+        messages.some(({ role }) => role === "tool") ? ["went on"] : { calls: [{ name: "hang", args: {} }] },
+      );
+    const first = kept(testAgent({ model: model(), tools: [report(hang.promise)] }));
+    const run = first.agent.run("task", { runId: "r" });
+    await until(run, "tool_start");
+    const asked = run.interrupt("stop");
+    await until(run, "interrupt");
+    const copy = await leftBehind(await stored(first.log, "r"));
+    const second = kept(testAgent({ log: copy, model: model(), tools: [report(Promise.resolve("again"))] }));
+    const answer = await second.agent.resume("r");
+    if (!answer.accepted) throw new Error(answer.reason);
+    expect(await answer.run.settled()).toMatchObject({ status: "done", output: "went on" });
+    checkLog(await stored(copy, "r"));
+    hang.resolve("late");
+    await asked;
+  });
+
+  it("P22 one that was recovered too often goes on with what a person says, and no limit is named that there was not", async () => {
+    const events = [...(await leftStreaming())];
+    for (let epoch = 2; epoch <= 5; epoch++) {
+      const { runId, timestamp } = events[0] ?? { runId: "r", timestamp: 0 };
+      const data = { epoch, who: "test", why: "resume" as const, recoveries: epoch - 1 };
+      events.push({ seq: events.length + 1, runId, timestamp, type: "owner", data });
+    }
+    const copy = await leftBehind(events);
+    const { agent } = kept(testAgent({ log: copy, model: scriptedModel([["it answers"]]) }));
+    const answer = await agent.resume("r", "try it otherwise");
+    if (!answer.accepted) throw new Error(answer.reason);
+    expect(await answer.run.settled()).toMatchObject({ status: "done", output: "it answers" });
+    const after = await stored(copy, "r");
+    const stop = after.find(({ type }) => type === "interrupted");
+    expect(stop?.data).toMatchObject({ by: "recovery", reason: "recoveries" });
+    checkLog(after);
+  });
+});
+
 describe("commands to a run that nobody owns", () => {
   it("P17 an interrupt is effective by what comes after it, not by what others stopped before its turn", async () => {
     const copy = await leftBehind(await leftStreaming());

@@ -76,6 +76,47 @@ describe("redact, before append", () => {
     expect(await verify(log, "r")).toMatchObject({ ok: true });
   });
 
+  it("also out of what is cancelled at rest, given to a fork, or brought along from an earlier conversation", async () => {
+    const { agent, log } = testAgent({
+      redact,
+      model: scriptedModel([{ calls: [{ name: "quick", args: {} }] }, ["done"]]),
+      tools: [defineTool({ name: "quick", description: "", input: z.object({}), execute: () => "ok" })],
+    });
+    agents.push(agent);
+    const call = { callId: "0.0", providerCallId: "p", name: "quick", args: JSON.stringify({ key: SECRET }) };
+    const run = agent.run("task", {
+      runId: "r",
+      messages: [
+        { role: "assistant", content: "", toolCalls: [call] },
+        { role: "tool", callId: "0.0", name: "quick", content: SECRET, outcome: "ok" },
+      ],
+    });
+    await run.settled();
+    const result = (await stored(log, "r")).find(({ type }) => type === "tool_result");
+    const at = result?.seq ?? 0;
+    const fork = await agent.fork("r", { at, runId: "f", results: { "1.0": { output: [SECRET] } } });
+    expect(await fork.cancel(`no more of ${SECRET}`)).toMatchObject({ accepted: true });
+    const failed = await agent.fork("r", { at, runId: "g", results: { "1.0": { error: SECRET } } });
+    expect(failed.state.status).toBe("interrupted");
+    for (const id of ["r", "f", "g"]) {
+      expect(JSON.stringify(await stored(log, id)), id).not.toMatch(/sk-1|67890/);
+      expect(await verify(log, id)).toMatchObject({ ok: true });
+    }
+  });
+
+  it("P14 the arguments of a call stay those of its message, also where redacting twice is not the same as once", async () => {
+    const { agent, log } = testAgent({
+      redact: (text) => `<${text}>`,
+      model: scriptedModel([{ calls: [{ name: "quick", args: { key: "x" } }] }, ["done"]]),
+      tools: [
+        defineTool({ name: "quick", description: "", input: z.object({ key: z.string() }), execute: () => "ok" }),
+      ],
+    });
+    agents.push(agent);
+    expect((await agent.run("task", { runId: "r" }).settled()).status).toBe("done");
+    expect(await verify(log, "r")).toMatchObject({ ok: true });
+  });
+
   it("one that throws or answers no text ends the run, and nothing is recorded as it was", async () => {
     for (const broken of [
       () => {

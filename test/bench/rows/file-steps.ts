@@ -1,4 +1,4 @@
-import { closeSync, fdatasync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs";
+import { closeSync, fdatasync, mkdirSync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createAgent, fileLog, type ChatModel, type Event, type EventLog } from "rubato";
@@ -11,7 +11,7 @@ import { steppingModel } from "../support/models.ts";
 import { expect, type Line, type Row } from "../support/row.ts";
 import { weatherTool } from "../support/weather.ts";
 
-const STEPS = 100;
+const STEPS = 200;
 
 /** What one commit stored: its events, and the bytes that they took. */
 interface Commit {
@@ -20,8 +20,8 @@ interface Commit {
 }
 
 /**
- * A run on disk against the hand-written loop that keeps the same record: in as many commits, spread over its steps, it turns the same events into
- * JSON lines (a token into no more than its time and text) and writes as many bytes.
+ * A run on disk against the hand-written loop that keeps the same record: a folder and a file of its own per run, and in as many commits, spread over
+ * its steps, the same events as JSON lines (a token as no more than its time and text) in as many bytes.
  */
 export const fileSteps: Row = {
   name: "file-steps",
@@ -33,16 +33,15 @@ export const fileSteps: Row = {
       for (const durability of ["process", "power"] as const) {
         const commits = await record(join(folder, `recorded-${durability}`), durability);
         const log = fileLog(join(folder, durability), { durability });
-        const fd = openSync(join(folder, `loop-${durability}`), "a");
+        let runs = 0;
         const slow = durability === "power";
         const { loop, rubato, ratio } = compare(
           await interleave(
             quick ? { rounds: 3, warmup: 1 } : { rounds: slow ? 20 : 60, warmup: slow ? 3 : 15 },
-            () => timed(() => loopOnce(fd, commits, slow)),
+            () => timed(() => loopOnce(join(folder, `loop-${durability}-${runs++}`), commits, slow)),
             () => timed(() => runOnce(log)),
           ),
         );
-        closeSync(fd);
         await log.close?.();
         lines.push({
           what: `one step on disk, durability ${durability} (${(commits.length / STEPS).toFixed(1)} commits per step)`,
@@ -98,7 +97,9 @@ async function runOnce(log: EventLog): Promise<void> {
   await agent.close();
 }
 
-async function loopOnce(fd: number, commits: readonly Commit[], sync: boolean): Promise<void> {
+async function loopOnce(folder: string, commits: readonly Commit[], sync: boolean): Promise<void> {
+  mkdirSync(folder);
+  const fd = openSync(join(folder, "run.jsonl"), "a");
   const perStep = commits.length / (STEPS + 1);
   const scratch = Buffer.alloc(65_536, " ");
   let done = 0;
@@ -120,6 +121,7 @@ async function loopOnce(fd: number, commits: readonly Commit[], sync: boolean): 
     },
   };
   const messages = await handWrittenLoop(model, "task");
+  closeSync(fd);
   expect(messages.length === 2 * STEPS + 2, `the loop made ${messages.length} messages`);
 }
 
