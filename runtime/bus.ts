@@ -92,7 +92,7 @@ function admits<Pattern extends EventPattern>(types: ReadonlySet<string>, event:
 export function createBus(readAfter: ReadAfter): Bus {
   // Made for the first subscriber: most runs of many have none.
   let emitter: EventEmitter<Record<EventType | "*", [Event]>> | undefined;
-  const subscribers = new Set<() => SubscriberStats>();
+  let subscribers: Set<() => SubscriberStats> | undefined;
   let published = 0;
   let publishedSeq = 0;
   let depth = 0;
@@ -207,6 +207,7 @@ export function createBus(readAfter: ReadAfter): Bus {
     };
 
     const stats = (): SubscriberStats => ({ pattern, delivered, failed, behind, lastError });
+    subscribers ??= new Set();
     subscribers.add(stats);
     const channels: readonly (EventType | "*")[] = pattern === "*" ? ["*"] : typesOf(pattern);
     emitter ??= new EventEmitter();
@@ -214,7 +215,7 @@ export function createBus(readAfter: ReadAfter): Bus {
     return () => {
       if (closed) return;
       closed = true;
-      subscribers.delete(stats);
+      subscribers?.delete(stats);
       lane.waiting.delete(catchUp);
       for (const channel of channels) emitter?.off(channel, deliver);
     };
@@ -231,8 +232,8 @@ export function createBus(readAfter: ReadAfter): Bus {
     },
     subscribe,
     delivering: false,
-    listening: () => subscribers.size > 0,
-    stats: () => ({ published, subscribers: [...subscribers].map((stats) => stats()) }),
+    listening: () => subscribers !== undefined && subscribers.size > 0,
+    stats: () => ({ published, subscribers: [...(subscribers ?? [])].map((stats) => stats()) }),
   };
   return bus;
 }

@@ -126,28 +126,25 @@ class RunsCalls<Context> implements ToolCalls {
       (call) => call.phase === "complete" || call.phase === "ready" || call.phase === "orphaned",
     );
     // Where the run was stopped nothing of this runs again: it is settled at once, before the stop is, and needs no check.
-    this.whenAll(
-      stopped ? [] : open.map((call) => this.check(call)),
-      (drafts) => {
-        const recorded: Draft[] = [];
-        const unknown: string[] = [];
-        for (const [index, call] of open.entries()) {
-          const draft = drafts[index];
-          if (call.phase === "orphaned") recorded.push(...this.orphan(call, stopped, unknown));
-          if (call.phase === "orphaned" || draft === undefined) continue;
-          // The skipping that belongs to a stop came first: these are refused then.
-          if (call.phase === "complete") recorded.push(draft);
-          else if (draft.type === "tool_result") recorded.push({ ...draft, data: { ...draft.data, from: "ready" } });
-        }
-        this.head.record(recorded, cause);
-        this.dispatch(cause);
-        if (unknown.length > 0 && !stopped) {
-          const reason = `Nobody knows how ${unknown.join(", ")} ended: the process that ran it is gone.`;
-          this.options.noteInterrupt();
-          this.head.record([{ type: "interrupt", data: { by: "recovery", reason, mode: "step" } }], cause);
-        }
-      },
-    );
+    this.whenAll(stopped ? [] : open.map((call) => this.check(call)), (drafts) => {
+      const recorded: Draft[] = [];
+      const unknown: string[] = [];
+      for (const [index, call] of open.entries()) {
+        const draft = drafts[index];
+        if (call.phase === "orphaned") recorded.push(...this.orphan(call, stopped, unknown));
+        if (call.phase === "orphaned" || draft === undefined) continue;
+        // The skipping that belongs to a stop came first: these are refused then.
+        if (call.phase === "complete") recorded.push(draft);
+        else if (draft.type === "tool_result") recorded.push({ ...draft, data: { ...draft.data, from: "ready" } });
+      }
+      this.head.record(recorded, cause);
+      this.dispatch(cause);
+      if (unknown.length > 0 && !stopped) {
+        const reason = `Nobody knows how ${unknown.join(", ")} ended: the process that ran it is gone.`;
+        this.options.noteInterrupt();
+        this.head.record([{ type: "interrupt", data: { by: "recovery", reason, mode: "step" } }], cause);
+      }
+    });
   }
 
   /** What becomes of a call that was left behind; nothing where a person is to be asked. */
