@@ -39,8 +39,11 @@ export function definitionChange(begun: Definition, now: Definition): string | u
 /** The first event of a new owner. */
 export function ownerDraft(
   state: AgentState,
-  { epoch, who, why }: Pick<EventData<"owner">, "epoch" | "who" | "why">,
+  { epoch, who, why: asked }: Pick<EventData<"owner">, "epoch" | "who" | "why">,
 ): Draft {
+  // A copy whose process died before it owned it is a fork all the same: what ran, ran in the other run and under its keys.
+  const { fork } = state.core.start ?? {};
+  const why = fork !== undefined && state.seq <= fork.seq ? "fork" : asked;
   // Where nothing was under way nothing was recovered.
   const recoveries = isWorking(state) && why !== "fork" ? state.core.recoveries + 1 : 0;
   return { type: "owner", data: { epoch, who, why, recoveries } };

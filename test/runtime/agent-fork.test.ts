@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from "vitest";
-import type { Agent } from "rubato";
+import { verify, type Agent } from "rubato";
+import { forkLog } from "../../runtime/fork.ts";
 import { memoryLog } from "../../runtime/log/memory.ts";
 import { scriptedModel } from "../../runtime/models/scripted.ts";
 import { eventsOf, testAgent } from "../support/agents.ts";
@@ -46,6 +47,23 @@ describe("a fork", () => {
       await agent.close();
     }
     expect(forks).toBeGreaterThan(150);
+  });
+
+  it("P11 one whose process died right after the copy stops like any fork: nothing of the other run starts again under a new key", async () => {
+    const [recorded = []] = await recordedLogs();
+    const at = recorded.find((event) => event.type === "tool_start")?.seq ?? 0;
+    const log = await leftBehind(recorded);
+    const copied = await forkLog(log, "r", "f", { at });
+    await log.release("f", copied.epoch);
+    const agent = goldenAgent(log, { started: [], finished: [], aborted: [] });
+    agents.push(agent);
+    const answer = await agent.resume("f");
+    if (!answer.accepted) throw new Error(answer.reason);
+    await answer.run.settled();
+    const events = await stored(log, "f");
+    expect(events[at]).toMatchObject({ type: "owner", data: { why: "fork" } });
+    expect(await verify(log, "f")).toMatchObject({ ok: true });
+    checkLog(events);
   });
 
   it("takes another model and an edited result, and begins at once with an instruction", async () => {
