@@ -306,6 +306,10 @@ export function createRun<Context>(setup: RunSetup<Context>, found?: Found): Own
     if (before === undefined) return { accepted: false, reason: "owned" };
     await before.refresh();
     const { start } = before.state.core;
+    if (start?.fork !== undefined && before.state.seq < start.fork.seq) {
+      const message = `It is a fork whose copy ends at seq ${before.state.seq} of ${start.fork.seq}: the process that made it died. Fork again.`;
+      return { accepted: false, reason: "half_fork", message };
+    }
     const change = start === undefined ? undefined : definitionChange(start.agent, setup.definition);
     if (change !== undefined && !allowChanged && !allowed)
       return { accepted: false, reason: "changed", message: change };

@@ -88,6 +88,22 @@ describe("a fork", () => {
     expect(start?.data.fork).toMatchObject({ runId: "r", edited: ["1.2"] });
   });
 
+  it("that was not copied to its end is not gone on with", async () => {
+    const [recorded = []] = await recordedLogs();
+    const [start, ...rest] = recorded.slice(0, 20);
+    if (start?.type !== "run_start") throw new Error("a run begins with run_start");
+    const half = [{ ...start, data: { ...start.data, fork: { runId: "other", seq: 30 } } }, ...rest];
+    const log = await leftBehind(half);
+    const agent = goldenAgent(log, { started: [], finished: [], aborted: [] });
+    agents.push(agent);
+    expect(await agent.resume("r")).toMatchObject({
+      accepted: false,
+      reason: "half_fork",
+      message: expect.stringContaining("ends at seq 20 of 30"),
+    });
+    expect(await stored(log, "r")).toEqual(half);
+  });
+
   it("of a run that a fork cannot be made of is one sentence", async () => {
     const { agent } = testAgent({ log: memoryLog(), model: scriptedModel([["x"]]) });
     agents.push(agent);
