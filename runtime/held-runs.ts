@@ -1,5 +1,5 @@
 import { createLane, type EventPattern, type Listener } from "./bus.ts";
-import type { OwnedRun } from "./live-run.ts";
+import type { OwnedRun } from "./owned-run.ts";
 import { createTasks } from "./tasks.ts";
 
 /** Runs at rest that an agent holds, so that `open` finds them without their log. */

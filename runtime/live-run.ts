@@ -1,118 +1,26 @@
 import { respond, type Command } from "../machines/command.ts";
-import type { Draft, EventData, PartialPolicy } from "../machines/events.ts";
+import type { Draft, EventData } from "../machines/events.ts";
 import { initialState, isAtRest, type AgentState } from "../machines/state.ts";
-import type { OpenOptions } from "./agent-options.ts";
-import { createBus, type Bus, type EventPattern, type Lane, type Listener } from "./bus.ts";
+import { createBus, type Bus } from "./bus.ts";
 import type { SeenHead } from "./current-head.ts";
 import { messageOf, RubatoError } from "./errors.ts";
 import { followHead, type FollowHead } from "./follow-head.ts";
-import { createOwner, type Owner, type OwnerSetup } from "./owner.ts";
-import { FIRST_INPUT, newInputId } from "./input-id.ts";
+import { afterwards, goOn, isUnderWay, refusalOf, resumeOf } from "./go-on.ts";
+import type { Found, OwnedRun, RecoverOptions, RunSetup, TakeOverReceipt } from "./owned-run.ts";
+import { createOwner, type Owner } from "./owner.ts";
+import { FIRST_INPUT } from "./input-id.ts";
 import { askOwner, serveInbox, type Verb } from "./post.ts";
 import { publicRun, type Answered } from "./public-run.ts";
 import { readPublished } from "./reader.ts";
-import { definitionChange, type Definition } from "./recovery.ts";
 import type { Receipt, Run } from "./run.ts";
 import { createTasks, type Tasks } from "./tasks.ts";
-
-type Resume = Extract<Command, { type: "resume" }>;
-
-/** What resuming asks of a run that was just taken over. One that goes on by itself, or ends its stop, needs nothing but the instruction. */
-function goOn(state: AgentState, asked: Resume): Command | undefined {
-  if (respond(state, asked).accepted) return asked;
-  return asked.input === undefined ? undefined : { type: "send", ...asked.input, when: "step" };
-}
-
-/** What is left of a command once this process has the run. */
-function afterwards(state: AgentState, asked: Command): Command | undefined {
-  if (!isUnderWay(state, asked)) return asked;
-  return asked.type === "resume" ? goOn(state, asked) : undefined;
-}
-
-function resumeOf(text: string | undefined, partial: PartialPolicy): Resume {
-  return {
-    type: "resume",
-    by: "user",
-    partial,
-    ...(text === undefined ? {} : { input: { id: newInputId(), text } }),
-  };
-}
-
-/** It is refused only because the run does it already: where nobody owns the run, it takes an owner all the same. */
-function isUnderWay(state: AgentState, asked: Command): boolean {
-  const answer = respond(state, asked);
-  if (answer.accepted || isAtRest(state)) return false;
-  switch (asked.type) {
-    case "resume":
-      return answer.reason === "running" || answer.reason === "already_resuming";
-    case "cancel":
-      return answer.reason === "cancelling";
-    default:
-      return false;
-  }
-}
-
-/** What an agent gives each of its runs. */
-export interface RunSetup<Context> extends OwnerSetup<Context> {
-  readonly context: Context;
-  readonly definition: Definition;
-  readonly signal: AbortSignal | undefined;
-  /** How long a command waits for the owner in another process, ms. */
-  readonly answerTimeoutMs: number;
-  readonly onRest: (atRest: boolean) => void;
-  readonly isClosed: () => boolean;
-}
-
-export interface RecoverOptions {
-  readonly takeover: boolean;
-  readonly allowChanged: boolean;
-  readonly why: EventData<"owner">["why"];
-}
 
 interface ClaimPlan extends RecoverOptions {
   /** Why a run in this state is not to be taken over after all. */
   readonly unwanted: (state: AgentState) => string | undefined;
 }
 
-/** Why a run was not taken over; `message` says more where one word is not enough. */
-export type TakeOverReceipt = Receipt | { readonly accepted: false; readonly reason: string; readonly message: string };
-
-/** A run together with what only its agent may touch. */
-export interface OwnedRun<Context = unknown> {
-  readonly run: Run;
-  /** It never owned its log, or lost it. */
-  readonly failed: () => boolean;
-  /** Somebody needs it to stay: it works in the background, or somebody waits for another process's run. */
-  readonly busy: () => boolean;
-  /** This process owns it. */
-  readonly owns: () => boolean;
-  /** Subscribes in a lane that is shared with other runs. */
-  subscribe<Pattern extends EventPattern>(pattern: Pattern, listener: Listener<Pattern>, lane: Lane): () => void;
-  /** Records the first events. */
-  readonly begin: (start: EventData<"run_start">, input: string) => void;
-  /** Makes this process the owner of a run that another one had, and has it go on. */
-  readonly takeOver: (
-    options: RecoverOptions,
-    instruction: string | undefined,
-    partial: PartialPolicy,
-  ) => Promise<TakeOverReceipt>;
-  /** Owns a fork that was just copied under this epoch: it comes to rest, or goes on with an instruction. */
-  readonly beginFork: (epoch: number, instruction: string | undefined) => Promise<Receipt>;
-  /** What somebody who opens the run gives. Ignored once this process owns it. */
-  readonly supply: (supplied: OpenOptions<Context>) => void;
-  /** Gives up the ownership of a run at rest: whoever has the run can go on with it, and claims it anew. */
-  readonly letGo: () => Promise<void>;
-  /** Interrupts now, waits for rest, ends background work, lets go. */
-  readonly close: () => Promise<void>;
-}
-
 const MAX_BACKGROUND_TASKS = 1_000;
-
-/** Where an existing run stands. */
-export interface Found {
-  readonly state: AgentState;
-  readonly owned: boolean;
-}
 
 /**
  * A run of this process: one that it owns, or one that it only follows and may come to own.
@@ -305,14 +213,8 @@ export function createRun<Context>(setup: RunSetup<Context>, found?: Found): Own
     const before = follower;
     if (before === undefined) return { accepted: false, reason: "owned" };
     await before.refresh();
-    const { start } = before.state.core;
-    if (start?.fork !== undefined && before.state.seq < start.fork.seq) {
-      const message = `It is a fork whose copy ends at seq ${before.state.seq} of ${start.fork.seq}: the process that made it died. Fork again.`;
-      return { accepted: false, reason: "half_fork", message };
-    }
-    const change = start === undefined ? undefined : definitionChange(start.agent, setup.definition);
-    if (change !== undefined && !allowChanged && !allowed)
-      return { accepted: false, reason: "changed", message: change };
+    const refusal = refusalOf(before.state, setup.definition, allowChanged || allowed);
+    if (refusal !== undefined) return { accepted: false, ...refusal };
     const wasOwned = before.owned;
     if (setup.isClosed()) return { accepted: false, reason: "closed" };
     const claimed = await log.claim(runId, { takeover });

@@ -1,0 +1,62 @@
+import type { EventData, PartialPolicy } from "../machines/events.ts";
+import type { AgentState } from "../machines/state.ts";
+import type { OpenOptions } from "./agent-options.ts";
+import type { EventPattern, Lane, Listener } from "./bus.ts";
+import type { OwnerSetup } from "./owner.ts";
+import type { Definition } from "./recovery.ts";
+import type { Receipt, Run } from "./run.ts";
+
+/** What an agent gives each of its runs. */
+export interface RunSetup<Context> extends OwnerSetup<Context> {
+  readonly context: Context;
+  readonly definition: Definition;
+  readonly signal: AbortSignal | undefined;
+  /** How long a command waits for the owner in another process, ms. */
+  readonly answerTimeoutMs: number;
+  readonly onRest: (atRest: boolean) => void;
+  readonly isClosed: () => boolean;
+}
+
+export interface RecoverOptions {
+  readonly takeover: boolean;
+  readonly allowChanged: boolean;
+  readonly why: EventData<"owner">["why"];
+}
+
+/** Why a run was not taken over; `message` says more where one word is not enough. */
+export type TakeOverReceipt = Receipt | { readonly accepted: false; readonly reason: string; readonly message: string };
+
+/** A run together with what only its agent may touch. */
+export interface OwnedRun<Context = unknown> {
+  readonly run: Run;
+  /** It never owned its log, or lost it. */
+  readonly failed: () => boolean;
+  /** Somebody needs it to stay: it works in the background, or somebody waits for another process's run. */
+  readonly busy: () => boolean;
+  /** This process owns it. */
+  readonly owns: () => boolean;
+  /** Subscribes in a lane that is shared with other runs. */
+  subscribe<Pattern extends EventPattern>(pattern: Pattern, listener: Listener<Pattern>, lane: Lane): () => void;
+  /** Records the first events. */
+  readonly begin: (start: EventData<"run_start">, input: string) => void;
+  /** Makes this process the owner of a run that another one had, and has it go on. */
+  readonly takeOver: (
+    options: RecoverOptions,
+    instruction: string | undefined,
+    partial: PartialPolicy,
+  ) => Promise<TakeOverReceipt>;
+  /** Owns a fork that was just copied under this epoch: it comes to rest, or goes on with an instruction. */
+  readonly beginFork: (epoch: number, instruction: string | undefined) => Promise<Receipt>;
+  /** What somebody who opens the run gives. Ignored once this process owns it. */
+  readonly supply: (supplied: OpenOptions<Context>) => void;
+  /** Gives up the ownership of a run at rest: whoever has the run can go on with it, and claims it anew. */
+  readonly letGo: () => Promise<void>;
+  /** Interrupts now, waits for rest, ends background work, lets go. */
+  readonly close: () => Promise<void>;
+}
+
+/** Where an existing run stands. */
+export interface Found {
+  readonly state: AgentState;
+  readonly owned: boolean;
+}
