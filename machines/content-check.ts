@@ -1,6 +1,7 @@
 import { REDUCER_VERSION, type Event, type EventOf } from "./events.ts";
 import { canonical } from "./hash.ts";
-import { stateHash, type AgentState } from "./state.ts";
+import type { AgentState } from "./state.ts";
+import { stateHash } from "./state-hash.ts";
 
 /**
  * What is wrong with what an event repeats of what stands elsewhere in the log, in one sentence.

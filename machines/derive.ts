@@ -1,7 +1,8 @@
 import { MAX_RECOVERIES } from "./agent-rules.ts";
 import type { EffectName } from "./agent.ts";
 import { REDUCER_VERSION, type Draft, type EventData } from "./events.ts";
-import { stateHash, type AgentState, type PartialAnswer, type ToolCallState } from "./state.ts";
+import type { AgentState, PartialAnswer, ToolCallState } from "./state.ts";
+import { stateHash } from "./state-hash.ts";
 
 /** What only the shell knows and the derived events carry. */
 export interface Facts {

@@ -33,7 +33,6 @@ export {
   encodeState,
   initialState,
   isAtRest,
-  stateHash,
   statusOf,
   type AgentState,
   type PartialAnswer,
@@ -42,5 +41,6 @@ export {
   type ToolCallState,
   type WaitingInput,
 } from "./state.ts";
+export { stateHash } from "./state-hash.ts";
 export { CHART_HASH, isWorking, shouldInterrupt, step, type StepResult } from "./step.ts";
 export { toolCallMachine } from "./tool-call.ts";

@@ -5,14 +5,13 @@ import type { Event, EventData, EventOf, RunUsage } from "./events.ts";
 import { isObjectText, type Message } from "./messages.ts";
 import {
   AgentState,
-  hashHistory,
   nextCore,
-  UNHASHED,
   type Core,
   type PartialAnswer,
   type StreamingCall,
   type ToolCallState,
 } from "./state.ts";
+import { hashHistory, UNHASHED } from "./state-hash.ts";
 import { append, withoutLast } from "./timeline.ts";
 
 /**
