@@ -54,7 +54,7 @@ describe("runs", () => {
     expect((await rubato("runs", "--status", "done", "--json")).out).toMatch(/^\{"runId":"run_11111111-a"[^\n]*\}\n$/);
     expect((await rubato("runs", "--status", "thinking")).out).toContain("left");
     expect((await rubato("runs", "--status", "not-running")).out.split("\n")).toHaveLength(3);
-    expect((await rubato("runs", "--status", "failed")).err).toBe('No run is failed in "/work/.rubato/runs".\n');
+    expect((await rubato("runs", "--status", "failed")).err).toBe('No run is failed in "/home/ann/.rubato/runs".\n');
   });
 
   it("shows a damaged one with its problem", async () => {
@@ -72,7 +72,7 @@ describe("runs", () => {
     expect(await none.rubato("runs")).toEqual({
       code: 0,
       out: "",
-      err: 'There are no runs in "/work/.rubato/runs".\n',
+      err: 'There are no runs in "/home/ann/.rubato/runs".\n',
     });
     expect(await none.rubato("show", "x")).toMatchObject({ code: 1, err: expect.stringContaining("does not exist") });
     expect(await none.rubato("resume", "--last")).toMatchObject({ code: 1, err: expect.stringContaining("no runs") });
@@ -415,7 +415,7 @@ describe("wrong usage", () => {
   it("an id that is none, or may be several", async () => {
     const { rubato } = await twoRuns();
     expect((await rubato("show", "nope")).err).toBe(
-      'There is no run "nope" in "/work/.rubato/runs": rubato runs lists them.',
+      'There is no run "nope" in "/home/ann/.rubato/runs": rubato runs lists them.',
     );
     const agent = staged({ log: memoryLog(), script: ["a", "b"] });
     for (const runId of ["run_ab1", "run_ab2"]) await agent.agent().run("x", { runId }).settled();

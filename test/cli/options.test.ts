@@ -4,13 +4,13 @@ import { help, helpOf } from "../../runtime/cli/help.ts";
 import { parseCommand, type Command } from "../../runtime/cli/options.ts";
 import { DEFAULT_MODEL, type Surroundings } from "../../runtime/cli/settings.ts";
 
-const terminal: Surroundings = { env: {}, cwd: "/work", keyboard: true, screen: true };
+const terminal: Surroundings = { env: {}, cwd: "/home/ann", keyboard: true, screen: true };
 const piped: Surroundings = { ...terminal, keyboard: false, screen: false };
 const offline = {
   model: { kind: "offline" },
-  root: "/work",
+  root: "/home/ann",
   maxSteps: undefined,
-  log: { kind: "folder", folder: "/work/.rubato/runs", ours: true },
+  log: { kind: "folder", folder: "/home/ann/.rubato/runs", ours: true },
 };
 
 function modelOf(command: Command): unknown {

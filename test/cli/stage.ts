@@ -49,7 +49,7 @@ export function stage({ script = [], tools = [], log = memoryLog(), instructions
     async rubato(...argv) {
       const out = captured();
       const err = captured();
-      const around = { env: {}, cwd: "/work", keyboard: false, screen: false };
+      const around = { env: {}, cwd: "/home/ann", keyboard: false, screen: false };
       const command = parseCommand(argv, around);
       if (command.kind === "usage") return { code: 2, out: "", err: command.message };
       if (command.kind !== "job") throw new Error(`${argv.join(" ")} is no command over the log`);
@@ -115,7 +115,7 @@ function plainIo(out: Writer, err: Writer): Io {
     now: () => Date.now(),
     sleep: async () => {},
     openLog: () => undefined,
-    place: "/work/.rubato/runs",
+    place: "/home/ann/.rubato/runs",
     openAgent: async () => "no agent",
     onSignal: () => () => {},
     onUnread: () => {},
