@@ -197,6 +197,9 @@ describe("a log in files that was changed: found where it is (I20)", () => {
     const elsewhere = newFolder();
     const { path, lines } = await write(folder);
     const other = fileLog(elsewhere);
+    // Written at another time than the first: in the same millisecond both headers would be the same bytes, and so would their first records.
+    const begun = Date.now();
+    while (Date.now() === begun) await new Promise((resolve) => setImmediate(resolve));
     await other.append("r", { epoch: 1, events: [...events("r", 1, 13, { text: "another" })] });
     const foreign = linesOf(segmentPath(elsewhere));
     for (const line of at) {
