@@ -131,6 +131,7 @@ function mayResumeNow({ context, event }: Args): boolean {
 /** Every guard of the chart. `interruptRequested` is the check at every step boundary. */
 export const agentGuards = {
   interruptRequested: ({ context }: Args) => requested(context),
+  isWallTime: ({ event }: Args) => event.type === "deadline" && event.data.name === "wall_time",
   isModelError: ({ event }: Args) => event.type === "error" && event.data.source === "model",
   isModelErrorInterrupted: ({ context, event }: Args) =>
     event.type === "error" && event.data.source === "model" && requested(context),
@@ -226,13 +227,21 @@ function settled(context: ChartContext, event: Event): Patch {
   }
 }
 
+/** Limits that a resume grants again by itself; all others have to be raised. */
+function isGranted(kind: string): boolean {
+  return kind === "max_steps" || kind === "repeats";
+}
+
 /** Everything that ends with the rest: granted or asked anew in the next turn. */
 const restOver: Patch = { turnSteps: 0, interrupt: "none", resuming: "no", limit: "none" };
 
 /** Every update of the context, as a pure function. */
 export const agentUpdates = {
   startRun: ({ event }: Args): Patch => (event.type === "run_start" ? { maxSteps: event.data.limits.maxSteps } : {}),
-  beginTurn: ({ context }: Args): Patch => ({ ...restOver, turn: context.turn + 1 }),
+  beginTurn: ({ context, event }: Args): Patch => {
+    const maxSteps = event.type === "resume" ? event.data.budget?.["maxSteps"] : undefined;
+    return { ...restOver, turn: context.turn + 1, ...(maxSteps === undefined ? {} : { maxSteps }) };
+  },
   beginTurnWithInput: ({ context }: Args): Patch => ({ ...restOver, turn: context.turn + 1, next: context.next + 1 }),
   beginTurnWithFollowUp: ({ context }: Args): Patch => ({
     ...restOver,
@@ -284,7 +293,7 @@ export const agentUpdates = {
   resumeLater: (): Patch => ({ resuming: "recorded" }),
   tripLimit: (): Patch => ({ limit: "tripped" }),
   noteLimit: ({ event }: Args): Patch =>
-    event.type === "limit" ? { limit: event.data.kind === "max_steps" ? "steps" : "budget" } : {},
+    event.type === "limit" ? { limit: isGranted(event.data.kind) ? "steps" : "budget" } : {},
   rest: (): Patch => ({ interrupt: "none", resuming: "no" }),
   loseCalls: ({ context }: Args): Patch => ({ orphans: context.orphans + context.running, running: 0 }),
   stopRecovered: ({ context, event }: Args): Patch => ({

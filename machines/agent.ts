@@ -155,6 +155,7 @@ export const agentMachine = agentSetup.createMachine({
             owner: [...recovered.on.owner, { actions: ["prepare"] }],
             input_delivered: { guard: "inputWaits", actions: ["deliverInput"] },
             thinking: { guard: "maySend", target: "#requesting", actions: ["beginRequest", "request"] },
+            limit: { guard: "maySend", target: "#draining", actions: ["noteLimit", "settle"] },
             interrupt: { target: "#draining", actions: ["requestInterrupt", "settle"] },
           },
         },
@@ -183,6 +184,10 @@ export const agentMachine = agentSetup.createMachine({
           on: {
             owner: [...recovered.on.owner, { actions: ["schedule_retry"] }],
             retry_due: { target: "#preparing", actions: ["prepare"] },
+            deadline: [
+              { guard: "isWallTime", target: "#preparing", actions: ["cancel_timers", "prepare"] },
+              { actions: ["note"] },
+            ],
             interrupt: { target: "#draining", actions: ["requestInterrupt", "cancel_timers", "settle"] },
           },
         },

@@ -1,6 +1,8 @@
 import { cancelDrafts, unknownDrafts } from "./derive.ts";
 import type { Draft, EventData, Fault, InterruptMode, Json, PartialPolicy } from "./events.ts";
-import type { AgentState } from "./state.ts";
+import { canonical, hashText } from "./hash.ts";
+import { wouldSuffice } from "./limits.ts";
+import type { AgentState, ToolCallState } from "./state.ts";
 import { itemsOf } from "./timeline.ts";
 
 /** What a person or a program asks of a run. */
@@ -15,8 +17,26 @@ export type Command =
       readonly budget?: Readonly<Record<string, number>>;
     }
   | { readonly type: "send"; readonly id: string; readonly text: string; readonly when: "now" | "step" | "done" }
-  | { readonly type: "approve"; readonly by: string; readonly callId: string; readonly args?: Json }
-  | { readonly type: "reject"; readonly by: string; readonly callId: string; readonly reason: string }
+  | {
+      readonly type: "approve";
+      readonly by: string;
+      readonly callId: string;
+      /** What it is to run with instead. Validated by whoever asks: this floor knows no tools. */
+      readonly args?: Json;
+      readonly answer?: string;
+      readonly forRun?: boolean;
+      /** Of the arguments that the person saw. */
+      readonly argsHash?: string;
+      /** When it is said, ms since 1970: an approval that came too late is none. */
+      readonly at?: number;
+    }
+  | {
+      readonly type: "reject";
+      readonly by: string;
+      readonly callId: string;
+      readonly reason: string;
+      readonly at?: number;
+    }
   | { readonly type: "settle"; readonly callId: string; readonly result: CallResult };
 
 /** How a call ended that was left behind, as somebody found out. */
@@ -34,6 +54,8 @@ export type Refusal =
   | "cancelled"
   | "limit"
   | "not_waiting"
+  | "expired"
+  | "other_args"
   | "not_unknown";
 
 /**
@@ -136,7 +158,8 @@ function resume(state: AgentState, command: Of<"resume">): CommandAnswer {
     case "failed":
       return accept(resumeDrafts(command));
     case "paused":
-      if (context.limit === "budget" && command.budget === undefined) return refuse("limit");
+      if (context.limit === "budget" && !(command.budget !== undefined && wouldSuffice(state, command.budget)))
+        return refuse("limit");
       // Who resumes without saying how such a call ended leaves it to the model, as unknown.
       return accept([...unknownDrafts(state), ...resumeDrafts(command)]);
     case "draining":
@@ -196,18 +219,51 @@ function send(state: AgentState, { id, text, when }: Of<"send">): CommandAnswer 
   }
 }
 
+/** The hash that an approval binds: of the arguments as they are to run. */
+export function hashArgs(args: Json): string {
+  return hashText(canonical(args));
+}
+
+/** An approval is good for one call with the arguments that it names, and only in time. */
 function answerApproval(state: AgentState, command: Of<"approve" | "reject">): CommandAnswer {
   const call = state.core.calls.find((open) => open.callId === command.callId);
   if (call?.phase !== "awaiting_approval") return refuse("not_waiting");
+  if (isExpired(call, command.at)) return refuse("expired");
   const { callId, by } = command;
-  return accept([
-    command.type === "approve"
-      ? {
-          type: "approval",
-          data: { callId, by, decision: "approve", ...(command.args === undefined ? {} : { args: command.args }) },
-        }
-      : { type: "approval", data: { callId, by, decision: "reject", reason: command.reason } },
-  ]);
+  if (command.type === "reject")
+    return accept([{ type: "approval", data: { callId, by, decision: "reject", reason: command.reason } }]);
+  const { args, answer, forRun = false, argsHash } = command;
+  const asked = call.approval?.argsHash ?? "";
+  if (argsHash !== undefined && argsHash !== asked) return refuse("other_args");
+  const drafts: Draft[] = [
+    {
+      type: "approval",
+      data: {
+        callId,
+        by,
+        decision: "approve",
+        ...(args === undefined ? {} : { args }),
+        argsHash: args === undefined ? asked : hashArgs(args),
+        ...(answer === undefined ? {} : { answer }),
+        ...(forRun ? { forRun: true } : {}),
+      },
+    },
+  ];
+  if (!forRun) return accept(drafts);
+  for (const other of state.core.calls) {
+    if (other === call || other.name !== call.name || other.phase !== "awaiting_approval") continue;
+    if (isExpired(other, command.at)) continue;
+    const { callId: also, approval } = other;
+    drafts.push({
+      type: "approval",
+      data: { callId: also, by, decision: "approve", argsHash: approval?.argsHash ?? "" },
+    });
+  }
+  return accept(drafts);
+}
+
+export function isExpired({ approval }: ToolCallState, at: number | undefined): boolean {
+  return at !== undefined && approval?.expiresAt !== undefined && approval.expiresAt <= at;
 }
 
 function settle(state: AgentState, { callId, result }: Of<"settle">): CommandAnswer {

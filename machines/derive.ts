@@ -1,6 +1,7 @@
 import { MAX_RECOVERIES } from "./agent-rules.ts";
 import type { EffectName } from "./agent.ts";
 import { REDUCER_VERSION, type Draft, type EventData } from "./events.ts";
+import { costOf, estimateUsage, reachedLimit, type Price } from "./limits.ts";
 import type { AgentState, PartialAnswer, ToolCallState } from "./state.ts";
 import { stateHash } from "./state-hash.ts";
 
@@ -10,6 +11,8 @@ export interface Facts {
   readonly model: string;
   /** Milliseconds since the interrupt was accepted, on the monotonic clock. */
   readonly interruptedForMs: number;
+  /** Of the model that is asked, where the program gave one. */
+  readonly price?: Price | undefined;
 }
 
 type Rest = Pick<EventData<"done">, "usage" | "steps" | "stateHash" | "reducer">;
@@ -93,6 +96,8 @@ function refusals(state: AgentState, reason: string): Draft[] {
 }
 
 function request(state: AgentState, { model }: Facts): Draft[] {
+  const limit = reachedLimit(state);
+  if (limit !== undefined) return [{ type: "limit", data: limit }];
   const { core, partial } = state;
   const step = core.retry?.step ?? core.context.step + 1;
   const drafts: Draft[] = [];
@@ -132,8 +137,8 @@ function settle(state: AgentState, facts: Facts): Draft[] {
 
   const givenUp = core.recoveries >= MAX_RECOVERIES && interrupt === undefined && context.limit !== "tripped";
   const drafts: Draft[] = givenUp || context.cancelling ? unknownDrafts(state) : [];
-  if (partial !== undefined && partial.text.length > partial.base.length) drafts.push(cutMessage(state, partial));
-  else if (partial !== undefined && partial.base !== "") drafts.push(cutMessage(state, partial));
+  if (partial !== undefined && (partial.text.length > partial.base.length || partial.base !== ""))
+    drafts.push(cutMessage(state, partial, facts.price));
   if (context.cancelling) return [...drafts, ...cancelDrafts(state, interrupt?.by ?? "user", interrupt?.reason ?? "")];
 
   if (givenUp) {
@@ -149,9 +154,9 @@ function settle(state: AgentState, facts: Facts): Draft[] {
     type: "interrupted",
     data: {
       by: interrupt?.by ?? (recovered ? "recovery" : "limit"),
-      reason: interrupt?.reason ?? (recovered ? "recoveries" : "max_steps"),
+      reason: interrupt?.reason ?? (recovered ? "recoveries" : (core.limit?.kind ?? "max_steps")),
       mode: interrupt?.mode ?? "step",
-      where: interrupt?.where ?? "acting.executing",
+      where: interrupt?.where ?? (context.limit === "tripped" ? "acting.executing" : "thinking.preparing"),
       step: state.step,
       ...(partial === undefined ? {} : { messageId: partial.messageId }),
       keptChars: keptChars(state),
@@ -160,7 +165,8 @@ function settle(state: AgentState, facts: Facts): Draft[] {
     },
     ...cause,
   });
-  if (context.resuming === "input" && context.orphans === 0) {
+  // A budget has to be raised first: what was said meanwhile waits.
+  if (context.resuming === "input" && context.orphans === 0 && context.limit !== "budget") {
     const inputId = interrupt?.redirect ?? core.inputs.findLast((input) => input.queue === "step")?.id;
     drafts.push({
       type: "resume",
@@ -184,7 +190,8 @@ function keptChars({ core, partial }: AgentState): number {
   return core.cut?.text.length ?? 0;
 }
 
-function cutMessage(state: AgentState, partial: PartialAnswer): Draft {
+function cutMessage(state: AgentState, partial: PartialAnswer, price: Price | undefined): Draft {
+  const estimate = estimateUsage(state);
   return {
     type: "message",
     data: {
@@ -196,6 +203,8 @@ function cutMessage(state: AgentState, partial: PartialAnswer): Draft {
       ...(partial.reasoning === "" ? {} : { reasoning: partial.reasoning }),
       calls: [],
       usage: "unknown",
+      estimate,
+      ...(price === undefined ? {} : { cost: costOf(estimate, price) }),
     },
   };
 }
@@ -224,7 +233,10 @@ function isUnstarted(call: ToolCallState): boolean {
 }
 
 function unstarted(call: ToolCallState, outcome: "skipped" | "rejected"): Draft {
-  const { callId, attempt, phase } = call;
+  const { callId, attempt, phase, error } = call;
   const from = phase === "complete" || phase === "awaiting_approval" || phase === "refused" ? phase : "ready";
+  // The reason that a person gave.
+  if (outcome === "rejected" && error !== undefined)
+    return { type: "tool_result", data: { callId, attempt, outcome, from, error } };
   return { type: "tool_result", data: { callId, attempt, outcome, from } };
 }

@@ -45,8 +45,18 @@ const usageSchema = z.object({ inputTokens: count, outputTokens: count });
 /** Tokens of one request as the provider counted them. */
 export type Usage = Readonly<z.infer<typeof usageSchema>>;
 
-/** Usage of a whole run. `unknownRequests` counts the requests whose usage nobody told us (a cut answer): unknown is not 0. */
-const runUsageSchema = z.object({ inputTokens: count, outputTokens: count, requests: count, unknownRequests: count });
+/**
+ * Usage of a whole run. `unknownRequests` counts the requests whose usage nobody told us (a cut answer): unknown is not 0. `estimated` is what those
+ * may have used, by a rule of thumb, apart from what was told. `cost` is what all of it costs by the prices that the program gave; absent without.
+ */
+const runUsageSchema = z.object({
+  inputTokens: count,
+  outputTokens: count,
+  requests: count,
+  unknownRequests: count,
+  estimated: usageSchema.optional(),
+  cost: z.number().nonnegative().optional(),
+});
 export type RunUsage = Readonly<z.infer<typeof runUsageSchema>>;
 
 const faultSchema = z.object({ code: z.string(), message: z.string() });
@@ -63,6 +73,30 @@ export type InterruptMode = z.infer<typeof interruptMode>;
 /** What becomes of the text of a message that was cut. */
 const partialPolicy = z.enum(["keep", "continue", "discard"]);
 export type PartialPolicy = z.infer<typeof partialPolicy>;
+
+/** What a run may use, as it was begun. Without a field there is no such limit. */
+export const limitsSchema = z.object({
+  maxSteps: ordinal,
+  /** Tool calls that start. */
+  toolCalls: count.optional(),
+  inputTokens: count.optional(),
+  outputTokens: count.optional(),
+  /** In the unit of the prices that the program gave. */
+  cost: z.number().nonnegative().optional(),
+  /** Milliseconds that the run works; its rests do not count. */
+  wallMs: count.optional(),
+  /** Identical steps in a row (the same calls, arguments and results) at which the run rests. */
+  maxRepeats: count.optional(),
+});
+export type Limits = Readonly<z.infer<typeof limitsSchema>>;
+
+/** What an answer cost that was told or estimated. */
+const spentFields = {
+  /** Where the usage is unknown: a rule of thumb. */
+  estimate: usageSchema.optional(),
+  /** By the prices that the program gave. */
+  cost: z.number().nonnegative().optional(),
+};
 
 const restFields = { usage: runUsageSchema, steps: count, stateHash: z.string(), reducer: ordinal };
 
@@ -94,7 +128,7 @@ export const eventSchema = z.discriminatedUnion("type", [
         tools: z.array(z.object({ name: z.string(), hash: z.string() })),
       }),
       model: z.string(),
-      limits: z.object({ maxSteps: ordinal }),
+      limits: limitsSchema,
       messages: z.array(messageSchema).optional(),
       metadata: jsonObject.optional(),
       parent: z.object({ runId: z.string(), callId: z.string() }).optional(),
@@ -149,6 +183,7 @@ export const eventSchema = z.discriminatedUnion("type", [
       reasoning: z.string().optional(),
       calls: z.array(requestedCallSchema),
       usage: z.union([usageSchema, z.literal("unknown")]),
+      ...spentFields,
     }),
   ),
   event(
@@ -159,17 +194,32 @@ export const eventSchema = z.discriminatedUnion("type", [
       name: z.string(),
       args: jsonSchema,
       approval: z.enum(["none", "required"]),
+      /** Of what is to be approved. */
       argsHash: z.string().optional(),
     }),
   ),
-  event("approval_request", z.object({ callId: z.string(), argsHash: z.string(), expiresAt: z.number().optional() })),
+  event(
+    "approval_request",
+    z.object({
+      callId: z.string(),
+      argsHash: z.string(),
+      /** From this moment on nobody can approve it any more, ms since 1970. */
+      expiresAt: z.number().optional(),
+    }),
+  ),
   event(
     "approval",
     z.object({
       callId: z.string(),
       decision: z.enum(["approve", "reject"]),
+      /** What it runs with instead. */
       args: jsonSchema.optional(),
+      /** Of the arguments that were approved. */
       argsHash: z.string().optional(),
+      /** What the person said: for a tool that asks, its answer. */
+      answer: z.string().optional(),
+      /** Every later call of the same tool in this run is approved as well. */
+      forRun: z.literal(true).optional(),
       reason: z.string().optional(),
       by: z.string(),
     }),
@@ -238,7 +288,23 @@ export const eventSchema = z.discriminatedUnion("type", [
       reason: z.string().optional(),
     }),
   ),
-  event("retry", z.object({ step: ordinal, attempt: ordinal, delayMs: z.number().nonnegative(), reason: z.string() })),
+  event(
+    "retry",
+    z.object({
+      step: ordinal,
+      /** The one to come. What the one before it said is superseded. */
+      attempt: ordinal,
+      delayMs: z.number().nonnegative(),
+      reason: z.string(),
+      /** The class of the error. */
+      class: z.string().optional(),
+      /** It goes to the model of this place in the agent's list, from 0. */
+      fallback: count.optional(),
+      /** UTF-16 units of text that the superseded attempt had said. */
+      superseded: count.optional(),
+      ...spentFields,
+    }),
+  ),
   event("retry_due", z.object({ step: ordinal, attempt: ordinal })),
   event("deadline", z.object({ name: z.string(), callId: z.string().optional() })),
   event(
@@ -246,6 +312,7 @@ export const eventSchema = z.discriminatedUnion("type", [
     z.object({
       source: z.enum(["model", "tool", "log", "background"]),
       code: z.string(),
+      class: z.string().optional(),
       severity: z.enum(["low", "medium", "high", "critical"]),
       retryable: z.boolean(),
       message: z.string(),

@@ -1,6 +1,6 @@
 export { agentGuards, INITIAL_CONTEXT, MAX_RECOVERIES, type ChartContext } from "./agent-rules.ts";
 export { agentMachine, EFFECTS, type EffectName } from "./agent.ts";
-export { respond, type CallResult, type Command, type CommandAnswer, type Refusal } from "./command.ts";
+export { hashArgs, respond, type CallResult, type Command, type CommandAnswer, type Refusal } from "./command.ts";
 export { derive, type Facts } from "./derive.ts";
 export {
   EVENT_TYPES,
@@ -21,11 +21,13 @@ export {
   type HotEvent,
   type InterruptMode,
   type Json,
+  type Limits,
   type PartialPolicy,
   type RunUsage,
   type Usage,
 } from "./events.ts";
 export { explain, type Considered, type Explanation } from "./explain.ts";
+export { costOf, reachedLimit, type Price } from "./limits.ts";
 export { toMermaid } from "./mermaid.ts";
 export { messageListProblem, messageSchema, type Message, type RequestedCall, type ToolOutcome } from "./messages.ts";
 export { decodeSnapshot, encodeSnapshot, SNAPSHOT_KEY } from "./snapshot.ts";
@@ -35,6 +37,7 @@ export {
   isAtRest,
   statusOf,
   type AgentState,
+  type CallApproval,
   type PartialAnswer,
   type Status,
   type StreamingCall,

@@ -25,9 +25,16 @@ export function recordedCommand(event: Event, next: Event | undefined): Command 
       return { type: "resume", by, partial, ...input, ...(budget === undefined ? {} : { budget }) };
     }
     case "approval": {
-      const { callId, by, decision, args, reason = "" } = event.data;
+      const { callId, by, decision, args, answer, forRun, reason = "" } = event.data;
       if (decision === "reject") return { type: "reject", by, callId, reason };
-      return { type: "approve", by, callId, ...(args === undefined ? {} : { args }) };
+      return {
+        type: "approve",
+        by,
+        callId,
+        ...(args === undefined ? {} : { args }),
+        ...(answer === undefined ? {} : { answer }),
+        ...(forRun === undefined ? {} : { forRun }),
+      };
     }
     default:
       return undefined;
@@ -51,6 +58,7 @@ export function isFromOutside(event: Event): boolean {
       return event.data.by !== "input";
     case "thinking":
     case "tool_call":
+    case "approval_request":
     case "tool_start":
     case "interrupted":
     case "limit":

@@ -1,10 +1,13 @@
 import type { ChartMove } from "./chart-table.ts";
+import { concernsControl, reduceControlOf } from "./control.ts";
 import type { ChartContext } from "./agent-rules.ts";
 import type { EffectName } from "./agent.ts";
-import type { Event, EventData, EventOf, RunUsage } from "./events.ts";
+import type { Event, EventData, EventOf, RunUsage, Usage } from "./events.ts";
+import { OVER_LIMIT } from "./limits.ts";
 import { isObjectText, type Message } from "./messages.ts";
 import {
   AgentState,
+  isRest,
   nextCore,
   type Core,
   type PartialAnswer,
@@ -47,6 +50,14 @@ export function reduceControl(
   let partial = state.partial;
 
   if (isProgress(event)) core.recoveries = 0;
+  if (concernsControl(before.control, event)) {
+    core.control = reduceControlOf(before.control, event, {
+      newTurn: move.context.turn !== before.context.turn,
+      wasAtRest: isRest(before.value, before.context),
+      atRest: isRest(core.value, core.context),
+      tool: event.type === "approval" ? nameOf(calls, event.data.callId) : undefined,
+    });
+  }
   switch (event.type) {
     case "run_start":
       core.start = event.data;
@@ -65,12 +76,7 @@ export function reduceControl(
       core.retry = undefined;
       core.error = undefined;
       // Until its message says otherwise, what a request used is unknown: also of one that is cut before it said anything.
-      core.usage = {
-        inputTokens: core.usage.inputTokens,
-        outputTokens: core.usage.outputTokens,
-        requests: core.usage.requests + 1,
-        unknownRequests: core.usage.unknownRequests + 1,
-      };
+      core.usage = withRequest(core.usage);
       break;
     case "message":
       addMessage(core, event.data);
@@ -94,13 +100,22 @@ export function reduceControl(
       if (partial === undefined || !lostRequest(before.value, core.value)) break;
       // The request is made again. What it had said stays in the log alone, as what a superseded attempt said.
       core.retry = { step: core.context.step, attempt: partial.attempt + 1 };
-      partial = partial.base === "" ? undefined : { ...partial, text: partial.base, reasoning: "", calls: [] };
+      partial = superseded(partial);
       break;
     case "resume":
       core.policy = event.data.partial;
       break;
     case "retry":
-      core.retry = { step: event.data.step, attempt: event.data.attempt };
+      core.retry = {
+        step: event.data.step,
+        attempt: event.data.attempt,
+        dueAt: event.timestamp + event.data.delayMs,
+      };
+      core.usage = withSpent(core.usage, event.data);
+      partial = superseded(partial);
+      break;
+    case "retry_due":
+      if (core.retry !== undefined) core.retry = { step: core.retry.step, attempt: core.retry.attempt };
       break;
     case "error":
       core.error = { code: event.data.code, message: event.data.message };
@@ -187,6 +202,16 @@ function takeInput(
   return open;
 }
 
+function nameOf(calls: readonly ToolCallState[], callId: string): string | undefined {
+  return calls.find((call) => call.callId === callId)?.name;
+}
+
+/** What a request had said that is made again stays in the log alone; the cut message that it continues stays. */
+function superseded(partial: PartialAnswer | undefined): PartialAnswer | undefined {
+  if (partial === undefined || partial.base === "") return undefined;
+  return { ...partial, text: partial.base, reasoning: "", calls: NONE };
+}
+
 /** The answer of a new request: empty, or the reopened text of the message that it continues. A retry drops what the attempt before said. */
 function openAnswer(partial: PartialAnswer | undefined, data: EventData<"thinking">): PartialAnswer {
   const base = partial !== undefined && partial.messageId === data.messageId ? partial.base : "";
@@ -199,7 +224,7 @@ function cutMessage(partial: { readonly messageId: string; readonly text: string
 
 function addMessage(core: Draft, data: EventData<"message">): void {
   const { messageId, attempt, text, finish, calls, usage } = data;
-  core.usage = addUsage(core.usage, usage);
+  core.usage = withSpent(addUsage(core.usage, usage), data);
   if (finish === "interrupted" || finish === "truncated") {
     if (text === "") return;
     core.history = append(core.history, [cutMessage({ messageId, text })]);
@@ -223,11 +248,51 @@ function placeholder({ callId, name }: { readonly callId: string; readonly name:
 
 function addUsage(total: RunUsage, usage: EventData<"message">["usage"]): RunUsage {
   if (usage === "unknown") return total;
+  return counted(
+    total,
+    total.inputTokens + usage.inputTokens,
+    total.outputTokens + usage.outputTokens,
+    total.requests,
+    total.unknownRequests - 1,
+  );
+}
+
+function withRequest(total: RunUsage): RunUsage {
+  const { inputTokens, outputTokens, requests, unknownRequests } = total;
+  return counted(total, inputTokens, outputTokens, requests + 1, unknownRequests + 1);
+}
+
+/** Written out: most runs have neither an estimate nor a cost, and this is made twice a step. */
+function counted(
+  { estimated, cost }: RunUsage,
+  inputTokens: number,
+  outputTokens: number,
+  requests: number,
+  unknownRequests: number,
+): RunUsage {
+  const told = { inputTokens, outputTokens, requests, unknownRequests };
+  if (estimated === undefined && cost === undefined) return told;
+  return { ...told, ...(estimated === undefined ? {} : { estimated }), ...(cost === undefined ? {} : { cost }) };
+}
+
+/** What was only estimated stands apart; a cost is known or estimated, as its tokens are. */
+function withSpent(
+  total: RunUsage,
+  { estimate, cost }: { readonly estimate?: Usage | undefined; readonly cost?: number | undefined },
+): RunUsage {
+  if (estimate === undefined && cost === undefined) return total;
+  const { estimated } = total;
   return {
-    inputTokens: total.inputTokens + usage.inputTokens,
-    outputTokens: total.outputTokens + usage.outputTokens,
-    requests: total.requests,
-    unknownRequests: total.unknownRequests - 1,
+    ...total,
+    ...(estimate === undefined
+      ? {}
+      : {
+          estimated: {
+            inputTokens: (estimated?.inputTokens ?? 0) + estimate.inputTokens,
+            outputTokens: (estimated?.outputTokens ?? 0) + estimate.outputTokens,
+          },
+        }),
+    ...(cost === undefined ? {} : { cost: (total.cost ?? 0) + cost }),
   };
 }
 
@@ -259,6 +324,7 @@ function resultText({ outcome, output, error }: EventData<"tool_result">): strin
     case "rejected":
       return `Rejected by a person${error === undefined ? "" : `: ${error.message}`}. It did not run.`;
     case "skipped":
+      if (error?.code === OVER_LIMIT) return `Skipped: ${error.message}. It did not run.`;
       return "Skipped: the run was interrupted before this call started. It did not run.";
     case "aborted":
       if (error?.code === "not_begun")

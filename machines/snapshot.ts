@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { INITIAL_CONTEXT, patched } from "./agent-rules.ts";
-import { eventSchema, jsonSchema, REDUCER_VERSION, type Json } from "./events.ts";
+import { NO_CONTROL } from "./control.ts";
+import { eventSchema, jsonSchema, limitsSchema, REDUCER_VERSION, type Json } from "./events.ts";
 import { hashText } from "./hash.ts";
 import { messageSchema, toolOutcomeSchema } from "./messages.ts";
 import { AgentState, type Core } from "./state.ts";
@@ -24,7 +25,24 @@ const envelopeSchema = z.object({ key: z.string(), hash: z.string(), text: z.str
 const [runStart] = eventSchema.options;
 const count = z.number().int().nonnegative();
 const fault = z.object({ code: z.string(), message: z.string() });
-const usage = z.object({ inputTokens: count, outputTokens: count, requests: count, unknownRequests: count });
+const usage = z.object({
+  inputTokens: count,
+  outputTokens: count,
+  requests: count,
+  unknownRequests: count,
+  estimated: z.object({ inputTokens: count, outputTokens: count }).optional(),
+  cost: z.number().optional(),
+});
+const control = z.object({
+  limits: limitsSchema.omit({ maxSteps: true }).optional(),
+  toolCalls: count,
+  workedMs: z.number(),
+  workedAt: z.number().optional(),
+  timeUp: z.boolean(),
+  allowed: z.array(z.string()),
+  model: count,
+  retries: count,
+});
 const queue = z.enum(["step", "done"]);
 const call = z.object({
   callId: z.string(),
@@ -37,6 +55,9 @@ const call = z.object({
   outcome: toolOutcomeSchema.optional(),
   output: jsonSchema.optional(),
   error: fault.optional(),
+  approval: z
+    .object({ argsHash: z.string(), expiresAt: z.number().optional(), answer: z.string().optional() })
+    .optional(),
 });
 const context = z.object({
   turn: count,
@@ -95,7 +116,8 @@ const stateSchema = z.object({
   limit: z.object({ kind: z.string(), used: z.number(), max: z.number(), raise: z.string() }).optional(),
   policy: z.enum(["keep", "continue", "discard"]),
   cut: z.object({ messageId: z.string(), attempt: count, text: z.string() }).optional(),
-  retry: z.object({ step: count, attempt: count }).optional(),
+  retry: z.object({ step: count, attempt: count, dueAt: z.number().optional() }).optional(),
+  control: control.optional(),
   recoveries: count,
   output: z.string(),
   hashed: z.object({ count, hash: z.object({ high: z.number(), low: z.number() }) }),
@@ -106,6 +128,7 @@ export function encodeSnapshot(state: AgentState): Json {
   const { core, seq, partial } = state;
   const text = JSON.stringify({
     ...core,
+    control: core.control === NO_CONTROL ? undefined : core.control,
     seq,
     partial,
     history: itemsOf(core.history),
@@ -154,6 +177,7 @@ function stateOf({ seq, partial, ...data }: z.infer<typeof stateSchema>): AgentS
     policy: data.policy,
     cut: data.cut,
     retry: data.retry,
+    control: data.control === undefined ? NO_CONTROL : controlOf(data.control),
     recoveries: data.recoveries,
     output: data.output,
     hashed: data.hashed,
@@ -163,5 +187,18 @@ function stateOf({ seq, partial, ...data }: z.infer<typeof stateSchema>): AgentS
 
 function callOf(data: z.infer<typeof call>): Core["calls"][number] {
   const { callId, providerCallId, name, phase, attempt, rawArgs, args, outcome, output, error } = data;
-  return { callId, providerCallId, name, phase, attempt, rawArgs, args, outcome, output, error };
+  const approval =
+    data.approval === undefined
+      ? undefined
+      : {
+          argsHash: data.approval.argsHash,
+          expiresAt: data.approval.expiresAt,
+          answer: data.approval.answer,
+        };
+  return { callId, providerCallId, name, phase, attempt, rawArgs, args, outcome, output, error, approval };
+}
+
+function controlOf(data: z.infer<typeof control>): Core["control"] {
+  const { limits, toolCalls, workedMs, workedAt, timeUp, allowed, model, retries } = data;
+  return { limits, toolCalls, workedMs, workedAt, timeUp, allowed, model, retries };
 }

@@ -1,4 +1,5 @@
-import { hexOf, Mixer } from "./hash.ts";
+import { NO_CONTROL } from "./control.ts";
+import { canonical, hexOf, Mixer } from "./hash.ts";
 import type { Message } from "./messages.ts";
 import { initialState, type AgentState, type Core } from "./state.ts";
 import type { Timeline } from "./timeline.ts";
@@ -59,7 +60,7 @@ const NO_CALLS: readonly never[] = [];
 
 /** The hash that stands in rest events: of everything that decides how the run goes on. */
 export function stateHash(state: AgentState): string {
-  const { value, context, tail, inputs, usage, output } = state.core;
+  const { value, context, tail, inputs, usage, output, control } = state.core;
   const mixer = new Mixer(hashHistory(state.core).hash);
   for (const message of tail) mixMessage(mixer, message);
   for (const { id, text, queue } of inputs) {
@@ -71,6 +72,10 @@ export function stateHash(state: AgentState): string {
   // The context's fields stand in one order in every state, since only `patched()` makes new ones.
   const counted = [usage.inputTokens, usage.outputTokens, usage.requests, usage.unknownRequests].join();
   for (const part of [value, JSON.stringify(context), counted, output]) mixer.add(part);
+  if (usage.estimated !== undefined || usage.cost !== undefined) {
+    mixer.add(canonical({ estimated: usage.estimated, cost: usage.cost }));
+  }
+  if (control !== NO_CONTROL) mixer.add(canonical(control));
   mixer.close();
   return hexOf(mixer.hash());
 }

@@ -1,4 +1,5 @@
 import { INITIAL_CONTEXT, type ChartContext } from "./agent-rules.ts";
+import { NO_CONTROL, type Control } from "./control.ts";
 import type { EventData, Fault, InterruptMode, Json, PartialPolicy, RunUsage } from "./events.ts";
 import { canonical, EMPTY_HASH, type Hash } from "./hash.ts";
 import type { Message, ToolOutcome } from "./messages.ts";
@@ -23,6 +24,18 @@ export interface ToolCallState {
   readonly output: Json | undefined;
   /** How it failed; before that, why it cannot run. */
   readonly error: Fault | undefined;
+  /** Of a call that a person has to allow. */
+  readonly approval: CallApproval | undefined;
+}
+
+/** What a person is asked about a call, and said. */
+export interface CallApproval {
+  /** Of the arguments that are to run: an approval is good for these alone. */
+  readonly argsHash: string;
+  /** From this moment on nobody can approve it any more, ms since 1970. */
+  readonly expiresAt: number | undefined;
+  /** What the person said who approved it. */
+  readonly answer: string | undefined;
 }
 
 /** A call whose arguments still stream. For display only: it counts when its message is complete. */
@@ -87,7 +100,9 @@ export interface Core {
   readonly policy: PartialPolicy;
   /** The cut message at the end of the history, while the policy of the next resume can still change it. */
   readonly cut: { readonly messageId: string; readonly attempt: number; readonly text: string } | undefined;
-  readonly retry: { readonly step: number; readonly attempt: number } | undefined;
+  /** The request that is made again, and when: `dueAt` in ms since 1970, undefined for at once. */
+  readonly retry: { readonly step: number; readonly attempt: number; readonly dueAt?: number | undefined } | undefined;
+  readonly control: Control;
   /** Recoveries in a row that found the run at work and did not get it any further. */
   readonly recoveries: number;
   readonly output: string;
@@ -115,6 +130,7 @@ const EMPTY_CORE: Core = {
   policy: "keep",
   cut: undefined,
   retry: undefined,
+  control: NO_CONTROL,
   recoveries: 0,
   output: "",
   hashed: { count: 0, hash: EMPTY_HASH },
@@ -148,6 +164,7 @@ export function nextCore(
     policy: core.policy,
     cut: core.cut,
     retry: core.retry,
+    control: core.control,
     recoveries: core.recoveries,
     output: core.output,
     hashed: core.hashed,
@@ -257,6 +274,24 @@ export class AgentState {
     return this.core.limit;
   }
 
+  /** The request that waits to be made again: its attempt, and when that is due (ms since 1970; undefined for at once). */
+  get retry(): { readonly attempt: number; readonly dueAt: number | undefined } | undefined {
+    const { retry, value } = this.core;
+    return retry === undefined || value !== "thinking.backoff"
+      ? undefined
+      : { attempt: retry.attempt, dueAt: retry.dueAt };
+  }
+
+  /** Calls that wait for a person to approve or reject them, in call order. */
+  get pendingApprovals(): readonly ToolCallState[] {
+    return this.core.calls.filter((call) => call.phase === "awaiting_approval");
+  }
+
+  /** Tools whose further calls in this run a person has approved beforehand. */
+  get allowedTools(): readonly string[] {
+    return this.core.control.allowed;
+  }
+
   /** Calls that were executing in a process that lost the run, and whose outcome nobody has told yet. */
   get orphans(): readonly ToolCallState[] {
     return this.core.calls.filter((call) => call.phase === "orphaned");
@@ -299,7 +334,11 @@ export function statusOf(state: AgentState): { status: Status; step: number; act
 
 /** True when nothing will happen until a person or a program says something. */
 export function isAtRest(state: AgentState): boolean {
-  const { value, context } = state.core;
+  return isRest(state.core.value, state.core.context);
+}
+
+/** The same of the chart alone. */
+export function isRest(value: string, context: ChartContext): boolean {
   switch (value) {
     case "done":
       return context.after === 0;
@@ -334,6 +373,7 @@ export function encodeState(state: AgentState): string {
     policy: core.policy,
     cut: core.cut,
     retry: core.retry,
+    ...(core.control === NO_CONTROL ? {} : { control: core.control }),
     recoveries: core.recoveries,
     output: core.output,
   });

@@ -221,19 +221,27 @@ function completeCalls(event: EventOf<"message">): ToolCallState[] {
     outcome: undefined,
     output: undefined,
     error: event.data.finish === "length" ? CUT_BY_LENGTH : undefined,
+    approval: undefined,
   }));
 }
 
 /** Written out field by field: all versions of a call have one shape. */
 function withEvent(call: ToolCallState, phase: string, event: Event): ToolCallState {
-  const { callId, providerCallId, name, rawArgs, attempt, args, outcome, output, error } = call;
-  const next = { callId, providerCallId, name, phase, attempt, rawArgs, args, outcome, output, error };
+  const { callId, providerCallId, name, rawArgs, attempt, args, outcome, output, error, approval } = call;
+  const next = { callId, providerCallId, name, phase, attempt, rawArgs, args, outcome, output, error, approval };
   switch (event.type) {
     case "tool_call":
       next.args = event.data.args;
+      if (event.data.approval === "required")
+        next.approval = { argsHash: event.data.argsHash ?? "", expiresAt: undefined, answer: undefined };
       break;
+    case "approval_request": {
+      const { argsHash, expiresAt } = event.data;
+      next.approval = { argsHash, expiresAt, answer: undefined };
+      break;
+    }
     case "approval":
-      if (event.data.args !== undefined) next.args = event.data.args;
+      answered(next, event.data);
       break;
     case "tool_start":
       next.attempt = event.data.attempt;
@@ -247,6 +255,20 @@ function withEvent(call: ToolCallState, phase: string, event: Event): ToolCallSt
       break;
   }
   return next;
+}
+
+/** What a person said: an approval binds the arguments that it names, a rejection is the reason why the call does not run. */
+function answered(
+  call: { args: ToolCallState["args"]; error: ToolCallState["error"]; approval: ToolCallState["approval"] },
+  { decision, args, argsHash, answer, reason = "" }: EventData<"approval">,
+): void {
+  if (decision === "reject") {
+    if (reason !== "") call.error = { code: "rejected", message: reason };
+    return;
+  }
+  if (args !== undefined) call.args = args;
+  const { argsHash: asked = "", expiresAt } = call.approval ?? {};
+  call.approval = { argsHash: argsHash ?? asked, expiresAt, answer };
 }
 
 function isSettled({ core }: AgentState, event: EventOf<"tool_result">): boolean {
