@@ -6,7 +6,7 @@ import type { Event, EventData, Limits } from "./events.ts";
  */
 export interface Control {
   /** In force: those that the run was begun with, as later raised. Undefined where `maxSteps` is the only one. */
-  readonly limits: Omit<Limits, "maxSteps"> | undefined;
+  readonly limits: Budgets | undefined;
   /** Calls that started. Counted only where they are limited, as all below. */
   readonly toolCalls: number;
   /** Milliseconds that the run worked, up to the last control event. */
@@ -23,6 +23,9 @@ export interface Control {
   readonly retries: number;
 }
 
+/** Limits that are used up, and have to be raised to go on. */
+export type Budgets = Omit<Limits, "maxSteps" | "maxRepeats">;
+
 export const NO_CONTROL: Control = Object.freeze({
   limits: undefined,
   toolCalls: 0,
@@ -35,7 +38,7 @@ export const NO_CONTROL: Control = Object.freeze({
 });
 
 /** The budgets of a run, and nothing where it has none. */
-export function budgetsOf({ maxSteps: _steps, ...budgets }: Limits): Control["limits"] {
+export function budgetsOf({ maxSteps: _steps, maxRepeats: _repeats, ...budgets }: Limits): Control["limits"] {
   return Object.values(budgets).some((value) => value !== undefined) ? budgets : undefined;
 }
 
@@ -110,7 +113,7 @@ function raised(control: Control, budget: NonNullable<EventData<"resume">["budge
   return { ...control, limits, timeUp: control.timeUp && budget["wallMs"] === undefined };
 }
 
-const BUDGETS = ["toolCalls", "inputTokens", "outputTokens", "cost", "wallMs", "maxRepeats"] as const;
+const BUDGETS = ["toolCalls", "inputTokens", "outputTokens", "cost", "wallMs"] as const;
 
 /** The limits with those of a `resume` in their place. What is no budget of a run is left out. */
 export function raisedLimits(limits: Control["limits"], budget: Readonly<Record<string, number>>): Control["limits"] {

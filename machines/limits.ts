@@ -15,10 +15,9 @@ const LONGEST_CYCLE = 4;
 
 /** The limit that the run has reached and that keeps it from its next request; undefined while there is none. */
 export function reachedLimit(state: AgentState): Limit | undefined {
-  const { control } = state.core;
-  const { limits } = control;
-  if (limits === undefined) return undefined;
-  return spentLimit(state.usage, control) ?? callLimit(state) ?? repeatLimit(state, limits.maxRepeats);
+  const { control, start } = state.core;
+  const spent = control.limits === undefined ? undefined : (spentLimit(state.usage, control) ?? callLimit(state));
+  return spent ?? repeatLimit(state, start?.limits.maxRepeats);
 }
 
 /** How many of the calls of a complete message may run; those after them are skipped. */

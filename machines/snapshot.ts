@@ -34,7 +34,7 @@ const usage = z.object({
   cost: z.number().optional(),
 });
 const control = z.object({
-  limits: limitsSchema.omit({ maxSteps: true }).optional(),
+  limits: limitsSchema.omit({ maxSteps: true, maxRepeats: true }).optional(),
   toolCalls: count,
   workedMs: z.number(),
   workedAt: z.number().optional(),

@@ -7,22 +7,41 @@ import { toJson } from "./arguments.ts";
 import { checkKeys, checkOption, isDelay } from "./checks.ts";
 import { systemClock, type Clock } from "./clock.ts";
 import { messageOf, RubatoError } from "./errors.ts";
+import type { Price } from "../machines/limits.ts";
+import { approvalsOf, type AgentApproval } from "./approvals.ts";
 import type { EventLog } from "./log/event-log.ts";
 import { memoryLog } from "./log/memory.ts";
 import type { ChatModel } from "./models/chat-model.ts";
+import type { ModelTimeouts } from "./model-watch.ts";
 import type { Redact } from "./redact.ts";
+import { retryPolicy, type RetryOptions } from "./retry.ts";
 
 export interface AgentOptions<Context = unknown> {
   /** What it is called in logs and lists. */
   readonly name: string;
   /** What the model is told first. Default none. */
   readonly instructions?: string;
-  readonly model: ChatModel;
+  /** A list: the next one is asked where one fails for good, or has failed too often. Every turn begins with the first. */
+  readonly model: ChatModel | readonly ChatModel[];
   readonly tools?: readonly Tool<Context>[];
   /** Where runs are kept. Default: in memory. */
   readonly log?: EventLog;
   /** Model requests per turn, from 1. Default 10. At the limit the run rests and can be resumed. */
   readonly maxSteps?: number;
+  /** Identical steps in a row (the same calls, arguments and results) at which the run rests; 0 for never. Default 5. */
+  readonly maxRepeats?: number;
+  /** What a run may use. Where it is used up the run rests and says what to raise. Default: no such limits. */
+  readonly budget?: Budget;
+  /** What tokens cost, by the name of the model: per million, in any one currency. Needed for a budget of cost. */
+  readonly prices?: Readonly<Record<string, Price>>;
+  /** Whom to ask before a tool is called. Default: what each tool says. */
+  readonly approval?: AgentApproval<Context>;
+  /** How long a person has to answer, ms. Then the call is rejected. Default 86,400,000 (a day). */
+  readonly approvalTimeoutMs?: number;
+  /** How failed requests are made again. */
+  readonly retry?: RetryOptions;
+  /** How long a request may take. */
+  readonly timeouts?: Partial<ModelTimeouts>;
   /** Tool calls of one step that execute at once, from 1. Default 5. */
   readonly toolConcurrency?: number;
   /** For tools that name no timeout of their own, ms. Default 300,000. */
@@ -37,8 +56,22 @@ export interface AgentOptions<Context = unknown> {
   readonly redact?: Redact;
   /** Time. Default the system's. */
   readonly clock?: Clock;
+  /** From 0 to below 1, for the waits before retries. Default Math.random. */
+  readonly random?: () => number;
   /** Makes run ids. Default random UUIDs. */
   readonly newRunId?: () => string;
+}
+
+/** What a run may use. Tokens whose number nobody told are estimated. */
+export interface Budget {
+  /** Calls that start, from 0. Those over it are skipped. */
+  readonly toolCalls?: number;
+  readonly inputTokens?: number;
+  readonly outputTokens?: number;
+  /** By {@link AgentOptions.prices}. */
+  readonly cost?: number;
+  /** Milliseconds that the run works, its rests left out. Looked at between steps: what is under way ends first. */
+  readonly wallMs?: number;
 }
 
 export interface RunOptions<Context = unknown> {
@@ -71,6 +104,8 @@ export interface ResumeRunOptions<Context = unknown> extends OpenOptions<Context
   readonly takeover?: boolean;
   /** What becomes of the text of an answer that was cut by an interrupt. Default `keep`. */
   readonly partial?: PartialPolicy;
+  /** Raises what the run rests at. */
+  readonly budget?: Readonly<Record<string, number>>;
 }
 
 export interface ForkRunOptions<Context = unknown> extends Pick<OpenOptions<Context>, "context"> {
@@ -93,6 +128,14 @@ const AGENT_KEYS = [
   "tools",
   "log",
   "maxSteps",
+  "maxRepeats",
+  "budget",
+  "prices",
+  "approval",
+  "approvalTimeoutMs",
+  "retry",
+  "timeouts",
+  "random",
   "toolConcurrency",
   "toolTimeoutMs",
   "graceMs",
@@ -103,7 +146,7 @@ const AGENT_KEYS = [
   "newRunId",
 ] as const;
 export const OPEN_KEYS = ["context", "allowChanged"] as const;
-export const RESUME_KEYS = ["context", "takeover", "allowChanged", "partial"] as const;
+export const RESUME_KEYS = ["context", "takeover", "allowChanged", "partial", "budget"] as const;
 export const FORK_KEYS = ["at", "instruction", "model", "results", "runId", "context"] as const;
 export const RUN_KEYS = ["runId", "signal", "context", "messages", "metadata"] as const;
 
@@ -117,6 +160,14 @@ export function settingsOf<Context>(options: AgentOptions<Context>) {
     tools = [],
     log = memoryLog(),
     maxSteps = 10,
+    maxRepeats = 5,
+    budget = {},
+    prices = {},
+    approval,
+    approvalTimeoutMs = 86_400_000,
+    retry,
+    timeouts = {},
+    random,
     toolConcurrency = 5,
     toolTimeoutMs = 300_000,
     graceMs = 5_000,
@@ -128,12 +179,24 @@ export function settingsOf<Context>(options: AgentOptions<Context>) {
   } = options;
   checkOption("name", name, typeof name === "string" && name.trim() !== "", "a name");
   checkOption("instructions", instructions, typeof instructions === "string", "a text");
+  const models = modelsOf(model);
+  checkOption("maxRepeats", maxRepeats, Number.isInteger(maxRepeats) && maxRepeats >= 0, "a whole number from 0");
+  checkBudget("budget", budget);
+  checkPrices(prices);
+  if (budget.cost !== undefined) for (const one of models) checkPriced(prices, one.name);
   checkOption(
-    "model",
-    typeof model,
-    typeof model?.stream === "function",
-    "a ChatModel, such as openaiModel({ model })",
+    "approval",
+    approval,
+    approval === undefined || approval === "never" || approval === "always" || typeof approval === "function",
+    '"never", "always" or a function of the call',
   );
+  checkOption(
+    "approvalTimeoutMs",
+    approvalTimeoutMs,
+    Number.isSafeInteger(approvalTimeoutMs) && approvalTimeoutMs > 0,
+    "milliseconds from 1",
+  );
+  checkOption("random", typeof random, random === undefined || typeof random === "function", "a function");
   checkOption("maxSteps", maxSteps, isCount(maxSteps), "a whole number from 1");
   checkOption("toolConcurrency", toolConcurrency, isCount(toolConcurrency), "a whole number from 1");
   checkOption("toolTimeoutMs", toolTimeoutMs, isDelay(toolTimeoutMs, 1), "milliseconds from 1 to 2147483647");
@@ -144,10 +207,14 @@ export function settingsOf<Context>(options: AgentOptions<Context>) {
   return {
     name,
     instructions,
-    model,
+    models,
     tools,
     log,
-    maxSteps,
+    limits: { maxSteps, ...budget, ...(maxRepeats === 0 ? {} : { maxRepeats }) },
+    prices,
+    approvals: approvalsOf(approval, approvalTimeoutMs),
+    retry: retryPolicy(retry, random),
+    timeouts: timeoutsOf(timeouts),
     toolConcurrency,
     toolTimeoutMs,
     graceMs,
@@ -161,6 +228,66 @@ export function settingsOf<Context>(options: AgentOptions<Context>) {
 
 function isCount(value: number): boolean {
   return Number.isInteger(value) && value > 0;
+}
+
+function modelsOf(model: ChatModel | readonly ChatModel[]): readonly [ChatModel, ...ChatModel[]] {
+  const [first, ...others] = isList(model) ? model : [model];
+  if (first === undefined)
+    throw new RubatoError("invalid_option", 'Option "model" is an empty list. Give at least one model.');
+  for (const one of [first, ...others]) {
+    checkOption("model", typeof one, typeof one?.stream === "function", "a ChatModel, such as openaiModel({ model })");
+  }
+  return [first, ...others];
+}
+
+function isList(model: ChatModel | readonly ChatModel[]): model is readonly ChatModel[] {
+  return Array.isArray(model);
+}
+
+const BUDGET_KEYS = ["toolCalls", "inputTokens", "outputTokens", "cost", "wallMs"] as const;
+
+/** Also of what a resume raises, where `maxSteps` may be raised as well. */
+export function checkBudget(
+  what: string,
+  budget: Readonly<Record<string, number>> | Budget,
+  more: readonly string[] = [],
+): void {
+  checkKeys(what, budget, [...BUDGET_KEYS, ...more]);
+  for (const [name, value] of Object.entries(budget)) {
+    const whole = name === "cost" || Number.isSafeInteger(value);
+    const least = name === "maxSteps" ? 1 : 0;
+    const ok = typeof value === "number" && Number.isFinite(value) && value >= least && whole;
+    checkOption(`${what}.${name}`, value, ok, `a${whole ? "" : " whole"} number from ${least}`);
+  }
+}
+
+function checkPrices(prices: Readonly<Record<string, Price>>): void {
+  for (const [name, price] of Object.entries(prices)) {
+    const ok = isPrice(price?.input) && isPrice(price?.output);
+    checkOption(`prices["${name}"]`, price, ok, "{ input, output }, each a number from 0 per million tokens");
+  }
+}
+
+/** Without a price nobody can tell what a model costs, and a budget of cost would never end. */
+export function checkPriced(prices: Readonly<Record<string, Price>>, model: string): void {
+  if (Object.hasOwn(prices, model)) return;
+  throw new RubatoError(
+    "invalid_option",
+    `Option "budget.cost" needs the price of every model, and there is none for "${model}". Add it to prices: { "${model}": { input, output } }.`,
+  );
+}
+
+function isPrice(value: unknown): boolean {
+  return typeof value === "number" && Number.isFinite(value) && value >= 0;
+}
+
+function timeoutsOf(timeouts: Partial<ModelTimeouts>): ModelTimeouts {
+  checkKeys("timeouts", timeouts, ["firstByteMs", "idleMs", "totalMs"]);
+  for (const [name, ms] of Object.entries(timeouts)) {
+    checkOption(`timeouts.${name}`, ms, ms === undefined || isDelay(ms, 1), "milliseconds from 1 to 2147483647");
+  }
+  const { firstByteMs = 120_000, idleMs = 60_000, totalMs = 1_800_000 } = timeouts;
+  return { firstByteMs, idleMs, totalMs };
 }
 
 export function checkMessages(messages: readonly Message[]): Message[] {

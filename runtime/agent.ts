@@ -3,8 +3,10 @@ import type { CallResult } from "../machines/command.ts";
 import type { Status } from "../machines/state.ts";
 import { CHART_HASH } from "../machines/step.ts";
 import {
+  checkBudget,
   checkMessages,
   checkMetadata,
+  checkPriced,
   FORK_KEYS,
   OPEN_KEYS,
   RESUME_KEYS,
@@ -86,13 +88,19 @@ interface Existing {
 /** Makes an agent. Throws {@link RubatoError} `invalid_option` or `invalid_tool`, with what was received and what to do. */
 export function createAgent<Context = unknown>(options: AgentOptions<Context>): Agent<Context> {
   const settings = settingsOf(options);
-  const { name, instructions, model, tools, log, maxSteps, redact, newRunId } = settings;
+  const { name, instructions, models, tools, log, limits, prices, redact, newRunId } = settings;
+  const [model] = models;
   const heard = (spoken: ChatModel): ChatModel => (redact === undefined ? spoken : redactedModel(spoken, redact));
   const toolMap = checkTools(tools);
   const descriptions = describeTools(tools);
   const definition = definitionOf(name, instructions, descriptions);
+  const heardAll = models.map(heard);
   const shared = {
     log,
+    prices,
+    approvals: settings.approvals,
+    retry: settings.retry,
+    timeouts: settings.timeouts,
     clock: settings.clock,
     redact,
     instructions,
@@ -123,7 +131,7 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
       chartHash: CHART_HASH,
       agent: definition,
       model: model.name,
-      limits: { maxSteps },
+      limits,
       ...(messages === undefined ? {} : { messages: checkMessages(messages) }),
       ...(metadata === undefined ? {} : { metadata: checkMetadata(metadata) }),
     };
@@ -139,7 +147,7 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
         ...shared,
         runId,
         context,
-        model: heard(own ?? model),
+        models: own === undefined ? heardAll : [heard(own)],
         signal,
         onRest(atRest) {
           runs.rested(owned, atRest);
@@ -178,7 +186,8 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
     instruction: string | undefined,
     options: ResumeRunOptions<Context> = {},
   ): Promise<ResumeAnswer> {
-    const { takeover = false, allowChanged = false, partial = "keep" } = options;
+    const { takeover = false, allowChanged = false, partial = "keep", budget } = options;
+    if (budget !== undefined) checkBudget("budget", budget, ["maxSteps"]);
     checkOption("instruction", instruction, instruction === undefined || typeof instruction === "string", "a text");
     let owned: Owned;
     try {
@@ -190,10 +199,10 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
     const { run } = owned;
     const text = instruction === undefined || instruction.trim() === "" ? undefined : instruction;
     if (!owned.owns()) {
-      const receipt = await owned.takeOver({ why: "resume", takeover, allowChanged }, text, partial);
+      const receipt = await owned.takeOver({ why: "resume", takeover, allowChanged }, text, partial, budget);
       return receipt.accepted ? { ...receipt, run } : receipt;
     }
-    const receipt = await run.resume(text, { partial });
+    const receipt = await run.resume(text, { partial, ...(budget === undefined ? {} : { budget }) });
     // It was taken from this process while it rested: whoever would take it over takes it back.
     if (!receipt.accepted && receipt.reason === "not_owner" && takeover) return resume(runId, instruction, options);
     return receipt.accepted ? { ...receipt, run } : receipt;
@@ -211,6 +220,7 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
     if (closed) throw agentClosed();
     if (instruction !== undefined) checkText("fork", instruction);
     checkOption("model", typeof other, other === undefined || typeof other.stream === "function", "a ChatModel");
+    if (other !== undefined && limits.cost !== undefined) checkPriced(prices, other.name);
     // What this process has accepted and not stored yet is no part of the past.
     await runs.find(fromRunId)?.run.history("run_start", 1);
     const told = Object.entries(results).map(([callId, result]): [string, CallResult] => [

@@ -15,14 +15,22 @@ export class CallContext<Context> extends LazySignal implements ToolContext<Cont
   readonly emit: Verbs["emit"];
   readonly interrupt: Verbs["interrupt"];
 
-  constructor(runId: string, callId: string, attempt: number, key: string, context: Context, verbs: Verbs) {
+  constructor(
+    runId: string,
+    callId: string,
+    attempt: number,
+    key: string,
+    context: Context,
+    answer: string | undefined,
+    verbs: Verbs,
+  ) {
     super();
     this.runId = runId;
     this.callId = callId;
     this.attempt = attempt;
     this.idempotencyKey = key;
     this.context = context;
-    this.answer = undefined;
+    this.answer = answer;
     this.progress = verbs.progress;
     this.emit = verbs.emit;
     this.interrupt = verbs.interrupt;

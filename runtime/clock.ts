@@ -4,15 +4,19 @@ export interface Clock {
   now(): number;
   /** Milliseconds from some fixed moment, never backwards, with fractions. For durations. */
   monotonic(): number;
-  /** Calls back once after `ms` milliseconds. Answers the function that cancels it; cancelling twice is fine. */
-  timer(ms: number, callback: () => void): () => void;
+  /**
+   * Calls back once after `ms` milliseconds. Answers the function that cancels it; cancelling twice is fine. A `quiet` timer does not keep the
+   * process alive: where there is nothing else to do, it never rings.
+   */
+  timer(ms: number, callback: () => void, quiet?: boolean): () => void;
 }
 
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
-  timer(ms, callback) {
+  timer(ms, callback, quiet = false) {
     const handle = setTimeout(callback, ms);
+    if (quiet) handle.unref();
     return () => {
       clearTimeout(handle);
     };

@@ -2,10 +2,14 @@ import type { EffectName } from "../machines/agent.ts";
 import { derive } from "../machines/derive.ts";
 import type { Event } from "../machines/events.ts";
 import type { ToolCallState } from "../machines/state.ts";
+import type { Price } from "../machines/limits.ts";
 import { milliseconds, type Clock } from "./clock.ts";
+import { RubatoError } from "./errors.ts";
 import type { Head } from "./head.ts";
 import { callModel, type ModelCall } from "./model-call.ts";
+import { ModelWatch, type ModelTimeouts } from "./model-watch.ts";
 import type { ChatModel, ToolDescription } from "./models/chat-model.ts";
+import type { RetryPolicy } from "./retry.ts";
 import type { Tasks } from "./tasks.ts";
 import type { ToolCalls } from "./tool-calls.ts";
 
@@ -23,12 +27,18 @@ export interface Effects {
   noteRecovery(): void;
   /** Aborts everything at once, without recording: the log is gone. */
   abandon(): void;
+  /** The run is at rest: no request is out, no wait has to end. */
+  rest(): void;
 }
 
 export interface EffectsOptions {
   readonly head: Head;
   readonly clock: Clock;
-  readonly model: ChatModel;
+  /** In the order in which they are asked: the first, and the next where one fails for good. */
+  readonly models: readonly ChatModel[];
+  readonly prices: Readonly<Record<string, Price>>;
+  readonly timeouts: ModelTimeouts;
+  readonly retry: RetryPolicy;
   readonly instructions: string;
   readonly tools: readonly ToolDescription[];
   readonly toolCalls: ToolCalls;
@@ -48,11 +58,27 @@ class RunsEffects implements Effects {
   private call: ModelCall | undefined;
   private interruptedAt = 0;
   private graceMs: number;
+  private readonly watch: ModelWatch;
+  private cancelBackoff: (() => void) | undefined;
 
   constructor(options: EffectsOptions) {
     this.options = options;
     this.clock = options.clock;
     this.graceMs = options.graceMs;
+    this.watch = new ModelWatch(options.clock, options.timeouts);
+  }
+
+  /** The one whose turn it is. A process with fewer models than the one before it stays with its last. */
+  private get model(): ChatModel {
+    const { models, head } = this.options;
+    const model = models[Math.min(head.state.core.control.model, models.length - 1)];
+    if (model === undefined) throw new RubatoError("internal", "An agent has at least one model.");
+    return model;
+  }
+
+  private priceOf({ name }: ChatModel): Price | undefined {
+    const { prices } = this.options;
+    return Object.hasOwn(prices, name) ? prices[name] : undefined;
   }
 
   private request(event: Event): void {
@@ -63,10 +89,15 @@ class RunsEffects implements Effects {
     if (event.type !== "thinking" || state.value !== "thinking.requesting") return;
     if (state.partial?.messageId !== event.data.messageId || state.partial.attempt !== event.data.attempt) return;
     options.tasks.enter();
+    const { model } = this;
     this.call = callModel({
       head,
       clock: this.clock,
-      model: options.model,
+      model,
+      watch: this.watch,
+      retry: options.retry,
+      models: options.models.length,
+      price: this.priceOf(model),
       request: { instructions: options.instructions, messages: state.messages, tools: options.tools },
       thinking: event,
       tasks: options.tasks,
@@ -96,12 +127,32 @@ class RunsEffects implements Effects {
         options.toolCalls.abort(this.graceMs);
         return;
       case "schedule_retry":
+        this.scheduleRetry();
+        return;
       case "cancel_timers":
-        // No retry is ever recorded by this shell, so there is no timer either.
+        this.cancelBackoff?.();
+        this.cancelBackoff = undefined;
         return;
       default:
         this.follow(effect, event);
     }
+  }
+
+  /** Also where another process recorded the wait: it ends when it would have ended there. */
+  private scheduleRetry(): void {
+    const { retry } = this.options.head.state.core;
+    if (retry === undefined) return;
+    const { step, attempt, dueAt } = retry;
+    const due = (): void => {
+      this.cancelBackoff = undefined;
+      this.options.head.record([{ type: "retry_due", data: { step, attempt } }]);
+    };
+    this.cancelBackoff?.();
+    this.cancelBackoff = undefined;
+    // A clock that was set back must not make the wait longer than any wait is.
+    const left = dueAt === undefined ? 0 : Math.min(dueAt - this.clock.now(), MAX_BACKOFF_MS);
+    if (left <= 0) due();
+    else this.cancelBackoff = this.clock.timer(left, due);
   }
 
   /** Records what an effect stands for. */
@@ -114,7 +165,8 @@ class RunsEffects implements Effects {
       return;
     }
     const interruptedForMs = interrupt === undefined ? 0 : milliseconds(this.clock.monotonic() - this.interruptedAt);
-    const drafts = derive(head.state, effect, { model: options.model.name, interruptedForMs });
+    const { model } = this;
+    const drafts = derive(head.state, effect, { model: model.name, interruptedForMs, price: this.priceOf(model) });
     if (drafts.length > 0) head.record(drafts, event.seq);
     if (effect === "dispatch") options.toolCalls.dispatch(event.seq);
   }
@@ -131,8 +183,18 @@ class RunsEffects implements Effects {
   abandon(): void {
     this.call?.abort();
     this.options.toolCalls.abort(this.options.graceMs);
+    this.rest();
+  }
+
+  rest(): void {
+    this.watch.rest();
+    this.cancelBackoff?.();
+    this.cancelBackoff = undefined;
   }
 }
+
+/** Longer than any wait that is ever recorded. */
+const MAX_BACKOFF_MS = 2_147_483_647;
 
 function isRefused(call: ToolCallState): boolean {
   return call.phase === "refused";

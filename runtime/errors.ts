@@ -3,6 +3,7 @@
  *
  * `invalid_option`, `invalid_tool`, `invalid_input`: a programming error in what was passed. `unknown_run`, `run_exists`: a run id.
  * `newer_schema`: the log was written by a newer version. `model`: the endpoint answered with an error or could not be reached. `truncated`: a stream ended without saying that it was complete.
+ * `connect_timeout`, `first_byte_timeout`, `idle_timeout`, `total_timeout`: a model took too long, in what.
  * `missing_key`, `missing_package`: the endpoint cannot be used yet. `log`: the log refused or failed. `closed`: the agent was closed.
  * `internal`: a fault of rubato's own or of an injected part (a clock, a tool object).
  */
@@ -17,6 +18,10 @@ export type RubatoErrorCode =
   | "newer_schema"
   | "model"
   | "truncated"
+  | "connect_timeout"
+  | "first_byte_timeout"
+  | "idle_timeout"
+  | "total_timeout"
   | "missing_key"
   | "missing_package"
   | "log"

@@ -18,11 +18,16 @@ export function afterwards(state: AgentState, asked: Command): Command | undefin
   return asked.type === "resume" ? goOn(state, asked) : undefined;
 }
 
-export function resumeOf(text: string | undefined, partial: PartialPolicy): Resume {
+export function resumeOf(
+  text: string | undefined,
+  partial: PartialPolicy,
+  budget?: Readonly<Record<string, number>>,
+): Resume {
   return {
     type: "resume",
     by: "user",
     partial,
+    ...(budget === undefined ? {} : { budget }),
     ...(text === undefined ? {} : { input: { id: newInputId(), text } }),
   };
 }

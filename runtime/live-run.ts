@@ -1,6 +1,7 @@
 import { respond, type Command } from "../machines/command.ts";
 import type { Draft, EventData } from "../machines/events.ts";
 import { initialState, isAtRest, type AgentState } from "../machines/state.ts";
+import { checkAnswer, isUnfit } from "./approvals.ts";
 import { createBus, type Bus } from "./bus.ts";
 import type { SeenHead } from "./current-head.ts";
 import { messageOf, RubatoError } from "./errors.ts";
@@ -152,10 +153,10 @@ export function createRun<Context>(setup: RunSetup<Context>, found?: Found): Own
     }
   }
 
-  async function commandElsewhere(asked: Command, verb: () => Verb, graceMs: number | undefined): Promise<Answered> {
+  async function commandElsewhere(given: Command, verb: () => Verb, graceMs: number | undefined): Promise<Answered> {
     for (;;) {
       await claiming?.catch(() => {});
-      if (owner !== undefined) return { here: await commandHere(asked, graceMs, owner) };
+      if (owner !== undefined) return { here: await commandHere(given, graceMs, owner) };
       if (setup.isClosed()) return { here: { accepted: false, reason: "closed" } };
       await follower?.refresh();
       if (follower?.owned === true) {
@@ -168,6 +169,9 @@ export function createRun<Context>(setup: RunSetup<Context>, found?: Found): Own
         continue;
       }
       const { state } = head();
+      const checked = await checkAnswer(given, state, { tools: setup.tools, redact: setup.redact, now: clock.now() });
+      if (isUnfit(checked)) return { here: checked };
+      const asked = checked;
       const answer = respond(state, asked);
       if (!answer.accepted && !isUnderWay(state, asked)) return { here: answer };
       // What was asked for already takes an owner all the same, where it was not done yet.
@@ -283,13 +287,14 @@ export function createRun<Context>(setup: RunSetup<Context>, found?: Found): Own
     follower?.attend();
     if (owner === undefined || !owner.head.atRest) return;
     const { epoch, head: last } = owner;
+    const leaving = owner;
     stopServing?.();
     stopServing = undefined;
     if (last.failure === undefined) {
       // It looks when somebody asks or reads. Not for those who merely listen: a run that was let go costs no watch and no timer.
       follower = follow({ state: last.state, owned: false });
       owner = undefined;
-      last.leave();
+      leaving.leave();
     }
     try {
       await log.release(runId, epoch);
@@ -332,7 +337,7 @@ export function createRun<Context>(setup: RunSetup<Context>, found?: Found): Own
         follower?.attend();
       };
     },
-    async takeOver(options, instruction, partial) {
+    async takeOver(options, instruction, partial, budget) {
       if (setup.isClosed()) return { accepted: false, reason: "closed" };
       await follower?.refresh();
       // Decided before anything is claimed, and looked at again after it: over is over, and where nothing was asked there is nothing to go on with.
@@ -342,7 +347,7 @@ export function createRun<Context>(setup: RunSetup<Context>, found?: Found): Own
       };
       const refused = unwanted(head().state);
       if (refused !== undefined) return { accepted: false, reason: refused };
-      return takeOver({ ...options, unwanted }, (state) => goOn(state, resumeOf(instruction, partial)));
+      return takeOver({ ...options, unwanted }, (state) => goOn(state, resumeOf(instruction, partial, budget)));
     },
     async beginFork(epoch, instruction) {
       follower?.close();

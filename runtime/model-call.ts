@@ -2,9 +2,14 @@ import type { Draft, EventData, EventOf } from "../machines/events.ts";
 import type { PartialAnswer } from "../machines/state.ts";
 import { MAX_ARGS_LENGTH, MAX_CALLS } from "./arguments.ts";
 import type { Clock } from "./clock.ts";
-import { messageOf, RubatoError } from "./errors.ts";
+import type { Price } from "../machines/limits.ts";
+import { costOf } from "../machines/limits.ts";
+import { RubatoError } from "./errors.ts";
 import type { Head } from "./head.ts";
 import { LazySignal } from "./lazy-signal.ts";
+import { failureDrafts, spentOn } from "./model-failure.ts";
+import type { ModelWatch, Watched } from "./model-watch.ts";
+import type { RetryPolicy } from "./retry.ts";
 import type { Tasks } from "./tasks.ts";
 import type { ChatModel, ModelChunk, ModelRequest, Usage } from "./models/chat-model.ts";
 
@@ -12,7 +17,8 @@ import type { ChatModel, ModelChunk, ModelRequest, Usage } from "./models/chat-m
  * One request to a model: reads its stream and turns every piece into an event.
  *
  * M1 Ends in exactly one way: a message, an error, or `abort()`. After that nothing the stream yields counts (R4), and the stream is closed.
- * M2 `abort()` does not wait for the model: the socket is closed by the signal, the reading by the next piece or the end.
+ * M2 A request that takes too long is over as one that failed, at once: its stream is told to stop and not waited for (P31).
+ * M3 `abort()` does not wait for the model: the socket is closed by the signal, the reading by the next piece or the end.
  */
 export interface ModelCall {
   abort(): void;
@@ -26,6 +32,12 @@ export interface ModelCallOptions {
   readonly thinking: EventOf<"thinking">;
   /** Left when the stream is closed, which may be some time after `abort()`. */
   readonly tasks: Pick<Tasks, "leave">;
+  readonly watch: ModelWatch;
+  readonly retry: RetryPolicy;
+  /** How many models the agent has: there may be another to ask. */
+  readonly models: number;
+  /** Of this model, where the program gave one. */
+  readonly price: Price | undefined;
 }
 
 export function callModel(options: ModelCallOptions): ModelCall {
@@ -35,7 +47,7 @@ export function callModel(options: ModelCallOptions): ModelCall {
 }
 
 /** A class, so that a request makes one object and not a dozen closures. */
-class Reading implements ModelCall {
+class Reading implements ModelCall, Watched {
   private readonly options: ModelCallOptions;
   private readonly head: Head;
   private readonly clock: Clock;
@@ -51,6 +63,8 @@ class Reading implements ModelCall {
   private textHalf = "";
   private reasoningHalf = "";
   private argsLength: number[] | undefined;
+  pieces = 0;
+  paused = false;
 
   constructor(options: ModelCallOptions) {
     this.options = options;
@@ -63,6 +77,7 @@ class Reading implements ModelCall {
   }
 
   begin(): void {
+    this.options.watch.begin(this);
     try {
       this.iterator = iteratorOf(this.options.model.stream(this.options.request, this.signal));
     } catch (error) {
@@ -74,8 +89,20 @@ class Reading implements ModelCall {
   }
 
   abort(): void {
-    this.over = true;
+    this.end();
     LazySignal.abort(this.signal);
+  }
+
+  expire(error: RubatoError): void {
+    if (this.over) return;
+    this.fail(error);
+    LazySignal.abort(this.signal);
+  }
+
+  /** M1: from here on nothing counts. */
+  private end(): void {
+    this.over = true;
+    this.options.watch.end(this);
   }
 
   // What `for await` does, by hand: with the same two callbacks for every piece, where an `await` makes two closures and a context for each.
@@ -97,6 +124,7 @@ class Reading implements ModelCall {
         this.options.tasks.leave();
         return;
       }
+      this.pieces++;
       if (!this.over) this.take(piece.value);
     } catch (error) {
       this.onError(error);
@@ -110,7 +138,9 @@ class Reading implements ModelCall {
   /** The model is read no faster than the log takes what it says. */
   private waitForLog(): void {
     const { head } = this;
+    this.paused = true;
     head.durable(head.nextSeq - 1).then(() => {
+      this.paused = false;
       if (this.over) this.close();
       else this.pull();
     }, this.onError);
@@ -171,7 +201,7 @@ class Reading implements ModelCall {
       type: "token_stream",
       data: { kind, text, messageId, attempt, offset },
     });
-    if (!told) this.over = true;
+    if (!told) this.end();
     else if (kind === "text") this.textLength += text.length;
     else this.reasoningLength += text.length;
   }
@@ -228,13 +258,13 @@ class Reading implements ModelCall {
               args,
             },
     });
-    if (!told) this.over = true;
+    if (!told) this.end();
   }
 
   private answer(finish: "stop" | "tool_calls" | "length", usage: Usage | undefined): void {
     this.flushHalves();
     const { partial } = this.head.state;
-    this.over = true;
+    this.end();
     if (partial === undefined) return;
     // Reading a character makes one flat string of the many pieces: the log then keeps the text and not the pieces.
     partial.text.charCodeAt(0);
@@ -259,13 +289,21 @@ class Reading implements ModelCall {
   ): Draft {
     const { messageId, attempt } = this;
     const { step } = this.options.thinking.data;
-    return {
-      type: "message",
-      data:
-        reasoning === ""
-          ? { messageId, step, attempt, finish, text, calls, usage }
-          : { messageId, step, attempt, finish, text, reasoning, calls, usage },
-    };
+    const data: EventData<"message"> =
+      reasoning === ""
+        ? { messageId, step, attempt, finish, text, calls, usage }
+        : { messageId, step, attempt, finish, text, reasoning, calls, usage };
+    return { type: "message", data: this.priced(data) };
+  }
+
+  /** What it cost, where the program gave prices; what it may have used, where nobody told and somebody counts. */
+  private priced(data: EventData<"message">): EventData<"message"> {
+    const { price } = this.options;
+    if (data.usage !== "unknown") return price === undefined ? data : { ...data, cost: costOf(data.usage, price) };
+    const { state } = this.head;
+    return price === undefined && state.core.control.limits === undefined
+      ? data
+      : { ...data, ...spentOn(state, price) };
   }
 
   /** A half character that no other half followed. */
@@ -279,21 +317,11 @@ class Reading implements ModelCall {
 
   private fail(error: unknown): void {
     this.flushHalves();
-    this.over = true;
-    const { partial } = this.head.state;
-    const drafts: Draft[] = [];
-    if (partial !== undefined && partial.text !== "") drafts.push(this.message(partial, "truncated", [], "unknown"));
-    drafts.push({
-      type: "error",
-      data: {
-        source: "model",
-        code: error instanceof RubatoError ? error.code : "model",
-        severity: "high",
-        retryable: false,
-        message: messageOf(error),
-      },
-    });
-    this.head.record(drafts, this.options.thinking.seq);
+    this.end();
+    const { thinking, clock, retry, models, price } = this.options;
+    const { state } = this.head;
+    const drafts = failureDrafts(error, { state, runId: this.runId, thinking, clock, retry, models, price });
+    this.head.record(drafts, thinking.seq);
   }
 
   private truncated(): RubatoError {

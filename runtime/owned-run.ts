@@ -44,6 +44,7 @@ export interface OwnedRun<Context = unknown> {
     options: RecoverOptions,
     instruction: string | undefined,
     partial: PartialPolicy,
+    budget: Readonly<Record<string, number>> | undefined,
   ) => Promise<TakeOverReceipt>;
   /** Owns a fork that was just copied under this epoch: it comes to rest, or goes on with an instruction. */
   readonly beginFork: (epoch: number, instruction: string | undefined) => Promise<Receipt>;

@@ -2,6 +2,8 @@ import { respond, type Command } from "../machines/command.ts";
 import type { Draft, EventData } from "../machines/events.ts";
 import type { AgentState } from "../machines/state.ts";
 import type { Tool } from "../tools/tool.ts";
+import type { Price } from "../machines/limits.ts";
+import { checkAnswer, isUnfit, type Approvals } from "./approvals.ts";
 import type { Bus } from "./bus.ts";
 import type { Clock } from "./clock.ts";
 import { createEffects, type Effects } from "./effects.ts";
@@ -10,18 +12,25 @@ import type { Head } from "./head.ts";
 import { openHead } from "./log-head.ts";
 import type { EventLog } from "./log/event-log.ts";
 import type { ChatModel, ToolDescription } from "./models/chat-model.ts";
+import type { ModelTimeouts } from "./model-watch.ts";
 import { ownerDraft } from "./recovery.ts";
 import type { Redact } from "./redact.ts";
+import type { RetryPolicy } from "./retry.ts";
 import type { Receipt } from "./run.ts";
 import type { Tasks } from "./tasks.ts";
 import { createToolCalls, type ToolCalls } from "./tool-calls.ts";
+import { WallClock } from "./wall-clock.ts";
 
 /** What a run needs to work, beside its log. */
 export interface OwnerSetup<Context> {
   readonly runId: string;
   readonly log: EventLog;
   readonly clock: Clock;
-  readonly model: ChatModel;
+  readonly models: readonly ChatModel[];
+  readonly prices: Readonly<Record<string, Price>>;
+  readonly timeouts: ModelTimeouts;
+  readonly retry: RetryPolicy;
+  readonly approvals: Approvals<Context>;
   readonly instructions: string;
   readonly tools: ReadonlyMap<string, Tool<Context>>;
   readonly descriptions: readonly ToolDescription[];
@@ -48,6 +57,8 @@ export interface Owner {
   ): Promise<Receipt>;
   /** Tells executing calls to stop within a shorter grace. */
   hurry(graceMs: number): void;
+  /** This process gives the run up, at rest: nothing of it rings any more. */
+  leave(): void;
 }
 
 interface OwnerParts<Context> {
@@ -71,12 +82,15 @@ export function createOwner<Context>(parts: OwnerParts<Context>): Owner {
 class RunsOwner<Context> implements Owner {
   readonly head: Head;
   readonly epoch: number;
+  private readonly setup: OwnerSetup<Context>;
   private readonly toolCalls: ToolCalls;
   private readonly effects: Effects;
+  private readonly wall: WallClock;
 
   constructor({ setup, context, bus, tasks, epoch, state, onRest, onFailure }: OwnerParts<Context>) {
     const { runId, log, clock, redact, graceMs } = setup;
     this.epoch = epoch;
+    this.setup = setup;
     this.head = openHead({
       runId,
       log,
@@ -91,13 +105,20 @@ class RunsOwner<Context> implements Owner {
       },
       onFailure: () => {
         this.effects.abandon();
+        this.toolCalls.leave();
+        this.wall.rest();
         onFailure();
       },
       onRest: (atRest) => {
-        if (atRest) this.toolCalls.rest();
+        if (atRest) {
+          this.toolCalls.rest();
+          this.effects.rest();
+          this.wall.rest();
+        } else this.wall.work();
         onRest(atRest);
       },
     });
+    this.wall = new WallClock(this.head, clock);
     this.toolCalls = createToolCalls<Context>({
       head: this.head,
       clock,
@@ -107,6 +128,7 @@ class RunsOwner<Context> implements Owner {
       timeoutMs: setup.toolTimeoutMs,
       graceMs,
       redact,
+      approvals: setup.approvals,
       interrupt: (reason) => this.command({ type: "interrupt", by: "tool", reason, mode: "step" }),
       noteInterrupt: () => {
         this.effects.noteInterrupt(undefined);
@@ -117,7 +139,10 @@ class RunsOwner<Context> implements Owner {
       head: this.head,
       toolCalls: this.toolCalls,
       clock,
-      model: setup.model,
+      models: setup.models,
+      prices: setup.prices,
+      timeouts: setup.timeouts,
+      retry: setup.retry,
       instructions: setup.instructions,
       tools: setup.descriptions,
       graceMs,
@@ -144,15 +169,21 @@ class RunsOwner<Context> implements Owner {
     return receipt;
   }
 
-  async command(asked: Command, graceMs?: number): Promise<Receipt> {
-    const { failure } = this.head;
+  async command(given: Command, graceMs?: number): Promise<Receipt> {
+    const { failure, state } = this.head;
     if (failure !== undefined) return { accepted: false, reason: failure.code };
+    const { tools, redact, clock } = this.setup;
+    const checked = checkAnswer(given, state, { tools, redact, now: clock.now() });
+    // Only what has to wait does: of all other commands the first that is given is the first that is recorded.
+    const asked = checked instanceof Promise ? await checked : checked;
+    if (isUnfit(asked)) return asked;
     return this.stored(this.decide(asked, graceMs));
   }
 
   begin(drafts: readonly Draft[]): void {
     if (drafts.some(isInterrupt)) this.effects.noteInterrupt(undefined);
     this.head.record(drafts);
+    this.wall.work();
   }
 
   async takeOver(
@@ -169,7 +200,15 @@ class RunsOwner<Context> implements Owner {
       const asked = after(head.state);
       return asked === undefined ? { accepted: true, seq } : this.decide(asked, graceMs);
     });
+    this.wall.work();
     return this.stored(receipt);
+  }
+
+  leave(): void {
+    this.toolCalls.leave();
+    this.effects.rest();
+    this.wall.rest();
+    this.head.leave();
   }
 
   hurry(graceMs: number): void {

@@ -4,7 +4,7 @@ import { toJson } from "./arguments.ts";
 import type { Clock } from "./clock.ts";
 import { messageOf } from "./errors.ts";
 import type { EventLog } from "./log/event-log.ts";
-import type { Receipt, Run } from "./run.ts";
+import type { ApproveOptions, Receipt, Run } from "./run.ts";
 import type { Tasks } from "./tasks.ts";
 
 /**
@@ -28,7 +28,15 @@ const verbSchema = z.discriminatedUnion("verb", [
     by,
   }),
   z.object({ verb: z.literal("send"), text: z.string(), when: z.enum(["now", "step", "done"]), id: z.string() }),
-  z.object({ verb: z.literal("approve"), callId: z.string(), args: jsonSchema.optional(), by }),
+  z.object({
+    verb: z.literal("approve"),
+    callId: z.string(),
+    args: jsonSchema.optional(),
+    answer: z.string().optional(),
+    forRun: z.literal(true).optional(),
+    argsHash: z.string().optional(),
+    by,
+  }),
   z.object({ verb: z.literal("reject"), callId: z.string(), reason: z.string(), by }),
   z.object({
     verb: z.literal("settle"),
@@ -161,6 +169,17 @@ export function serveInbox({ log, runId, epoch, run, tasks }: ServeOptions): () 
   };
 }
 
+/** Field by field: what was left out is not there. */
+function approvalOf({ args, answer, forRun, argsHash, by: who }: Extract<Verb, { verb: "approve" }>): ApproveOptions {
+  return {
+    by: who,
+    ...(args === undefined ? {} : { args }),
+    ...(answer === undefined ? {} : { answer }),
+    ...(forRun === undefined ? {} : { forRun }),
+    ...(argsHash === undefined ? {} : { argsHash }),
+  };
+}
+
 /** What comes from another process is checked like any input: a command that cannot be is answered, never thrown. */
 async function perform(run: Run, command: Json): Promise<Receipt | Awaited<ReturnType<Run["interrupt"]>>> {
   const parsed = verbSchema.safeParse(command);
@@ -183,7 +202,7 @@ async function perform(run: Run, command: Json): Promise<Receipt | Awaited<Retur
       case "send":
         return await run.send(verb.text, { when: verb.when, id: verb.id });
       case "approve":
-        return await run.approve(verb.callId, { by: verb.by, ...(verb.args === undefined ? {} : { args: verb.args }) });
+        return await run.approve(verb.callId, approvalOf(verb));
       case "reject":
         return await run.reject(verb.callId, verb.reason, { by: verb.by });
       case "settle":

@@ -4,7 +4,7 @@ import { isAtRest, type AgentState } from "../machines/state.ts";
 import { toJson } from "./arguments.ts";
 import { checkPattern, type Bus } from "./bus.ts";
 import { insideCall } from "./call-scope.ts";
-import { checkGrace, checkOption, checkText, checkWords, isInputId } from "./checks.ts";
+import { checkGrace, checkKeys, checkOption, checkText, checkWords, isInputId } from "./checks.ts";
 import { milliseconds, type Clock } from "./clock.ts";
 import { CurrentHead, type SeenHead } from "./current-head.ts";
 import type { FollowHead } from "./follow-head.ts";
@@ -15,6 +15,7 @@ import type { Owner } from "./owner.ts";
 import type { OwnersAnswer, Verb } from "./post.ts";
 import { checkReadOptions, readEvents, readHistory } from "./reader.ts";
 import type {
+  ApproveOptions,
   InterruptOptions,
   InterruptReceipt,
   Receipt,
@@ -48,7 +49,6 @@ export interface PublicRunParts {
 }
 
 type CancelOptions = NonNullable<Parameters<Run["cancel"]>[1]>;
-type ApproveOptions = NonNullable<Parameters<Run["approve"]>[1]>;
 type RejectOptions = NonNullable<Parameters<Run["reject"]>[2]>;
 type CallResult = Parameters<Run["settleCall"]>[1];
 
@@ -267,12 +267,26 @@ class PublicRun implements Run {
     return this.#parts.head().rest(() => receipt);
   }
 
-  async #allow(callId: string, { args, by = "user" }: ApproveOptions = {}): Promise<Receipt> {
-    const more = args === undefined ? {} : { args: toJson(args) };
+  async #allow(callId: string, options: ApproveOptions = {}): Promise<Receipt> {
+    const { args, answer, forRun, argsHash, by = "user" } = options;
+    checkKeys("approve", options, ["args", "answer", "forRun", "argsHash", "by"]);
+    checkWords({
+      callId,
+      by,
+      ...(answer === undefined ? {} : { answer }),
+      ...(argsHash === undefined ? {} : { argsHash }),
+    });
+    const more = {
+      ...(args === undefined ? {} : { args: toJson(args) }),
+      ...(answer === undefined ? {} : { answer: answer.toWellFormed() }),
+      ...(forRun === true ? { forRun } : {}),
+      ...(argsHash === undefined ? {} : { argsHash }),
+    };
     return this.#order({ type: "approve", by, callId, ...more }, () => ({ verb: "approve", callId, by, ...more }));
   }
 
   async #refuse(callId: string, reason = "", { by = "user" }: RejectOptions = {}): Promise<Receipt> {
+    checkWords({ callId, reason, by });
     return this.#order({ type: "reject", by, callId, reason }, () => ({ verb: "reject", callId, reason, by }));
   }
 

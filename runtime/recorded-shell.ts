@@ -4,6 +4,7 @@ import type { Draft, Event } from "../machines/events.ts";
 import { initialState, type AgentState } from "../machines/state.ts";
 import { step } from "../machines/step.ts";
 import type { Tool } from "../tools/tool.ts";
+import type { Approvals } from "./approvals.ts";
 import type { Clock } from "./clock.ts";
 import { createEffects } from "./effects.ts";
 import { eventOf } from "./event-of.ts";
@@ -19,6 +20,7 @@ export interface AgentDefinition {
   readonly toolConcurrency: number;
   readonly toolTimeoutMs: number;
   readonly graceMs: number;
+  readonly approvals: Approvals<unknown>;
 }
 
 /**
@@ -79,6 +81,7 @@ export function recordedShell(runId: string, definition: AgentDefinition): Recor
     graceMs,
     // What was recorded was redacted before.
     redact: undefined,
+    approvals: definition.approvals,
     interrupt: () => Promise.resolve({ accepted: false, reason: "settled" }),
     noteInterrupt() {},
     tasks,
@@ -86,7 +89,10 @@ export function recordedShell(runId: string, definition: AgentDefinition): Recor
   const effects = createEffects({
     head,
     clock: STILL,
-    model: { ...SILENT, name: definition.model.name },
+    models: [{ ...SILENT, name: definition.model.name }],
+    prices: {},
+    timeouts: { firstByteMs: 0, idleMs: 0, totalMs: 0 },
+    retry: { decide: () => ({ do: "fail" }) },
     instructions,
     tools: [],
     toolCalls,

@@ -30,12 +30,13 @@ export function redactDraft(draft: Draft, redact: Redact): Draft {
     case "user_input":
       return { ...draft, data: { ...draft.data, text: text(draft.data.text, redact) } };
     case "approval": {
-      const { args, reason } = draft.data;
+      // Edited arguments were redacted before they were hashed: they are bound as they are.
+      const { answer, reason } = draft.data;
       return {
         ...draft,
         data: {
           ...draft.data,
-          ...(args === undefined ? {} : { args: redactJson(args, redact) }),
+          ...(answer === undefined ? {} : { answer: text(answer, redact) }),
           ...(reason === undefined ? {} : { reason: text(reason, redact) }),
         },
       };

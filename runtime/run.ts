@@ -47,6 +47,19 @@ export interface ResumeOptions {
   readonly by?: string;
 }
 
+export interface ApproveOptions {
+  /** What it runs with instead. Validated like the model's own. */
+  readonly args?: Json;
+  /** For a tool that asks: the person's answer, its result. Any other tool finds it in `ctx.answer`. */
+  readonly answer?: string;
+  /** The tool's later calls in this run, and those that wait now, are approved as well. */
+  readonly forRun?: boolean;
+  /** Of the arguments that the person saw (`state.pendingApprovals`): an approval of others is refused. */
+  readonly argsHash?: string;
+  /** Who says so, for the log. Default `user`. */
+  readonly by?: string;
+}
+
 export interface SendOptions {
   /** `step` (default): heard at the next step boundary. `now`: redirects at once. `done`: follows after the answer. */
   readonly when?: "now" | "step" | "done";
@@ -81,7 +94,12 @@ export interface Run extends AsyncIterable<Event> {
   send(text: string, options?: SendOptions): Promise<SendReceipt>;
   /** Ends the run for good, once everything in flight is settled. */
   cancel(reason?: string, options?: { readonly graceMs?: number; readonly by?: string }): Promise<Receipt>;
-  approve(callId: string, options?: { readonly args?: Json; readonly by?: string }): Promise<Receipt>;
+  /**
+   * Allows a call that waits, as it is or with edited arguments. Not accepted: `not_waiting` (another call, answered already, or over), `expired`,
+   * `invalid_args` and `answer_needed` (`message` says what does not fit), `other_args`.
+   */
+  approve(callId: string, options?: ApproveOptions): Promise<Receipt>;
+  /** Refuses a call that waits: the model is told so, with the reason. */
   reject(callId: string, reason?: string, options?: { readonly by?: string }): Promise<Receipt>;
   /**
    * Says how a call ended whose process died while it executed (listed in `pending`): its one result. The run stays at rest until it is resumed.

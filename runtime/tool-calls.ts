@@ -1,13 +1,17 @@
-import type { Draft, EventData, EventOf, Json } from "../machines/events.ts";
+import { hashArgs } from "../machines/command.ts";
+import type { Draft, EventData, EventOf } from "../machines/events.ts";
+import { callsAllowed, OVER_LIMIT } from "../machines/limits.ts";
 import type { ToolCallState } from "../machines/state.ts";
-import type { PreparedCall, Tool, ToolContext, ToolReceipt } from "../tools/tool.ts";
+import type { Tool, ToolContext, ToolReceipt } from "../tools/tool.ts";
 import { added } from "./added.ts";
-import { parseArgs, toJson } from "./arguments.ts";
+import { ApprovalWatch } from "./approval-watch.ts";
+import type { Approvals } from "./approvals.ts";
+import { toJson } from "./arguments.ts";
+import { CallCheck, type Checked, type Prepared } from "./call-check.ts";
 import { CallContext } from "./call-context.ts";
-import { refusal, resultOf, returned, thrown, type Ending, type StopReason } from "./call-ending.ts";
+import { resultOf, returned, thrown, type Ending, type StopReason } from "./call-ending.ts";
 import { enterCall, leaveCall } from "./call-scope.ts";
 import type { Clock } from "./clock.ts";
-import { messageOf } from "./errors.ts";
 import type { Head } from "./head.ts";
 import { LazySignal } from "./lazy-signal.ts";
 import { isPromiseLike } from "./promise-like.ts";
@@ -21,7 +25,8 @@ import type { Tasks } from "./tasks.ts";
  * T2 (P11) The `tool_start` event, once durable, is the only licence to execute; it is recorded once.
  * T3 (R7, P15) A call has one outcome: what comes after it is recorded as late and changes nothing.
  * T4 (P16) A tool that ignores its signal is abandoned after the grace time, as `unknown`.
- * T5 One timer watches the deadlines of all calls; it ends when the run rests. A call's grace timer ends with the call.
+ * T5 A call that a person has to allow starts only with the arguments that were approved, once.
+ * T6 One timer watches the deadlines of all calls; it ends when the run rests. A call's grace timer ends with the call.
  */
 export interface ToolCalls {
   /** The message is complete: announce its calls, or settle at once those that cannot run. */
@@ -33,8 +38,10 @@ export interface ToolCalls {
   execute(start: EventOf<"tool_start">): void;
   /** Tells every executing call to stop; after `graceMs` it is given up. */
   abort(graceMs: number): void;
-  /** The run is at rest: no call executes, no deadline has to be watched. */
+  /** The run is at rest: no call executes, no deadline has to be watched, but those of calls that wait for a person. */
   rest(): void;
+  /** This process has the run no more. */
+  leave(): void;
 }
 
 export interface ToolCallsOptions<Context> {
@@ -46,19 +53,12 @@ export interface ToolCallsOptions<Context> {
   readonly timeoutMs: number;
   readonly graceMs: number;
   readonly redact: Redact | undefined;
+  readonly approvals: Approvals<Context>;
   readonly interrupt: (reason: string) => Promise<ToolReceipt>;
   /** Called before this records an interrupt of its own: its latency counts from here. */
   readonly noteInterrupt: () => void;
   /** Counts the calls that run, abandoned ones included, so that closing can wait for them. */
   readonly tasks: Pick<Tasks, "adopt" | "enter" | "leave">;
-}
-
-type Ready<Context> = Extract<PreparedCall<Context>, { ok: true }>;
-
-interface Prepared<Context> {
-  readonly callId: string;
-  readonly tool: Tool<Context>;
-  readonly ready: Ready<Context>;
 }
 
 interface Executing {
@@ -75,8 +75,8 @@ interface Executing {
   work: Promise<void> | undefined;
 }
 
-function isChecked(draft: Draft | Promise<Draft>): draft is Draft {
-  return !(draft instanceof Promise);
+function isChecked<Context>(checked: Checked<Context> | Promise<Checked<Context>>): checked is Checked<Context> {
+  return !(checked instanceof Promise);
 }
 
 export function createToolCalls<Context>(options: ToolCallsOptions<Context>): ToolCalls {
@@ -89,6 +89,8 @@ class RunsCalls<Context> implements ToolCalls {
   private readonly head: Head;
   private readonly clock: Clock;
   private readonly tools: ReadonlyMap<string, Tool<Context>>;
+  private readonly calls: CallCheck<Context>;
+  private readonly approvals: ApprovalWatch;
   // Lists, not maps: mostly of one, and there are two for every run.
   private prepared: Prepared<Context>[] = [];
   private executing: Executing[] = [];
@@ -99,46 +101,75 @@ class RunsCalls<Context> implements ToolCalls {
     this.head = options.head;
     this.clock = options.clock;
     this.tools = options.tools;
+    this.calls = new CallCheck(options);
+    this.approvals = new ApprovalWatch(options.head, options.clock);
   }
 
   announce(message: EventOf<"message">): void {
     this.prepared = [];
     this.whenAll(
-      this.head.state.core.calls.map((call) => this.check(call)),
-      (drafts) => {
+      this.head.state.core.calls.map((call) => this.calls.check(call)),
+      (checked) => {
         // Where the run was stopped meanwhile the calls are settled already, and every one of these is refused.
-        this.head.record(drafts, message.seq);
+        this.head.record(this.withRequests(this.withinLimits(checked)), message.seq);
+        if (checked.some(waits)) this.approvals.look();
       },
     );
   }
 
+  /** What the calls become. Those that the limits of the run do not allow are skipped, from the first one over. */
+  private withinLimits(checked: readonly Checked<Context>[]): Draft[] {
+    const allowed = callsAllowed(this.head.state);
+    let count = 0;
+    return checked.map(({ draft, prepared }) => {
+      if (prepared === undefined || draft.type !== "tool_call") return draft;
+      if (++count > allowed) return overLimit(prepared.callId);
+      this.prepared = added(this.prepared, prepared);
+      return draft;
+    });
+  }
+
+  /** Asks for what has to be asked for, behind all announcements. */
+  private withRequests(drafts: Draft[]): Draft[] {
+    const expiresAt = this.clock.now() + this.options.approvals.timeoutMs;
+    const requests: Draft[] = [];
+    for (const draft of drafts) {
+      if (draft.type !== "tool_call" || draft.data.approval !== "required") continue;
+      const { callId, argsHash = "" } = draft.data;
+      requests.push({ type: "approval_request", data: { callId, argsHash, expiresAt } });
+    }
+    return requests.length === 0 ? drafts : [...drafts, ...requests];
+  }
+
   /** At once where every check answered at once. */
-  private whenAll(checks: readonly (Draft | Promise<Draft>)[], use: (checked: readonly Draft[]) => void): void {
+  private whenAll(
+    checks: readonly (Checked<Context> | Promise<Checked<Context>>)[],
+    use: (checked: readonly Checked<Context>[]) => void,
+  ): void {
     if (checks.every(isChecked)) use(checks);
-    else this.options.tasks.adopt("validation", Promise.all(checks.map((draft) => Promise.resolve(draft))).then(use));
+    else this.options.tasks.adopt("validation", Promise.all(checks.map((check) => Promise.resolve(check))).then(use));
   }
 
   salvage(cause: number): void {
     this.prepared = [];
     const stopped = this.head.state.interruptRequested;
-    const { calls } = this.head.state.core;
-    const open = calls.filter(
-      (call) => call.phase === "complete" || call.phase === "ready" || call.phase === "orphaned",
-    );
+    const open = this.head.state.core.calls.filter(isOpen);
     // Where the run was stopped nothing of this runs again: it is settled at once, before the stop is, and needs no check.
-    this.whenAll(stopped ? [] : open.map((call) => this.check(call)), (drafts) => {
+    this.whenAll(stopped ? [] : open.map((call) => this.calls.check(call)), (checked) => {
+      for (const { prepared } of checked) if (prepared !== undefined) this.prepared = added(this.prepared, prepared);
       const recorded: Draft[] = [];
       const unknown: string[] = [];
       for (const [index, call] of open.entries()) {
-        const draft = drafts[index];
+        const draft = checked[index]?.draft;
         if (call.phase === "orphaned") recorded.push(...this.orphan(call, stopped, unknown));
-        if (call.phase === "orphaned" || draft === undefined) continue;
+        if (call.phase === "orphaned" || call.phase === "awaiting_approval" || draft === undefined) continue;
         // The skipping that belongs to a stop came first: these are refused then.
         if (call.phase === "complete") recorded.push(draft);
         else if (draft.type === "tool_result") recorded.push({ ...draft, data: { ...draft.data, from: "ready" } });
       }
-      this.head.record(recorded, cause);
+      this.head.record(this.withRequests(recorded), cause);
       this.dispatch(cause);
+      this.approvals.look();
       if (unknown.length > 0 && !stopped) {
         const reason = `Nobody knows how ${unknown.join(", ")} ended: the process that ran it is gone.`;
         this.options.noteInterrupt();
@@ -170,56 +201,30 @@ class RunsCalls<Context> implements ToolCalls {
     return undefined;
   }
 
-  /** The event that a call becomes: announced, or settled because it cannot run. */
-  private check(call: ToolCallState): Draft | Promise<Draft> {
-    if (call.error !== undefined) return refusal(call, call.error.message);
-    const tool = this.tools.get(call.name);
-    if (tool === undefined) {
-      const names = [...this.tools.keys()].join(", ");
-      return refusal(
-        call,
-        `There is no tool "${call.name}". ${names === "" ? "There are no tools." : `There are: ${names}.`}`,
-      );
+  /** A call whose arguments a person edited is prepared anew; one whose arguments are not those that were approved never runs (T5). */
+  private bindApprovals(cause: number): boolean {
+    for (const call of this.head.state.core.calls) {
+      if (call.phase !== "ready" || call.approval === undefined) continue;
+      if (hashArgs(call.args ?? null) !== call.approval.argsHash) {
+        this.head.record([notApproved(call)], cause);
+        return false;
+      }
+      const before = this.preparedCall(call.callId);
+      if (before === undefined || before.args === call.args) continue;
+      this.prepared = this.prepared.filter((other) => other !== before);
+      this.whenAll([this.calls.check(call)], ([checked]) => {
+        if (checked?.prepared !== undefined) this.prepared = added(this.prepared, checked.prepared);
+        else if (checked?.draft.type === "tool_result")
+          this.head.record([{ ...checked.draft, data: { ...checked.draft.data, from: "ready" } }], cause);
+        this.dispatch(cause);
+      });
+      return false;
     }
-    // What a person approved or an earlier process validated counts, not what the model wrote.
-    const text = call.args === undefined ? call.rawArgs : JSON.stringify(call.args);
-    const logged = parseArgs(text);
-    if (!logged.ok) return refusal(call, logged.message);
-    try {
-      // A copy: the tool may keep and change what it is given, the log's arguments stay as they were.
-      const answer = tool.prepare(toJson(logged.args));
-      if (isPromiseLike(answer)) return this.acceptLater(call, tool, logged.args, answer);
-      return this.accept(call, tool, logged.args, answer);
-    } catch (error) {
-      return this.broken(call, error);
-    }
-  }
-
-  private accept(call: ToolCallState, tool: Tool<Context>, args: Json, answer: PreparedCall<Context>): Draft {
-    if (!answer.ok) return refusal(call, answer.message);
-    const { callId, providerCallId, name } = call;
-    this.prepared = added(this.prepared, { callId, tool, ready: answer });
-    return { type: "tool_call", data: { callId, providerCallId, name, args, approval: "none" } };
-  }
-
-  private async acceptLater(
-    call: ToolCallState,
-    tool: Tool<Context>,
-    args: Json,
-    answer: PromiseLike<PreparedCall<Context>>,
-  ): Promise<Draft> {
-    try {
-      return this.accept(call, tool, args, await answer);
-    } catch (error) {
-      return this.broken(call, error);
-    }
-  }
-
-  private broken(call: ToolCallState, error: unknown): Draft {
-    return refusal(call, `The tool's schema failed: ${messageOf(error)}`);
+    return true;
   }
 
   dispatch(cause: number): void {
+    if (!this.bindApprovals(cause)) return;
     let drafts: Draft[] = [];
     let running = 0;
     let alone = false;
@@ -336,7 +341,8 @@ class RunsCalls<Context> implements ToolCalls {
     const { head, options } = this;
     const { runId } = head;
     const { callId, attempt, idempotencyKey } = entry.start.data;
-    const context = new CallContext(runId, callId, attempt, idempotencyKey, options.context, {
+    const answer = head.state.core.calls.find((call) => call.callId === callId)?.approval?.answer;
+    const context = new CallContext(runId, callId, attempt, idempotencyKey, options.context, answer, {
       progress(value) {
         if (entry.settled) return;
         const plain = toJson(value);
@@ -395,5 +401,28 @@ class RunsCalls<Context> implements ToolCalls {
   rest(): void {
     this.watch?.cancel();
     this.watch = undefined;
+    if (this.head.state.status !== "waiting") this.approvals.stop();
   }
+
+  leave(): void {
+    this.approvals.stop();
+  }
+}
+
+function isOpen({ phase }: ToolCallState): boolean {
+  return phase === "complete" || phase === "awaiting_approval" || phase === "ready" || phase === "orphaned";
+}
+
+function waits<Context>({ draft }: Checked<Context>): boolean {
+  return draft.type === "tool_call" && draft.data.approval === "required";
+}
+
+function overLimit(callId: string): Draft {
+  const error = { code: OVER_LIMIT, message: "a limit of the run was reached" };
+  return { type: "tool_result", data: { callId, attempt: 0, outcome: "skipped", from: "complete", error } };
+}
+
+function notApproved({ callId, attempt }: ToolCallState): Draft {
+  const error = { code: "not_approved", message: "Its arguments are not those that were approved. It did not run." };
+  return { type: "tool_result", data: { callId, attempt, outcome: "error", from: "ready", error } };
 }

@@ -29,10 +29,10 @@ export function checkTools<Context>(tools: readonly Tool<Context>[]): ReadonlyMa
         `The tool "${name}" was not made by defineTool. Wrap it: defineTool({ name, ... }).`,
       );
     }
-    if (tool.approval !== "never") {
+    if (!["never", "always", "depends"].includes(tool.approval)) {
       throw new RubatoError(
         "invalid_tool",
-        `The tool "${name}" asks for approval, which this version cannot give yet. Use approval: "never".`,
+        `The approval of tool "${name}" must be "never", "always" or a function; received ${JSON.stringify(tool.approval)}.`,
       );
     }
     if (!["ask", "report", "rerun"].includes(tool.onCrash)) {

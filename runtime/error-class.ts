@@ -1,0 +1,139 @@
+import type { EventData } from "../machines/events.ts";
+import { RubatoError, type RubatoErrorCode } from "./errors.ts";
+import { modelFailureOf, type ModelFailure } from "./models/openai-errors.ts";
+
+/**
+ * What kind of failure it was, for whoever decides about another attempt (P30).
+ *
+ * Retryable: `network` (no connection, one that broke, a frame that is no JSON), `timeout` (connect, first byte, idle, total), `rate_limit` (429), `server` (408, 409, 5xx),
+ * `truncated` (the answer ended without saying so). Fatal: `auth` (401, 403), `quota`, `context_length`, `not_found` (404), `request` (other 4xx, a
+ * model that breaks its contract), and `unknown`, which is everything else.
+ */
+export type ErrorClass =
+  | "network"
+  | "timeout"
+  | "rate_limit"
+  | "server"
+  | "truncated"
+  | "auth"
+  | "quota"
+  | "context_length"
+  | "not_found"
+  | "request"
+  | "unknown";
+
+/** A failure of a model request, classified. */
+export interface ClassifiedError {
+  readonly class: ErrorClass;
+  /** For programs, such as `idle_timeout`. */
+  readonly code: string;
+  readonly message: string;
+  readonly retryable: boolean;
+  /** `medium`: it is tried again. `high`: the turn ends with it. */
+  readonly severity: Extract<EventData<"error">["severity"], "medium" | "high">;
+  /** What the endpoint asks to wait, ms, 0 to 60,000; undefined where it asks nothing that can be kept. */
+  readonly retryAfterMs: number | undefined;
+}
+
+const RETRYABLE: ReadonlySet<ErrorClass> = new Set<ErrorClass>([
+  "network",
+  "timeout",
+  "rate_limit",
+  "server",
+  "truncated",
+]);
+
+/** Longer waits than this are the program's decision, not the endpoint's. */
+export const MAX_RETRY_AFTER_MS = 60_000;
+
+/** Classifies what a model threw. `now` is ms since 1970, for a Retry-After that is a date. Never throws. */
+export function classify(error: unknown, message: string, now: number): ClassifiedError {
+  const failure = modelFailureOf(error);
+  const kind = classOf(error, failure);
+  const said = failure.kind === "status" ? failure.header("x-should-retry") : undefined;
+  // What the endpoint says about itself wins.
+  const retryable = said === "true" || (said !== "false" && RETRYABLE.has(kind));
+  return {
+    class: kind,
+    code: error instanceof RubatoError ? error.code : "model",
+    message,
+    retryable,
+    severity: retryable ? "medium" : "high",
+    retryAfterMs: failure.kind === "status" ? retryAfter(failure, now) : undefined,
+  };
+}
+
+const TIMEOUTS: ReadonlySet<RubatoErrorCode> = new Set<RubatoErrorCode>([
+  "connect_timeout",
+  "first_byte_timeout",
+  "idle_timeout",
+  "total_timeout",
+]);
+
+function classOf(error: unknown, failure: ModelFailure): ErrorClass {
+  if (error instanceof RubatoError) {
+    if (error.code === "truncated") return "truncated";
+    if (TIMEOUTS.has(error.code)) return "timeout";
+    if (error.code === "missing_key") return "auth";
+  }
+  switch (failure.kind) {
+    case "timeout":
+      return "timeout";
+    case "network":
+    case "frame":
+      return "network";
+    case "status":
+      return classOfStatus(failure.status, failure.code);
+    case "reported":
+      return classOfCode(failure.code) ?? "unknown";
+    case "unknown":
+      return error instanceof RubatoError && error.code === "model" && error.cause === undefined
+        ? "request"
+        : "unknown";
+  }
+}
+
+function classOfStatus(status: number, code: string | undefined): ErrorClass {
+  const said = classOfCode(code);
+  if (said === "quota" || said === "context_length") return said;
+  if (status === 429) return "rate_limit";
+  if (status === 408 || status === 409 || status >= 500) return "server";
+  if (status === 401 || status === 403) return "auth";
+  if (status === 402) return "quota";
+  if (status === 404) return "not_found";
+  if (status === 413) return "context_length";
+  return said ?? "request";
+}
+
+/** By the endpoint's own word, as OpenAI and those compatible with it write it. */
+function classOfCode(code: string | undefined): ErrorClass | undefined {
+  if (code === undefined) return undefined;
+  if (/quota|billing|credit|payment/i.test(code)) return "quota";
+  if (/context_length|context_window|too_long|max_tokens_exceeded/i.test(code)) return "context_length";
+  if (/rate_limit/i.test(code)) return "rate_limit";
+  if (/overload|server_error|unavailable|internal/i.test(code)) return "server";
+  if (/timeout/i.test(code)) return "timeout";
+  if (/invalid_api_key|unauthorized|permission/i.test(code)) return "auth";
+  return undefined;
+}
+
+/** Seconds, an HTTP date, or `retry-after-ms`. What is negative, absurd or no time at all counts as nothing said. */
+function retryAfter(failure: Extract<ModelFailure, { kind: "status" }>, now: number): number | undefined {
+  const exact = wait(numberOf(failure.header("retry-after-ms")));
+  if (exact !== undefined) return exact;
+  const header = failure.header("retry-after")?.trim();
+  if (header === undefined || header === "") return undefined;
+  const seconds = numberOf(header);
+  if (seconds !== undefined) return wait(seconds * 1_000);
+  const date = Date.parse(header);
+  return Number.isNaN(date) ? undefined : wait(Math.max(0, date - now));
+}
+
+function numberOf(text: string | undefined): number | undefined {
+  if (text === undefined || !/^[+-]?\d+(\.\d+)?$/.test(text.trim())) return undefined;
+  return Number(text);
+}
+
+function wait(ms: number | undefined): number | undefined {
+  return ms !== undefined && ms >= 0 && ms <= MAX_RETRY_AFTER_MS ? ms : undefined;
+}
