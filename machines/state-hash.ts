@@ -60,7 +60,7 @@ const NO_CALLS: readonly never[] = [];
 
 /** The hash that stands in rest events: of everything that decides how the run goes on. */
 export function stateHash(state: AgentState): string {
-  const { value, context, tail, inputs, usage, output, control } = state.core;
+  const { value, context, tail, inputs, usage, output, control, start } = state.core;
   const mixer = new Mixer(hashHistory(state.core).hash);
   for (const message of tail) mixMessage(mixer, message);
   for (const { id, text, queue } of inputs) {
@@ -75,6 +75,7 @@ export function stateHash(state: AgentState): string {
   if (usage.estimated !== undefined || usage.cost !== undefined) {
     mixer.add(canonical({ estimated: usage.estimated, cost: usage.cost }));
   }
+  if (start?.limits.maxRepeats !== undefined) mixer.add(String(start.limits.maxRepeats));
   if (control !== NO_CONTROL) mixer.add(canonical(control));
   mixer.close();
   return hexOf(mixer.hash());

@@ -1,6 +1,6 @@
 import type { EffectName } from "../machines/agent.ts";
 import { respond } from "../machines/command.ts";
-import { isTerminal, REDUCER_VERSION, SCHEMA_VERSION, type Event } from "../machines/events.ts";
+import { isTerminal, REDUCER_VERSION, SCHEMA_VERSION, type Draft, type Event } from "../machines/events.ts";
 import { canonical } from "../machines/hash.ts";
 import { isFromOutside, recordedCommand } from "../machines/recorded-command.ts";
 import { initialState } from "../machines/state.ts";
@@ -30,7 +30,7 @@ export type ReplayCheck =
  * rules of commands, the tools' schemas and the scheduling of calls as they are now, and compared, event by event. No model is asked, no tool
  * runs, nothing is recorded.
  *
- * Not compared: timestamps, causes, latencies, the model's name, the run id within idempotency keys, and the state hashes of another reducer.
+ * Not compared: what a message cost or may have used (prices and rules of thumb change), timestamps, causes, latencies, the model's name, the run id within idempotency keys, and the state hashes of another reducer.
  * The limit of steps is the recorded one.
  *
  * What it cannot see: how a model's stream or a tool's answer becomes an event (timeouts, output schemas, decoding: their results are given),
@@ -122,10 +122,14 @@ function replayCheck(
     // Most events are deltas, and nothing is due at them.
     if (todo.length + later.length > 0 && foreseen.length === 0) await foresee(recorded);
     const [expected, ...rest] = foreseen;
+    let other = false;
     if (expected !== undefined) {
       if (!same(recorded, expected))
         return diverged(recorded, expected, `today's code records "${expected.type}" here`);
       foreseen = rest;
+      // Where the time is limited it is counted from the timestamps that were recorded.
+      other =
+        rest.length > 0 && (state.core.control.limits?.wallMs !== undefined || hasOtherFigures(recorded, expected));
     } else if (!isFromOutside(recorded)) {
       return diverged(recorded, undefined, "today's code records nothing here");
     } else {
@@ -137,6 +141,8 @@ function replayCheck(
       return diverged(recorded, undefined, `today's charts refuse it (${result.reason})`);
     }
     state = result.state;
+    // What comes after it sums up what was recorded, by whatever prices and rule of thumb.
+    if (other) foreseen = shell.place(state, foreseen.map(draftOf));
     if (result.effects.length > 0) {
       todo = [...todo, ...result.effects.map((effect): Todo => ({ effect, event: recorded }))];
     }
@@ -158,6 +164,18 @@ function diverged(expected: Event, got: Event | undefined, why: string): Diverge
 function same(recorded: Event, foreseen: Event): boolean {
   if (recorded.type !== foreseen.type) return false;
   return canonical(comparable(recorded, recorded)) === canonical(comparable(foreseen, recorded));
+}
+
+function draftOf({ seq: _seq, timestamp: _timestamp, runId: _runId, ...draft }: Event): Draft {
+  return draft;
+}
+
+/** The same message, priced or estimated otherwise. */
+function hasOtherFigures(recorded: Event, foreseen: Event): boolean {
+  if (recorded.type !== "message" || foreseen.type !== "message") return false;
+  return (
+    canonical([recorded.data.estimate, recorded.data.cost]) !== canonical([foreseen.data.estimate, foreseen.data.cost])
+  );
 }
 
 /** What of an event must be as it was. */

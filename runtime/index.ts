@@ -1,9 +1,18 @@
 export { createAgent, type Agent, type ResumeAnswer } from "./agent.ts";
-export type { AgentOptions, ForkRunOptions, OpenOptions, ResumeRunOptions, RunOptions } from "./agent-options.ts";
+export type { AgentApproval, ApprovalCall } from "./approvals.ts";
+export type {
+  AgentOptions,
+  Budget,
+  ForkRunOptions,
+  OpenOptions,
+  ResumeRunOptions,
+  RunOptions,
+} from "./agent-options.ts";
 export type { BusStats, EventFor, EventPattern, Listener, SubscriberStats } from "./bus.ts";
 export type { ReplayCheck } from "./check-replay.ts";
 export { systemClock, type Clock } from "./clock.ts";
 export { diffRuns, type DiffCall, type DiffSide, type RunDiff } from "./diff-runs.ts";
+export type { ClassifiedError, ErrorClass } from "./error-class.ts";
 export { RubatoError, type RubatoErrorCode } from "./errors.ts";
 export type {
   AppendBatch,
@@ -36,11 +45,15 @@ export {
   type ScriptedModel,
   type ScriptStep,
 } from "./models/scripted.ts";
+export type { ModelTimeouts } from "./model-watch.ts";
 export type { Outcome } from "./outcome.ts";
 export type { ReadOptions } from "./reader.ts";
 export type { Redact } from "./redact.ts";
 export { replay, type Replayed, type ReplayOptions } from "./replay.ts";
+export { retryBucket, type RetryBucket, type RetryBucketOptions } from "./retry-bucket.ts";
+export type { RecoveryHandler, RetryContext, RetryOptions } from "./retry.ts";
 export type {
+  ApproveOptions,
   InterruptOptions,
   InterruptReceipt,
   Receipt,
@@ -53,8 +66,9 @@ export { stateAt } from "./state-at.ts";
 export { verify, type Verification } from "./verify.ts";
 export { isTerminal, type Event, type EventData, type EventOf, type EventType, type Json } from "../machines/events.ts";
 export type { LineChange } from "../machines/line-diff.ts";
+export type { Price } from "../machines/limits.ts";
 export type { Message } from "../machines/messages.ts";
-export { statusOf, type AgentState, type Status, type ToolCallState } from "../machines/state.ts";
+export { statusOf, type AgentState, type CallApproval, type Status, type ToolCallState } from "../machines/state.ts";
 export { shouldInterrupt } from "../machines/step.ts";
 export {
   defineTool,

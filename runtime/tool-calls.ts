@@ -133,6 +133,11 @@ class RunsCalls<Context> implements ToolCalls {
   private withRequests(drafts: Draft[]): Draft[] {
     const expiresAt = this.clock.now() + this.options.approvals.timeoutMs;
     const requests: Draft[] = [];
+    // A log may end between an announcement and its request: then the request is missing (P8).
+    for (const { callId, approval } of this.head.state.pendingApprovals) {
+      if (approval === undefined || approval.expiresAt !== undefined) continue;
+      requests.push({ type: "approval_request", data: { callId, argsHash: approval.argsHash, expiresAt } });
+    }
     for (const draft of drafts) {
       if (draft.type !== "tool_call" || draft.data.approval !== "required") continue;
       const { callId, argsHash = "" } = draft.data;

@@ -188,14 +188,24 @@ describe("the finer points of commands", () => {
     const atLimit = drive(...begun, stopNow, interrupted);
     const { context } = atLimit.core;
     expect(context.limit).toBe("none");
-    // Only the next capability trips budgets; the chart's side of it is here already.
+    const limit = { kind: "output_tokens", used: 10, max: 10, raise: "" };
+    const control = { ...atLimit.core.control, limits: { outputTokens: 10 } };
+    const usage = { ...atLimit.core.usage, outputTokens: 10 };
     const limited = new AgentState(
-      { ...atLimit.core, context: { ...context, limit: "budget" } },
+      { ...atLimit.core, context: { ...context, limit: "budget" }, limit, control, usage },
       atLimit.seq,
       undefined,
     );
     expect(respond(limited, commands.resume)).toEqual({ accepted: false, reason: "limit" });
-    expect(respond(limited, { ...commands.resume, budget: { tokens: 10 } })).toMatchObject({ accepted: true });
+    expect(respond(limited, { ...commands.resume, budget: { outputTokens: 11 } })).toMatchObject({ accepted: true });
+    expect(respond(limited, { ...commands.resume, budget: { outputTokens: 10 } }), "not enough").toEqual({
+      accepted: false,
+      reason: "limit",
+    });
+    expect(respond(limited, { ...commands.resume, budget: { inputTokens: 99 } }), "another one").toEqual({
+      accepted: false,
+      reason: "limit",
+    });
     expect(respond(limited, commands["send now"])).toMatchObject({ accepted: true, drafts: [{ type: "user_input" }] });
     const refused = step(limited, eventOf(draft("resume"), limited.seq + 1));
     expect(refused.accepted).toBe(false);

@@ -189,6 +189,7 @@ it("takes failures of the model, late results and an app's own events as they ca
   const log = memoryLog();
   const agent = createAgent({
     name: "a",
+    retry: { retries: 0 },
     model: scriptedModel([
       [...toolCalls([{ name: "note" }, { name: "missing" }, { name: "note", args: "{" }])],
       { text: "half", error: "broken" },

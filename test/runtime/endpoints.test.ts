@@ -24,7 +24,14 @@ const weather = defineTool({
 function agentAt(baseURL: string): { agent: Agent; log: ReturnType<typeof memoryLog> } {
   const log = memoryLog();
   const model = openaiModel({ model: "mock", baseURL, apiKey: "sk-test" });
-  const agent = createAgent({ name: "http", instructions: "Be brief.", model, tools: [weather], log });
+  const agent = createAgent({
+    name: "http",
+    instructions: "Be brief.",
+    model,
+    tools: [weather],
+    log,
+    retry: { retries: 0 },
+  });
   closing.push(() => agent.close());
   return { agent, log };
 }

@@ -188,7 +188,7 @@ it("a tool that ignores its signal is given up after the grace; its timers end, 
   const agent = createAgent({ name: "a", model, tools: [stubborn], log: { ...base, append }, clock, graceMs: 50 });
   const run = agent.run("go");
   while (signal === undefined) await quiet();
-  expect(clock.pending, "its timeout").toBe(1);
+  expect(clock.pending, "its timeout, and the watch over requests").toBe(2);
   broken = true;
   expect(await run.send("more")).toEqual({ accepted: false, reason: "log" });
   expect(await run.settled()).toMatchObject({ status: "failed", error: { code: "log", message: "gone" } });

@@ -68,17 +68,53 @@ describe("bad input is one clear sentence that says what to do", () => {
       /cannot be told to a model/,
     ],
     [
-      "approval, which this version cannot ask for",
-      () =>
-        createAgent({
-          name: "a",
-          model,
-          tools: [
-            defineTool({ name: "s", description: "", input: z.object({}), approval: "always", execute: () => null }),
-          ],
-        }),
-      "invalid_tool",
-      /asks for approval/,
+      "an approval that is none",
+      () => createAgent({ name: "a", model, ...JSON.parse('{"approval":"sometimes"}') }),
+      "invalid_option",
+      /"approval" must be "never", "always" or a function/,
+    ],
+    [
+      "a budget that nothing counts",
+      () => createAgent({ name: "a", model, budget: JSON.parse('{"tokens":1}') }),
+      "invalid_option",
+      /budget has no option "tokens"/,
+    ],
+    [
+      "a budget below nothing",
+      () => createAgent({ name: "a", model, budget: { outputTokens: -1 } }),
+      "invalid_option",
+      /"budget.outputTokens" must be/,
+    ],
+    [
+      "a budget of cost without the price of a model",
+      () => createAgent({ name: "a", model, budget: { cost: 1 }, prices: { other: { input: 1, output: 1 } } }),
+      "invalid_option",
+      /needs the price of every model, and there is none for/,
+    ],
+    [
+      "a price that is none",
+      () => createAgent({ name: "a", model, prices: { m: JSON.parse('{"input":1}') } }),
+      "invalid_option",
+      /prices\["m"\]/,
+    ],
+    ["no model at all", () => createAgent({ name: "a", model: [] }), "invalid_option", /empty list/],
+    [
+      "a class of errors that is none",
+      () => createAgent({ name: "a", model, retry: { on: JSON.parse('{"bad":1}') } }),
+      "invalid_option",
+      /classes of errors: network, timeout/,
+    ],
+    [
+      "more retries than make sense",
+      () => createAgent({ name: "a", model, retry: { retries: 1_000 } }),
+      "invalid_option",
+      /"retry.retries" must be a whole number from 0 to 100/,
+    ],
+    [
+      "a timeout that is none",
+      () => createAgent({ name: "a", model, timeouts: { idleMs: 0 } }),
+      "invalid_option",
+      /"timeouts.idleMs" must be/,
     ],
     ["an empty task", () => createAgent({ name: "a", model }).run("  "), "invalid_input", /not empty/],
     [

@@ -11,11 +11,11 @@ export interface TestAgent {
   readonly clock: ManualClock;
 }
 
-/** An agent on a memory log and a manual clock. */
+/** An agent on a memory log and a manual clock. A failure is final unless the test says otherwise. */
 export function testAgent(options: Omit<AgentOptions, "name"> & { readonly name?: string }): TestAgent {
   const log = options.log ?? memoryLog();
   const clock = manualClock();
-  return { agent: createAgent({ name: "test", clock, ...options, log }), log, clock };
+  return { agent: createAgent({ name: "test", clock, retry: { retries: 0 }, ...options, log }), log, clock };
 }
 
 /** Resolves with the first event of a type that is published from now on, or that happened already. */

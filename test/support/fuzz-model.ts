@@ -61,7 +61,7 @@ interface Pull {
 const END: IteratorResult<ModelChunk> = { done: true, value: undefined };
 const STOP: IteratorResult<ModelChunk> = { done: false, value: { type: "finish", finish: "stop" } };
 
-export function fuzzModel(dice: Dice, toolNames: readonly [string, ...string[]]): FuzzModel {
+export function fuzzModel(dice: Dice, toolNames: readonly [string, ...string[]], name = "fuzz"): FuzzModel {
   const waiting = new Set<Pull>();
   /** The three ways of endpoints to take an abort; the last is one that does not even look at its signal. */
   const onAbort = dice.pick(["end", "throw", "ignore"]);
@@ -90,7 +90,7 @@ export function fuzzModel(dice: Dice, toolNames: readonly [string, ...string[]])
   }
 
   return {
-    model: { name: "fuzz", stream: (_request, options) => stream(() => options.signal) },
+    model: { name, stream: (_request, options) => stream(() => options.signal) },
     feed() {
       const pull = takeOne(waiting, dice);
       if (pull === undefined) return;
@@ -101,7 +101,9 @@ export function fuzzModel(dice: Dice, toolNames: readonly [string, ...string[]])
         [97, () => say(chunk(dice, toolNames, pull.nextIndex))],
         [1, () => say(brokenChunk(dice))],
         [1, () => pull.answer(END)],
-        [1, () => pull.fail(new Error("the model broke"))],
+        [0.5, () => pull.fail(new Error("the model broke"))],
+        [1, () => pull.fail(Object.assign(new Error("slow down"), { status: 429 }))],
+        [0.5, () => pull.fail(Object.assign(new Error("fetch failed"), { cause: { code: "ECONNRESET" } }))],
       ])();
     },
     drain() {

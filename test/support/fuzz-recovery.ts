@@ -4,8 +4,9 @@ import { encodeState, isAtRest, type Event } from "rubato/machines";
 import type { EventLog } from "../../runtime/log/event-log.ts";
 import { memoryLog } from "../../runtime/log/memory.ts";
 import { quiet } from "./agents.ts";
-import { createCommands, DRAIN_ROUNDS, ENOUGH_FAILURES, LONG_MS } from "./fuzz.ts";
+import { answerOne, createCommands, DRAIN_ROUNDS, ENOUGH_FAILURES, LONG_MS } from "./fuzz.ts";
 import { diceOf, fuzzModel, type Dice } from "./fuzz-model.ts";
+import { fuzzLimits, PLENTY, type FuzzLimits } from "./fuzz-limits.ts";
 import { FUZZ_TOOL_NAMES, fuzzTools } from "./fuzz-tools.ts";
 import { problemOf, type Problem } from "./fuzz-watchers.ts";
 import { checkLog, fold } from "./invariants.ts";
@@ -37,15 +38,10 @@ export async function fuzzRecovery(from: number, count: number): Promise<readonl
   return failures;
 }
 
-/** The same in every process of a run. */
-interface Limits {
-  readonly maxSteps: number;
-  readonly toolConcurrency: number;
-}
-
 async function play(dice: Dice, problem: Problem): Promise<void> {
-  const limits: Limits = { maxSteps: dice.pick([1, 3, 10]), toolConcurrency: dice.pick([1, 2, 5]) };
-  let events = await life({ dice, problem, limits, log: memoryLog(), prefix: [], last: false });
+  const limits = fuzzLimits(dice);
+  const fallback = dice.chance(0.4);
+  let events = await life({ dice, problem, limits, fallback, log: memoryLog(), prefix: [], last: false });
   const lives = 1 + dice.below(3);
   for (let at = 1; at <= lives; at++) {
     // A fork is copied as a whole: nobody can take it over before.
@@ -53,14 +49,17 @@ async function play(dice: Dice, problem: Problem): Promise<void> {
     const least = start?.type === "run_start" ? (start.data.fork?.seq ?? 1) : 1;
     const prefix = events.slice(0, least + dice.below(events.length - least + 1));
     const log = await leftBehind(prefix);
-    events = await life({ dice, problem, limits, log, prefix, last: at === lives });
+    events = await life({ dice, problem, limits, fallback, log, prefix, last: at === lives });
   }
 }
 
 interface LifeOptions {
   readonly dice: Dice;
   readonly problem: Problem;
-  readonly limits: Limits;
+  /** The same in every process of a run. */
+  readonly limits: FuzzLimits;
+  /** There is a second model. */
+  readonly fallback: boolean;
   readonly log: EventLog;
   /** What the process before left behind; nothing for the first. */
   readonly prefix: readonly Event[];
@@ -69,12 +68,22 @@ interface LifeOptions {
 }
 
 /** The life of one process with a run. Answers what it left in the log. */
-async function life({ dice, problem, limits, log: kept, prefix, last }: LifeOptions): Promise<readonly Event[]> {
+async function life({
+  dice,
+  problem,
+  limits,
+  fallback,
+  log: kept,
+  prefix,
+  last,
+}: LifeOptions): Promise<readonly Event[]> {
   const log = dice.chance(0.5) ? slowly(kept) : kept;
   const clock = manualClock();
   const model = fuzzModel(dice, FUZZ_TOOL_NAMES);
+  const second = fuzzModel(dice, FUZZ_TOOL_NAMES, "second");
+  const models = fallback ? [model.model, second.model] : model.model;
   const tools = fuzzTools({ dice, problem, ask: () => commands.ask(), give: () => commands.give() });
-  const parts = { name: "fuzz", model: model.model, tools: tools.tools, log, clock, ...limits };
+  const parts = { name: "fuzz", model: models, tools: tools.tools, log, clock, ...limits };
   const agent = createAgent(parts);
   const outside = createAgent(parts);
   const how = prefix.length === 0 ? "run" : dice.pick(["resume", "resume", "open", "open", "fork"]);
@@ -130,7 +139,8 @@ async function life({ dice, problem, limits, log: kept, prefix, last }: LifeOpti
   const rounds = 5 + dice.below(60);
   for (let round = 0; round < rounds; round++) {
     dice.weighted<() => void>([
-      [450, model.feed],
+      [350, model.feed],
+      [100, second.feed],
       [150, tools.finishOne],
       [80, tools.validateOne],
       [60, commands.ask],
@@ -158,7 +168,9 @@ async function life({ dice, problem, limits, log: kept, prefix, last }: LifeOpti
     );
     for (let round = 0; round < DRAIN_ROUNDS && !(rests && round > 2); round++) {
       model.drain();
+      second.drain();
       tools.drain();
+      if (run.state.retry !== undefined) clock.advance(1_000);
       await quiet();
     }
     if (!rests) problem("I14 the run comes to rest", `${where}: it is ${run.state.value}`);
@@ -166,11 +178,16 @@ async function life({ dice, problem, limits, log: kept, prefix, last }: LifeOpti
   await settle();
   if (last) {
     // Others may have given it their commands meanwhile; a person brings it to its end.
-    for (let time = 0; time < 12 && !isOver(run); time++) {
+    for (let time = 0; time < 20 && !isOver(run); time++) {
       for (const { callId } of run.state.orphans) {
         if (dice.chance(0.5)) await run.settleCall(callId, { output: "told" });
       }
-      const receipt = await run.resume();
+      if (run.state.status === "waiting") {
+        for (let tries = 0; tries < 40 && run.state.status === "waiting"; tries++) await answerOne(run, dice);
+        await settle();
+        continue;
+      }
+      const receipt = await run.resume(undefined, { budget: PLENTY });
       if (!receipt.accepted && !(await run.send("go on")).accepted) await run.cancel("enough");
       await settle();
     }
@@ -180,7 +197,7 @@ async function life({ dice, problem, limits, log: kept, prefix, last }: LifeOpti
 
   for (let round = 0; round < 4; round++) {
     clock.advance(600);
-    await quiet();
+    await settle();
   }
   const events = await stored(log, run.id);
   for (const side of [{ run, heard, from }, ...sides]) {

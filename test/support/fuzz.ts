@@ -4,6 +4,7 @@ import { encodeState, isAtRest } from "rubato/machines";
 import type { EventLog } from "../../runtime/log/event-log.ts";
 import { quiet } from "./agents.ts";
 import { diceOf, fuzzModel, type Dice } from "./fuzz-model.ts";
+import { fuzzLimits, PLENTY } from "./fuzz-limits.ts";
 import { FUZZ_TOOL_NAMES, fuzzTools } from "./fuzz-tools.ts";
 import { fuzzWatchers, problemOf, type Problem } from "./fuzz-watchers.ts";
 import { checkLog, fold } from "./invariants.ts";
@@ -57,15 +58,15 @@ async function playOne(dice: Dice, log: EventLog, problem: Problem): Promise<voi
   const clock = manualClock();
   const controller = new AbortController();
   const model = fuzzModel(dice, FUZZ_TOOL_NAMES);
+  const second = fuzzModel(dice, FUZZ_TOOL_NAMES, "second");
   const tools = fuzzTools({ dice, problem, ask: () => commands.ask(), give: () => commands.give() });
   const agent = createAgent({
     name: "fuzz",
-    model: model.model,
+    model: dice.chance(0.4) ? [model.model, second.model] : model.model,
     tools: tools.tools,
     log,
     clock,
-    maxSteps: dice.pick([1, 3, 10, 20]),
-    toolConcurrency: dice.pick([1, 2, 5]),
+    ...fuzzLimits(dice),
   });
   const run = agent.run("task", { runId: "__proto__", signal: controller.signal });
   const commands = createCommands(run, log, dice, problem, calm ? 0.005 : 0.04);
@@ -78,7 +79,8 @@ async function playOne(dice: Dice, log: EventLog, problem: Problem): Promise<voi
   const commandWeight = calm ? 30 : 200;
   for (let round = 0; round < rounds; round++) {
     dice.weighted<() => void>([
-      [450, model.feed],
+      [350, model.feed],
+      [100, second.feed],
       [150, tools.finishOne],
       [80, tools.validateOne],
       [commandWeight, commands.ask],
@@ -100,9 +102,14 @@ async function playOne(dice: Dice, log: EventLog, problem: Problem): Promise<voi
     },
     problemOf(problem, "settled() never rejects"),
   );
-  for (let round = 0; round < DRAIN_ROUNDS && !(outcome && round > 2); round++) {
+  // An answer to a call that waits may still be on its way, and lead out of the rest.
+  for (let round = 0, rests = 0; round < DRAIN_ROUNDS && rests < 4; round++) {
+    rests = outcome && isAtRest(run.state) ? rests + 1 : 0;
     model.drain();
+    second.drain();
     tools.drain();
+    // A wait before a retry is all that time has to end. Not so much that the log would be late.
+    if (run.state.retry !== undefined) clock.advance(1_000);
     await quiet();
   }
   // Without time passing: a timeout would end what waits for itself.
@@ -142,6 +149,21 @@ async function playOne(dice: Dice, log: EventLog, problem: Problem): Promise<voi
   if (!verified.ok) problem("I20 verify finds nothing", `seq ${verified.seq}: ${verified.problem}`);
   const replayed = await agent.checkReplay(run.id);
   if (!replayed.ok) problem("P6 the same code records the same", `${replayed.problem} ${JSON.stringify(replayed)}`);
+}
+
+/** Answers one of the calls that wait, or one that does not, in one of the ways of people. */
+export async function answerOne(run: Run, dice: Dice): Promise<unknown> {
+  const { pendingApprovals } = run.state;
+  const { callId, approval } = pendingApprovals[dice.below(Math.max(1, pendingApprovals.length))] ?? { callId: "1.0" };
+  return dice.weighted<() => Promise<unknown>>([
+    [5, () => run.approve(callId)],
+    [1, () => run.approve(callId, { argsHash: approval?.argsHash ?? "" })],
+    [1, () => run.approve(callId, { argsHash: "another" })],
+    [2, () => run.approve(callId, { args: { edited: true } })],
+    [1, () => run.approve(callId, { args: ["no object"] })],
+    [2, () => run.approve(callId, { forRun: true })],
+    [4, () => run.reject(callId, dice.pick(["", "no"]))],
+  ])();
 }
 
 export interface Commands {
@@ -195,7 +217,8 @@ export function createCommands(run: Run, log: EventLog, dice: Dice, problem: Pro
         24,
         () => {
           const partial = dice.pick(["keep", "continue", "discard"]);
-          return ["resume", run.resume(dice.chance(0.4) ? "go on" : undefined, { partial })];
+          const raised = dice.chance(0.3) ? { budget: PLENTY } : {};
+          return ["resume", run.resume(dice.chance(0.4) ? "go on" : undefined, { partial, ...raised })];
         },
       ],
       [
@@ -205,6 +228,7 @@ export function createCommands(run: Run, log: EventLog, dice: Dice, problem: Pro
           return ["send", run.send("more", { when, ...(dice.chance(0.1) ? { id: "twice" } : {}) })];
         },
       ],
+      [12, () => ["approval", answerOne(run, dice)]],
       [2, () => ["cancel", run.cancel("enough")]],
       [3, () => ["settled", run.settled()]],
       [1, () => ["background", background()]],

@@ -128,6 +128,7 @@ function expectedText({ data }: EventOf<"tool_result">): string {
     case "rejected":
       return `Rejected by a person${error === undefined ? "" : `: ${error.message}`}. It did not run.`;
     case "skipped":
+      if (error?.code === "limit") return "Skipped: a limit of the run was reached. It did not run.";
       return "Skipped: the run was interrupted before this call started. It did not run.";
     case "aborted":
       if (error?.code === "not_begun")
