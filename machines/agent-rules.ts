@@ -185,7 +185,8 @@ export const agentGuards = {
   quiet: ({ context }: Args) => quiet(context) && !context.cancelling,
   quietAndResumed: ({ context }: Args) => quietAndResumed(context),
   quietAndResumedComplete: ({ context }: Args) => quietAndResumed(context) && context.complete && context.next === 0,
-  quietAndCancelling: ({ context }: Args) => quiet(context) && context.cancelling,
+  // Whatever limit was reached just before: nobody will raise it.
+  quietAndCancelling: ({ context }: Args) => openCalls(context) === 0 && context.cancelling,
   limitTripped: ({ context }: Args) => context.limit === "tripped",
 
   mayResumeLater: ({ context }: Args) => requested(context) && !context.cancelling && context.resuming !== "recorded",
