@@ -159,11 +159,14 @@ export const agentGuards = {
   settlesLast,
   settlesLastInterrupted: (args: Args) => settlesLastOpen(args) && requested(args.context),
   settlesLastAtLimit: (args: Args) => settlesLast(args) && atLimit(args.context),
-  settlesLastButApprovals: ({ context, event }: Args) =>
-    settles(event) &&
-    event.type === "tool_result" &&
-    context.pending > (event.data.from === "awaiting_approval" ? 1 : 0) &&
-    context.expected + context.ready + context.running - (event.data.from === "awaiting_approval" ? 0 : 1) === 0,
+  settlesLastButApprovals: ({ context, event }: Args) => {
+    if (event.type !== "tool_result" || event.data.late === true) return false;
+    const { from } = event.data;
+    const pending = context.pending - (from === "awaiting_approval" ? 1 : 0);
+    const working = context.expected + context.ready + context.running;
+    const left = from === "awaiting_approval" || from === "orphaned" ? working : working - 1;
+    return pending > 0 && left === 0 && orphansAfter(context, event) === 0;
+  },
 
   stopNow: ({ context, event }: Args) =>
     event.type === "interrupt" &&
