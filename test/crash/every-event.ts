@@ -8,6 +8,15 @@ interface Point {
   readonly point: readonly [string, string];
 }
 
+const CALLS: Readonly<Record<Scenario, readonly string[]>> = {
+  one_tool: ["1.0", "2.0"],
+  parallel: ["1.0", "1.1", "1.2"],
+  interrupt: ["1.0", "2.0"],
+  redirect: ["1.0", "2.0"],
+  // The first answer's calls are skipped at the limit.
+  control: ["2.0", "2.1"],
+};
+
 /** Every moment of every scenario, in turn. */
 export async function killPoints(): Promise<Point[]> {
   const points: Point[] = [];
@@ -18,7 +27,7 @@ export async function killPoints(): Promise<Point[]> {
     for (let at = 1; at <= count; at++) {
       points.push({ scenario, point: ["before", String(at)] }, { scenario, point: ["after", String(at)] });
     }
-    const calls = scenario === "parallel" ? ["1.0", "1.1", "1.2"] : ["1.0", "2.0"];
+    const calls = CALLS[scenario];
     for (const callId of calls) points.push({ scenario, point: ["effect", callId] });
   }
   return points;

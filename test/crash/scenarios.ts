@@ -9,7 +9,7 @@ import { scriptedModel, toolCalls, type ScriptStep } from "../../runtime/models/
  * Runs that are killed. The model decides from the conversation alone, so it comes to the same answer however often its process died; the tools
  * write what they do to a ledger outside the runtime, on the disk before and after their effect.
  */
-export const SCENARIOS = ["one_tool", "parallel", "interrupt", "redirect"] as const;
+export const SCENARIOS = ["one_tool", "parallel", "interrupt", "redirect", "control"] as const;
 export type Scenario = (typeof SCENARIOS)[number];
 
 export const ANSWER = "The weather was looked up and the bill was dealt with.";
@@ -60,13 +60,29 @@ export function agentOf(
         return `${name} ${what}`;
       },
     });
+  const controlled = scenario === "control";
   return createAgent({
     name: "killed",
-    model: scriptedModel((request) => decide(scenario, request.messages)),
+    model: scriptedModel((request, index) =>
+      // The first request of each process fails in the middle of its answer, and is made again.
+      controlled && index === 0 ? ["Let me", { error: busy() }] : decide(scenario, request.messages),
+    ),
     tools: [tool("look", true), tool("pay", false)],
     log,
+    ...(controlled ? { budget: BUDGET, approval: ({ tool: name }) => name === "pay", retry: { baseMs: 1 } } : {}),
   });
 }
+
+/** Used up by the first answer that says what it used. */
+const BUDGET = { outputTokens: 8 };
+/** What the person raises it to. */
+const MORE = { outputTokens: 1_000 };
+
+function busy(): Error {
+  return Object.assign(new Error("The endpoint is busy."), { status: 503 });
+}
+
+const USED = { inputTokens: 3, outputTokens: 9 };
 
 /** Looks until every look has answered; pays once, whatever came of it. */
 function decide(scenario: Scenario, messages: readonly Message[]): ScriptStep {
@@ -77,14 +93,25 @@ function decide(scenario: Scenario, messages: readonly Message[]): ScriptStep {
     ),
   );
   const missing = wanted.filter((city) => !looked.has(`look ${city}`));
-  const mustPay =
-    scenario === "parallel" && !messages.some((message) => message.role === "tool" && message.name === "pay");
+  const pays = scenario === "parallel" || scenario === "control";
+  const mustPay = pays && !messages.some((message) => message.role === "tool" && message.name === "pay");
   if (missing.length > 0 || mustPay) {
     const calls = missing.map((city) => ({ name: "look", args: { what: city } }));
     if (mustPay) calls.push({ name: "pay", args: { what: "bill" } });
-    return ["Let me see to that.", ...toolCalls(calls, { fragment: 8 }), { type: "finish", finish: "tool_calls" }];
+    return [
+      "Let me see to that.",
+      ...toolCalls(calls, { fragment: 8 }),
+      { type: "finish", finish: "tool_calls", ...(scenario === "control" ? { usage: USED } : {}) },
+    ];
   }
   return [ANSWER, { type: "finish", finish: "stop", usage: { inputTokens: 5, outputTokens: 9 } }];
+}
+
+/** What a person does with a run that rests and is not done: allows what waits, raises what is used up, and else says that it is to go on. */
+export async function goOn(run: Run): Promise<void> {
+  const [pending] = run.state.pendingApprovals;
+  if (pending !== undefined) await run.approve(pending.callId);
+  else await run.resume(run.state.limit === undefined ? "Please go on." : undefined, { budget: MORE });
 }
 
 /** What the person does while the run works. Ends when the run is at rest. */
@@ -97,6 +124,9 @@ export async function drive(scenario: Scenario, run: Run): Promise<void> {
       await run.send("Go on all the same.", { when: "now", id: "redirect" });
     }
   }
-  if (run.state.status === "interrupted") await run.resume("Please go on.");
-  await run.settled();
+  let outcome = await run.settled();
+  for (let time = 0; time < 5 && outcome.status !== "done"; time++) {
+    await goOn(run);
+    outcome = await run.settled();
+  }
 }
