@@ -10,6 +10,7 @@ export class CallContext<Context> extends LazySignal implements ToolContext<Cont
   readonly attempt: number;
   readonly idempotencyKey: string;
   readonly context: Context;
+  readonly answer: string | undefined;
   readonly progress: Verbs["progress"];
   readonly emit: Verbs["emit"];
   readonly interrupt: Verbs["interrupt"];
@@ -21,6 +22,7 @@ export class CallContext<Context> extends LazySignal implements ToolContext<Cont
     this.attempt = attempt;
     this.idempotencyKey = key;
     this.context = context;
+    this.answer = undefined;
     this.progress = verbs.progress;
     this.emit = verbs.emit;
     this.interrupt = verbs.interrupt;

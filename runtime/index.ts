@@ -56,4 +56,11 @@ export type { LineChange } from "../machines/line-diff.ts";
 export type { Message } from "../machines/messages.ts";
 export { statusOf, type AgentState, type Status, type ToolCallState } from "../machines/state.ts";
 export { shouldInterrupt } from "../machines/step.ts";
-export { defineTool, type ApprovalPolicy, type CrashPolicy, type Tool, type ToolContext } from "../tools/tool.ts";
+export {
+  defineTool,
+  type ApprovalContext,
+  type ApprovalPolicy,
+  type CrashPolicy,
+  type Tool,
+  type ToolContext,
+} from "../tools/tool.ts";

@@ -6,6 +6,7 @@ export { searchText } from "./search-text.ts";
 export { standardTools } from "./standard.ts";
 export {
   defineTool,
+  type ApprovalContext,
   type ApprovalPolicy,
   type CrashPolicy,
   type DefinedTool,

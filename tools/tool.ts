@@ -21,6 +21,8 @@ export interface ToolContext<Context = unknown> {
   readonly idempotencyKey: string;
   /** What the program passed as `context` when it started the run. It is never logged. */
   readonly context: Context;
+  /** What the person said who approved the call; undefined where nobody was asked, or nothing was said. */
+  readonly answer: string | undefined;
   /** Streams a partial result to whoever watches (event `tool_progress`). Ignored once the call is settled. */
   progress(value: Json): void;
   /** Records an event of the program's own (event `custom`). Ignored once the call is settled. */
@@ -29,8 +31,24 @@ export interface ToolContext<Context = unknown> {
   interrupt(reason?: string): Promise<ToolReceipt>;
 }
 
-/** When a call of the tool waits for a person's approval. */
-export type ApprovalPolicy = "never" | "always";
+/** What an approval policy may look at besides the input. */
+export interface ApprovalContext<Context = unknown> {
+  readonly runId: string;
+  readonly callId: string;
+  /** The tool's. */
+  readonly name: string;
+  /** What the program passed as `context` when it started the run. */
+  readonly context: Context;
+}
+
+/**
+ * When a call of the tool waits for a person's approval. A function gets the parsed input and answers whether this call waits; it must
+ * change nothing, and may be asked again for the same call, also in another process. Only `false` lets a call run: what is no boolean waits.
+ */
+export type ApprovalPolicy<Input = unknown, Context = unknown> =
+  | "never"
+  | "always"
+  | ((input: Input, ctx: ApprovalContext<Context>) => boolean | Promise<boolean>);
 
 /**
  * What becomes of a call whose process died while it executed, so that nobody knows how it ended: `ask` a person (the run rests until
@@ -40,7 +58,12 @@ export type CrashPolicy = "ask" | "report" | "rerun";
 
 /** A call whose arguments are valid and that is ready to run, or the sentence that goes back to the model. */
 export type PreparedCall<Context> =
-  | { readonly ok: true; start(ctx: ToolContext<Context>): unknown }
+  | {
+      readonly ok: true;
+      /** Whether this call waits for a person. Throws, or rejects with, what the tool's own policy throws: nobody may take that for a no. */
+      needsApproval(ctx: ApprovalContext<Context>): boolean | Promise<boolean>;
+      start(ctx: ToolContext<Context>): unknown;
+    }
   | { readonly ok: false; readonly message: string };
 
 /** What the model may call. Made by {@link defineTool}; the type of the input is closed over, so that tools of all inputs fit in one list. */
@@ -49,7 +72,9 @@ export interface Tool<Context = unknown> {
   readonly description: string;
   readonly input: z.ZodType;
   readonly output: z.ZodType | undefined;
-  readonly approval: ApprovalPolicy;
+  /** `depends`: on the call, which says it by `needsApproval` once it is prepared. */
+  readonly approval: "never" | "always" | "depends";
+  readonly asks: boolean;
   readonly idempotent: boolean;
   readonly exclusive: boolean;
   readonly onCrash: CrashPolicy;
@@ -68,7 +93,9 @@ export interface ToolSpec<Input extends z.ZodType, Context> {
   /** When given, what `execute` answers is held to it; what does not fit becomes an `error` outcome. */
   readonly output?: z.ZodType;
   /** Default `never`. */
-  readonly approval?: ApprovalPolicy;
+  readonly approval?: ApprovalPolicy<z.output<Input>, Context>;
+  /** True when approving a call needs an answer in words, which `execute` finds in `ctx.answer`. Default false. */
+  readonly asks?: boolean;
   /** True when running it twice with the same key and arguments is the same as once. Default false: it is started at most once. */
   readonly idempotent?: boolean;
   /** True when nothing else of the run may execute beside it. Default false. */
@@ -92,8 +119,10 @@ export interface DefinedTool<Input extends z.ZodType, Context> extends Tool<Cont
 export function defineTool<Input extends z.ZodType, Context = unknown>(
   spec: ToolSpec<Input, Context>,
 ): DefinedTool<Input, Context> {
+  const { approval = "never" } = spec;
   const ready = (input: z.output<Input>): PreparedCall<Context> => ({
     ok: true,
+    needsApproval: typeof approval === "function" ? (ctx) => asked(approval(input, ctx)) : constant(approval),
     start: (ctx) => spec.execute(input, ctx),
   });
   const refused = (error: z.ZodError): PreparedCall<Context> => ({ ok: false, message: describeIssues(error) });
@@ -102,7 +131,8 @@ export function defineTool<Input extends z.ZodType, Context = unknown>(
     description: spec.description,
     input: spec.input,
     output: spec.output,
-    approval: spec.approval ?? "never",
+    approval: typeof approval === "function" ? "depends" : approval,
+    asks: spec.asks ?? false,
     idempotent: spec.idempotent ?? false,
     exclusive: spec.exclusive ?? false,
     onCrash: spec.onCrash ?? (spec.idempotent === true ? "rerun" : "ask"),
@@ -119,6 +149,19 @@ export function defineTool<Input extends z.ZodType, Context = unknown>(
       return parsed.success ? ready(parsed.data) : refused(parsed.error);
     },
   };
+}
+
+const no = () => false;
+const yes = () => true;
+
+/** One function for all calls: most tools decide once. */
+function constant(approval: "never" | "always"): () => boolean {
+  return approval === "never" ? no : yes;
+}
+
+/** A policy without types may answer anything, and nothing by mistake: only a plain no lets a call run unseen. */
+function asked(answer: unknown): boolean | Promise<boolean> {
+  return answer instanceof Promise ? answer.then((late) => late !== false) : answer !== false;
 }
 
 /** True for what zod throws when a schema with asynchronous checks is asked synchronously: it has no other sign for it. */

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import type { Json, ToolContext } from "../../tools/index.ts";
 
 /** What a tool gets beside its input; `progress` collects what it reported. */
-export function fakeContext(signal: AbortSignal = new AbortController().signal) {
+export function fakeContext(signal: AbortSignal = new AbortController().signal, answer?: string) {
   const progress: Json[] = [];
   const context: ToolContext = {
     signal,
@@ -13,6 +13,7 @@ export function fakeContext(signal: AbortSignal = new AbortController().signal) 
     attempt: 1,
     idempotencyKey: "run/1.0",
     context: undefined,
+    answer,
     progress: (value) => void progress.push(value),
     emit: () => undefined,
     interrupt: () => Promise.resolve({ accepted: false, reason: "not in this test" }),

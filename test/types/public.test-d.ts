@@ -11,6 +11,7 @@ import {
   verify,
   type Agent,
   type AgentState,
+  type ApprovalContext,
   type Event,
   type EventData,
   type EventFor,
@@ -167,6 +168,22 @@ createAgent({ name: "a", model, tools: listed }).run("go", { metadata: { tag: [1
 defineTool({ name: "t", description: "", input: z.object({ a: z.string() }), execute: ({ b }) => b });
 // @ts-expect-error A tool says what it takes.
 defineTool({ name: "t", description: "", execute: () => 1 });
+defineTool({
+  name: "t",
+  description: "",
+  input: z.object({ sum: z.number().default(1) }),
+  approval(input, ctx) {
+    expectTypeOf(input).toEqualTypeOf<{ sum: number }>();
+    expectTypeOf(ctx).toEqualTypeOf<ApprovalContext>();
+    return input.sum > 10;
+  },
+  execute(_input, ctx) {
+    expectTypeOf(ctx.answer).toEqualTypeOf<string | undefined>();
+  },
+});
+// @ts-expect-error A policy answers yes or no.
+defineTool({ name: "t", description: "", input: z.object({}), approval: () => "maybe", execute: () => 1 });
+expectTypeOf<Tool["approval"]>().toEqualTypeOf<"never" | "always" | "depends">();
 // @ts-expect-error Not every word is a policy.
 defineTool({ name: "t", description: "", input: z.object({}), approval: "sometimes", execute: () => 1 });
 // @ts-expect-error A plain object is no tool: defineTool closes over its input.
@@ -187,6 +204,14 @@ const mine = defineTool({
     return ctx.context.user;
   },
 });
+const guarded = defineTool({
+  name: "guarded",
+  description: "",
+  input: z.object({ id: z.number() }),
+  approval: async ({ id }, ctx: ApprovalContext<Session>) => ctx.context.user !== String(id),
+  execute: () => null,
+});
+expectTypeOf(guarded).toExtend<Tool<Session>>();
 const agent = createAgent<Session>({
   name: "a",
   model,
