@@ -2,6 +2,7 @@ export { calculate } from "./calculate.ts";
 export { currentTime } from "./current-time.ts";
 export { listFiles } from "./list-files.ts";
 export { readFile } from "./read-file.ts";
+export { runCommand, type RunCommandOptions } from "./run-command.ts";
 export { searchText } from "./search-text.ts";
 export { standardTools } from "./standard.ts";
 export {
