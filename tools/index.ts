@@ -19,3 +19,4 @@ export {
   type ToolSpec,
 } from "./tool.ts";
 export { wait } from "./wait.ts";
+export { writeFile, type WriteFileOptions } from "./write-file.ts";
