@@ -42,7 +42,7 @@ const termMs = 1000;
 /** How long the kernel has to end what was killed. */
 const killMs = 500;
 /** How long the program's children may go on writing when it has ended itself. */
-const drainMs = 250;
+const drainMs = 500;
 
 const groups = process.platform !== "win32";
 

@@ -301,6 +301,19 @@ describe("redirects", () => {
     await until(() => site.sockets.size === 0);
   });
 
+  test("what a redirect or a refused answer goes on sending is not waited for", async () => {
+    const endless: Handler = (request, response) => {
+      if (request.url === "/there") say("arrived")(request, response);
+      else response.writeHead(302, { "content-type": "text/plain", location: "/there" }).write("and");
+    };
+    site.handler = endless;
+    expect(await get("/")).toMatchObject({ text: "arrived" });
+    await until(() => site.sockets.size === 0);
+    site.handler = (_request, response) => void response.writeHead(200, { "content-type": "image/png" }).write("and");
+    await expect(get("/")).rejects.toThrow("not text");
+    await until(() => site.sockets.size === 0);
+  });
+
   test("one without a place to go is an answer", async () => {
     site.handler = say("which one?", {}, 300);
     expect(await get("/")).toMatchObject({ status: 300, text: "which one?" });

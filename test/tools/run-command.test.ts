@@ -64,6 +64,7 @@ async function pidIn(file: string): Promise<number> {
 const ownPid = (file: string) => `require("fs").writeFileSync(${JSON.stringify(file)}, process.pid + "\\n");`;
 const stay = "setInterval(() => {}, 1000);";
 const deaf = 'process.on("SIGTERM", () => {});';
+const exitOnGo = 'setInterval(() => { if (require("fs").existsSync("go")) process.exit(0) }, 10);';
 /** A program that starts another one, which starts nothing: the grandchild of the tool. */
 const parentOf = (grandchild: string, stdio: "inherit" | "ignore" = "inherit") =>
   `require("child_process").spawn(process.execPath, ["-e", ${JSON.stringify(grandchild)}], { stdio: "${stdio}" });`;
@@ -266,7 +267,7 @@ describe("P16 the program and all that it started die as a group", () => {
   test.each(["inherit", "ignore"] as const)(
     "when the program ends and leaves one running (with its output: %s)",
     async (stdio) => {
-      const code = `${parentOf(ownPid("left") + deaf + stay, stdio)} const t = setInterval(() => { if (require("fs").existsSync("go")) process.exit(0) }, 10)`;
+      const code = `${parentOf(ownPid("left") + deaf + stay, stdio)} ${exitOnGo}`;
       const running = js(code);
       const pid = await pidIn("left");
       await box.write("root/go", "");
@@ -276,13 +277,18 @@ describe("P16 the program and all that it started die as a group", () => {
   );
 
   test("what the program's children still write when it ends is answered", async () => {
-    const code = parentOf('setTimeout(() => console.log("late"), 20)').replace(/;$/, ".unref();");
-    expect(await js(code)).toMatchObject({ exitCode: 0, stdout: "late\n" });
+    // The grandchild sees the end of its parent, and says so.
+    const grandchild = `${ownPid("grandchild")} const parent = process.ppid;
+      const t = setInterval(() => { if (process.ppid !== parent) { console.log("late"); clearInterval(t); } }, 1);`;
+    const running = js(`${parentOf(grandchild)} ${exitOnGo}`);
+    await pidIn("grandchild");
+    await box.write("root/go", "");
+    expect(await running).toMatchObject({ exitCode: 0, stdout: "late\n" });
   });
 
   test("one that left the group is not waited for, although it holds the output", async () => {
     const code = parentOf(ownPid("away") + stay).replace('stdio: "inherit"', 'stdio: "inherit", detached: true');
-    const running = js(`${code} setInterval(() => { if (require("fs").existsSync("go")) process.exit(0) }, 10)`);
+    const running = js(`${code}${exitOnGo}`);
     const pid = await pidIn("away");
     await box.write("root/go", "");
     expect(await running).toMatchObject({ exitCode: 0 });
