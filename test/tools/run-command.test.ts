@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest";
+import { createAgent, scriptedModel } from "rubato";
 import { z } from "zod";
 import { runCommand, type RunCommandOptions } from "../../tools/index.ts";
 import { source } from "../project/child.ts";
@@ -324,4 +325,28 @@ describe("P16 the program and all that it started die as a group", () => {
     expect(process.listenerCount("exit")).toBe(listeners);
     await until(() => process.getActiveResourcesInfo().length <= before);
   });
+});
+
+test("P16, P18 an interrupt now, at a real run: the group is dead when it is effective, and its output is in the log", async () => {
+  const code = `${parentOf(ownPid("grandchild") + stay)} console.log("at work"); ${stay}`;
+  const agent = createAgent({
+    name: "runner",
+    model: scriptedModel([
+      { calls: [{ name: "run_command", args: { command: process.execPath, args: ["-e", code] } }] },
+      "done",
+    ]),
+    tools: [runCommand({ root: box.root, approval: "never" })],
+  });
+  const run = agent.run("go");
+  const pid = await pidIn("grandchild");
+  while ((await run.history("tool_progress")).length === 0) await sleep(10);
+  expect(await run.interrupt("enough", { mode: "now" })).toMatchObject({ accepted: true });
+  expect(lives(pid)).toBe(false);
+  expect(await run.history("tool_progress")).toMatchObject([
+    { data: { value: { stream: "stdout", text: "at work\n" } } },
+  ]);
+  expect(await run.history("tool_result")).toMatchObject([
+    { data: { outcome: "aborted", error: { message: "The program was stopped before its end." } } },
+  ]);
+  await agent.close();
 });
