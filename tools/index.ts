@@ -1,9 +1,12 @@
+export { askUser } from "./ask-user.ts";
 export { calculate } from "./calculate.ts";
 export { currentTime } from "./current-time.ts";
+export { fetchUrl, type FetchUrlOptions } from "./fetch-url.ts";
 export { listFiles } from "./list-files.ts";
 export { readFile } from "./read-file.ts";
+export { runCommand, type RunCommandOptions } from "./run-command.ts";
 export { searchText } from "./search-text.ts";
-export { standardTools } from "./standard.ts";
+export { actingTools, standardTools } from "./standard.ts";
 export {
   defineTool,
   type ApprovalContext,
@@ -18,3 +21,4 @@ export {
   type ToolSpec,
 } from "./tool.ts";
 export { wait } from "./wait.ts";
+export { writeFile, type WriteFileOptions } from "./write-file.ts";

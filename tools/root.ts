@@ -1,6 +1,6 @@
 import { constants, type Stats } from "node:fs";
 import { lstat, open, realpath, type FileHandle } from "node:fs/promises";
-import { dirname, isAbsolute, relative, resolve, sep } from "node:path";
+import { basename, dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
 
 /**
  * The folder that file tools may not leave.
@@ -31,11 +31,7 @@ const kernelFolders = ["/proc", "/sys", "/dev"];
  * @throws {Error} One sentence: outside of the root, missing, or not readable.
  */
 export async function placeInside(root: string, path: string): Promise<Place> {
-  if (path.includes("\0")) throw new Error("The path contains a NUL byte. Ask for a plain path.");
-  const realRoot = await realRootOf(root);
-  const lexical = resolve(realRoot, path);
-  // An absolute path may be spelled with the root's own links ("/tmp/x" where /tmp is a link): both spellings are the root.
-  if (!contains(realRoot, lexical) && !contains(resolve(root), lexical)) throw outside(path);
+  const { realRoot, lexical } = await lettersInside(root, path);
   let real: string;
   try {
     real = await realpath(lexical);
@@ -45,10 +41,7 @@ export async function placeInside(root: string, path: string): Promise<Place> {
     if (parent !== undefined && !contains(realRoot, parent)) throw outside(path);
     throw fileProblem(error, path);
   }
-  if (!contains(realRoot, real)) throw outside(path);
-  for (const folder of kernelFolders) {
-    if (contains(folder, real) && !contains(folder, realRoot)) throw outside(path);
-  }
+  checkReal(realRoot, real, path);
   try {
     return { real, name: nameInside(realRoot, real), stats: await lstat(real) };
   } catch (error) {
@@ -84,6 +77,79 @@ export async function openInside(
   }
 }
 
+/** Where a file is to be written: it is there, or it can be made, with the folders that are missing. */
+export type Target =
+  | { readonly exists: true; readonly place: Place }
+  | {
+      readonly exists: false;
+      /** Absolute; all links of the folders that exist are resolved, and nothing below them is there. */
+      readonly real: string;
+      readonly name: string;
+    };
+
+/**
+ * Finds a place to write inside `root`, also where the file or its folders do not exist yet. Makes nothing.
+ * @throws {Error} As {@link placeInside}; and where the path goes through a file, or through a link to nothing: who knows where that leads.
+ */
+export async function targetInside(root: string, path: string): Promise<Target> {
+  const { realRoot, lexical } = await lettersInside(root, path);
+  try {
+    return { exists: true, place: await placeInside(root, path) };
+  } catch (error) {
+    if (!(error instanceof Error) || !["ENOENT", "ENOTDIR"].includes(codeOf(error.cause))) throw error;
+  }
+  const missing: string[] = [];
+  // Upwards from the file: the first that is there has to be a folder.
+  for (let at = lexical; ; at = dirname(at)) {
+    if (!(await isThere(at, path))) {
+      missing.unshift(basename(at));
+      continue;
+    }
+    let real: string;
+    let stats: Stats;
+    try {
+      real = await realpath(at);
+      stats = await lstat(real);
+    } catch (error) {
+      if (codeOf(error) !== "ENOENT") throw fileProblem(error, path);
+      throw new Error(`"${path}" goes through a link to nothing. Use a path without it.`, { cause: error });
+    }
+    checkReal(realRoot, real, path);
+    if (!stats.isDirectory()) throw new Error(`"${path}" goes through a file. Use a path through folders.`);
+    const target = join(real, ...missing);
+    return { exists: false, real: target, name: nameInside(realRoot, target) };
+  }
+}
+
+/** Links count as what they are, not as what they lead to. */
+async function isThere(at: string, path: string): Promise<boolean> {
+  try {
+    await lstat(at);
+    return true;
+  } catch (error) {
+    if (["ENOENT", "ENOTDIR"].includes(codeOf(error))) return false;
+    throw fileProblem(error, path);
+  }
+}
+
+/** The first look at a path: by its letters. */
+async function lettersInside(root: string, path: string): Promise<{ realRoot: string; lexical: string }> {
+  if (path.includes("\0")) throw new Error("The path contains a NUL byte. Ask for a plain path.");
+  const realRoot = await realRootOf(root);
+  const lexical = resolve(realRoot, path);
+  // An absolute path may be spelled with the root's own links ("/tmp/x" where /tmp is a link): both spellings are the root.
+  if (!contains(realRoot, lexical) && !contains(resolve(root), lexical)) throw outside(path);
+  return { realRoot, lexical };
+}
+
+/** The second look: where it really is. */
+function checkReal(realRoot: string, real: string, path: string): void {
+  if (!contains(realRoot, real)) throw outside(path);
+  for (const folder of kernelFolders) {
+    if (contains(folder, real) && !contains(folder, realRoot)) throw outside(path);
+  }
+}
+
 /** The name of a real path relative to the real root, with `/` on every system. */
 function nameInside(realRoot: string, real: string): string {
   const name = relative(realRoot, real);
@@ -114,6 +180,8 @@ export function fileProblem(error: unknown, path: string): Error {
     case "EACCES":
     case "EPERM":
       return new Error(`"${path}" may not be read: permission denied.`, { cause: error });
+    case "ENAMETOOLONG":
+      return new Error(`"${path}" has a name that is too long for the system. Use a shorter one.`, { cause: error });
     case "ELOOP":
       return new Error(`"${path}" is a link that leads to itself or changed meanwhile. Name the file itself.`, {
         cause: error,
@@ -132,7 +200,7 @@ function outside(path: string): Error {
   return new Error(`"${path}" is outside of the folder that file tools may use. Use a path inside it.`);
 }
 
-function notRegular(path: string): Error {
+export function notRegular(path: string): Error {
   return new Error(`"${path}" is a pipe, socket or device, not a regular file. Name a regular file.`);
 }
 
@@ -147,6 +215,6 @@ async function nearestRealParent(path: string): Promise<string | undefined> {
   }
 }
 
-function codeOf(error: unknown): string {
+export function codeOf(error: unknown): string {
   return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "unknown error";
 }
