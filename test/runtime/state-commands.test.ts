@@ -134,12 +134,14 @@ it.each(Object.entries(states))(
       const { run, finish, log } = await hold();
       const before = run.state.seq;
       const given = give(run);
-      // What stops a tool that runs is effective when the tool has stopped.
+      for (let turn = 0; turn < 3; turn++) await quiet();
+      const { seq } = run.state;
+      // An interrupt is effective when the tool that runs has ended.
+      await finish();
       const answer = await given;
       const text = answer.accepted ? yes : answer.reason;
       expect(text, `${name}: ${command}`).toBe(table[name]?.[command]);
-      if (!answer.accepted) expect(run.state.seq, `${name}: ${command} left the log as it was`).toBe(before);
-      await finish();
+      if (!answer.accepted) expect(seq, `${name}: ${command} left the log as it was`).toBe(before);
       for (let turn = 0; turn < 30; turn++) await quiet();
       expect(["done", "interrupted", "cancelled"], `${name}: ${command}`).toContain(run.state.status);
       checkLog(await stored(log, run.id));
