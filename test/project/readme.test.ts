@@ -76,9 +76,8 @@ describe("the README's code", () => {
     expect(ended.out.trimEnd().split("\n").at(-1)).toBe(promised);
   });
 
-  it("goes on with a run of another agent, replays it and forks it, as the second sample says", async () => {
-    const [, sample = ""] = codeBlocks(readReadme(), "ts");
-    expect(sample).toContain('".rubato/runs"');
+  it("goes on with a run of another agent, replays it and forks it, as the sample of logs says", async () => {
+    const sample = codeBlocks(readReadme(), "ts").find((code) => code.includes('".rubato/runs"')) ?? "";
     writeFileSync(join(folder, "logs.ts"), sample.replaceAll(".rubato/runs", join(folder, "runs")));
     const ended = await source(join(folder, "logs.ts"));
     expect(ended).toMatchObject({ code: 0, err: "" });
