@@ -1,5 +1,6 @@
 export { createAgent, type Agent, type ResumeAnswer } from "./agent.ts";
 export type { AgentOptions, ForkRunOptions, OpenOptions, ResumeRunOptions, RunOptions } from "./agent-options.ts";
+export type { BatchOptions } from "./batches.ts";
 export type { BusStats, EventFor, EventPattern, Listener, SubscriberStats } from "./bus.ts";
 export type { ReplayCheck } from "./check-replay.ts";
 export { systemClock, type Clock } from "./clock.ts";

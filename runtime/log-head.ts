@@ -222,6 +222,7 @@ class OpenHead implements Head {
     // Also where the run left its rest and came back to it in one go: somebody may have begun to wait in between.
     if (still && this.resting !== undefined) this.wakeResting();
     if (still && this.progress !== undefined) this.wakeProgress();
+    if (still && this.storing !== undefined) this.wakeStoring();
   }
 
   /** Hands what is pending to the log. True when it is durable already. */
@@ -405,6 +406,7 @@ class OpenHead implements Head {
   }
 
   leave(): void {
+    this.wakeStoring();
     this.wakeProgress();
   }
 
@@ -413,6 +415,14 @@ class OpenHead implements Head {
     this.progress.add(callback);
     return () => {
       this.progress?.delete(callback);
+    };
+  }
+
+  onStored(callback: () => void): () => void {
+    this.storing ??= new Set();
+    this.storing.add(callback);
+    return () => {
+      this.storing?.delete(callback);
     };
   }
 }

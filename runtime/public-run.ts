@@ -2,6 +2,7 @@ import type { Command } from "../machines/command.ts";
 import type { Event } from "../machines/events.ts";
 import { isAtRest, type AgentState } from "../machines/state.ts";
 import { toJson } from "./arguments.ts";
+import { readBatches } from "./batches.ts";
 import { checkPattern, type Bus } from "./bus.ts";
 import { insideCall } from "./call-scope.ts";
 import { checkGrace, checkOption, checkText, checkWords, isInputId } from "./checks.ts";
@@ -82,6 +83,10 @@ class PublicRun implements Run {
 
   get events(): Run["events"] {
     return (options) => readEvents(this.#current, this.#parts.log, checkReadOptions(options));
+  }
+
+  get batches(): Run["batches"] {
+    return (options) => readBatches(this.#current, this.#parts.log, checkReadOptions(options));
   }
 
   [Symbol.asyncIterator](): AsyncIterator<Event> {

@@ -13,7 +13,7 @@ import type { EventLog } from "./log/event-log.ts";
 /** What a reader needs of a head. */
 export type ReadableHead = Pick<
   Head,
-  "runId" | "durableSeq" | "publishedSeq" | "atRest" | "failure" | "volatileAfter" | "onProgress"
+  "runId" | "durableSeq" | "publishedSeq" | "atRest" | "failure" | "volatileAfter" | "onProgress" | "onStored"
 > & {
   /** Looks for what another process stored. Absent where nobody else can. */
   refresh?(): Promise<void>;
@@ -123,7 +123,7 @@ export function readEvents(head: ReadableHead, log: EventLog, options: ReadOptio
 }
 
 /** The run was deleted, or the log lost something: going on would be a gap that nobody sees. */
-function missing(runId: string, cursor: number, stored: number): RubatoError {
+export function missing(runId: string, cursor: number, stored: number): RubatoError {
   return new RubatoError(
     "log",
     `The log of run "${runId}" answers nothing after seq ${cursor}, and ${stored} events were stored. Was it deleted?`,

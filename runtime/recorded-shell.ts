@@ -183,6 +183,10 @@ class ForeseeingHead implements Head {
     return () => {};
   }
 
+  onStored(): () => void {
+    return () => {};
+  }
+
   rest<T>(read: () => T): Promise<T> {
     return Promise.resolve(read());
   }

@@ -1,5 +1,6 @@
 import type { Event, Json, PartialPolicy } from "../machines/events.ts";
 import type { AgentState } from "../machines/state.ts";
+import type { BatchOptions } from "./batches.ts";
 import type { BusStats, EventPattern, Listener } from "./bus.ts";
 import type { Outcome } from "./outcome.ts";
 import type { ReadOptions } from "./reader.ts";
@@ -69,6 +70,11 @@ export interface Run extends AsyncIterable<Event> {
   readonly durableSeq: number;
   /** Events from a cursor on, for any number of readers. */
   events(options?: ReadOptions): AsyncIterableIterator<Event>;
+  /**
+   * The same in batches, for servers and clients: arrays of one event or more, in order. The next batch is what has come while the last one was
+   * handled. It ends where `events` does, and when `signal` aborts. Rejects with {@link RubatoError} `log` when the log cannot be read.
+   */
+  batches(options?: BatchOptions): AsyncIterableIterator<readonly Event[]>;
   /** The last events of a pattern (default all), oldest first; at most `limit` (default 50), read from the log. */
   history(pattern?: EventPattern, limit?: number): Promise<Event[]>;
   /** Calls the listener with each new event of the pattern; answers its undo. */
