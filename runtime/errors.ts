@@ -4,6 +4,7 @@
  * `invalid_option`, `invalid_tool`, `invalid_input`: a programming error in what was passed. `unknown_run`, `run_exists`: a run id.
  * `newer_schema`: the log was written by a newer version. `model`: the endpoint answered with an error or could not be reached. `truncated`: a stream ended without saying that it was complete.
  * `missing_key`, `missing_package`: the endpoint cannot be used yet. `log`: the log refused or failed. `closed`: the agent was closed.
+ * `overflow`: a subscriber was too slow for its queue, and its policy says `disconnect`.
  * `internal`: a fault of rubato's own or of an injected part (a clock, a tool object).
  */
 export type RubatoErrorCode =
@@ -21,6 +22,7 @@ export type RubatoErrorCode =
   | "missing_package"
   | "log"
   | "closed"
+  | "overflow"
   | "internal";
 
 /** The one error class. The message says what happened and what to do; `cause` keeps what lay below. */

@@ -67,6 +67,8 @@ export interface HeadOptions {
   /** Applied to the texts of every control event before it is stepped. */
   readonly redact: Redact | undefined;
   readonly publish: (event: Event) => void;
+  /** Called with what has become durable, in order of seq, before it is published; must call nobody. */
+  readonly stored: (events: readonly Event[]) => void;
   /** Called at once for effects that concern the run itself, and when `event` is durable for those that touch the world. */
   readonly perform: (effect: EffectName, event: Event) => void;
   /** The log failed: what is in flight has to stop. */

@@ -67,6 +67,7 @@ class OpenHead implements Head {
   readonly runId: string;
   private readonly epoch: number;
   private readonly publish: HeadOptions["publish"];
+  private readonly tellStored: HeadOptions["stored"];
   // Three kinds of waiters, so that none is woken for every token that does not need it.
   private storing: Waiters;
   private progress: Waiters;
@@ -90,6 +91,7 @@ class OpenHead implements Head {
     this.clock = options.clock;
     this.redact = options.redact;
     this.publish = options.publish;
+    this.tellStored = options.stored;
     this.perform = options.perform;
     this.state = options.state;
     this.durableSeq = options.state.seq;
@@ -296,8 +298,10 @@ class OpenHead implements Head {
   }
 
   private stored(): void {
-    this.durableSeq = this.writing[this.writing.length - 1]?.seq ?? this.durableSeq;
+    const { writing } = this;
+    this.durableSeq = writing[writing.length - 1]?.seq ?? this.durableSeq;
     this.writing = NOTHING;
+    this.tellStored(writing);
     if (this.unpublished.length > 0) this.publishReady();
     if (this.storing !== undefined) this.wakeStoring();
     if (this.starts.length === 0) return;

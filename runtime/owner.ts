@@ -86,6 +86,7 @@ class RunsOwner<Context> implements Owner {
       logTimeoutMs: setup.logTimeoutMs,
       redact,
       publish: bus.publish,
+      stored: bus.stored,
       perform: (effect, event) => {
         this.effects.perform(effect, event);
       },
@@ -116,6 +117,7 @@ class RunsOwner<Context> implements Owner {
     this.effects = createEffects({
       head: this.head,
       toolCalls: this.toolCalls,
+      valve: bus.valve,
       clock,
       model: setup.model,
       instructions: setup.instructions,

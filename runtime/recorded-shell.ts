@@ -10,6 +10,7 @@ import { eventOf } from "./event-of.ts";
 import type { Head } from "./head.ts";
 import type { ChatModel } from "./models/chat-model.ts";
 import { createToolCalls } from "./tool-calls.ts";
+import { Valve } from "./valve.ts";
 
 /** What of an agent decides which events it records, the model and the outcomes of tools left aside. */
 export interface AgentDefinition {
@@ -91,6 +92,7 @@ export function recordedShell(runId: string, definition: AgentDefinition): Recor
     tools: [],
     toolCalls,
     graceMs,
+    valve: new Valve(STILL),
     tasks,
   });
   return {
