@@ -1,18 +1,21 @@
 import { describe, expect, it } from "vitest";
-import { createAgent, memoryLog, pause, scriptedModel, type Event, type Run } from "rubato";
+import {
+  createAgent,
+  memoryLog,
+  pause,
+  scriptedModel,
+  type BatchOptions,
+  type Event,
+  type Level,
+  type Overflow,
+  type Run,
+} from "rubato";
 import type { EventLog } from "../../runtime/log/event-log.ts";
 import { goldenModel, goldenTools } from "../support/golden-run.ts";
+import { countedModel } from "../support/counted-model.ts";
+import { quiet } from "../support/hand-listener.ts";
 import { slowLog, stored } from "../support/logs.ts";
 import { manualClock } from "../support/manual-clock.ts";
-
-/** Every promise chain that can go on without the test has gone on. */
-async function quiet(): Promise<void> {
-  for (let turn = 0; turn < 2; turn++) {
-    await new Promise<void>((resolve) => {
-      setImmediate(resolve);
-    });
-  }
-}
 
 function golden(log: EventLog): Run {
   const ledger = { started: [], finished: [], aborted: [] };
@@ -33,6 +36,10 @@ async function collect(batches: AsyncIterable<readonly Event[]>): Promise<Event[
     all.push(...batch);
   }
   return all;
+}
+
+function seqs(events: readonly Event[]): number[] {
+  return events.map(({ seq }) => seq);
 }
 
 const logs: readonly (readonly [string, () => EventLog])[] = [
@@ -122,4 +129,176 @@ it("P24 a signal ends the reading while it waits, and stops nothing", async () =
   expect(await collect(run.batches({ signal: aborter.signal }))).toEqual([]);
   gate.open();
   expect((await run.settled()).status).toBe("done");
+});
+
+describe("P27 a reader that does not keep up", () => {
+  /** A run of so many tokens that is over before its reader has asked for more than its first four events. */
+  async function stalled(tokens: number, options: BatchOptions) {
+    const log = memoryLog();
+    const clock = manualClock();
+    const gate = pause();
+    const model = countedModel(tokens, { gate });
+    const run = createAgent({ name: "a", log, clock, model }).run("go");
+    const batches = run.batches(options);
+    await gate.reached;
+    expect(seqs((await batches.next()).value)).toEqual([1, 2, 3, 4]);
+    gate.open();
+    await quiet();
+    const { pulls } = model;
+    clock.advance(5_000);
+    await run.settled();
+    return { run, batches, pulls, all: await stored(log, run.id), stats: () => run.stats().subscribers[0] };
+  }
+
+  it.each([true, false])("gets groups that grow with what waits (durable: %s)", async (durable) => {
+    /** The sizes of the first groups of so many waiting events, a message and a done included. */
+    const sizes = async (waiting: number): Promise<number[]> => {
+      const { batches } = await stalled(waiting - 2, { durable });
+      const groups: number[] = [];
+      for await (const batch of batches) if (groups.push(batch.length) === 3) break;
+      return groups;
+    };
+    expect(await sizes(299)).toEqual([1, 1, 1]);
+    expect(await sizes(300)).toEqual([5, 1, 1]);
+    expect(await sizes(700)).toEqual([5, 5, 5]);
+    expect(await sizes(701)).toEqual([100, 5, 5]);
+    expect(await sizes(901)).toEqual([256, 5, 5]);
+  });
+
+  it.each([true, false])("each policy does what it says (durable: %s)", async (durable) => {
+    const read = async (overflow: Overflow) => {
+      const { batches, pulls, all, stats } = await stalled(30, { durable, queue: { events: 10 }, overflow });
+      const held = stats();
+      return { pulls, all, held, heard: await collect(batches) };
+    };
+    const plain = await read("catch-up");
+    expect(plain.held).toMatchObject({ pattern: "*", queued: 10, behind: true, level: "degraded" });
+    expect(plain.heard).toEqual(plain.all.slice(4));
+
+    const merged = await read("coalesce");
+    expect(merged.held).toMatchObject({ behind: false, dropped: 0 });
+    expect(merged.heard.length).toBeLessThan(13);
+    expect(merged.heard.map((event) => (event.type === "token_stream" ? event.data.text : "")).join("")).toBe(
+      merged.all.map((event) => (event.type === "token_stream" ? event.data.text : "")).join(""),
+    );
+
+    // Message and done are seq 35 and 36: they push out the oldest, and come beside the newest.
+    const newest = await read("drop-oldest");
+    expect(seqs(newest.heard)).toEqual([26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36]);
+    expect(newest.heard[0]).toMatchObject({ type: "gap", data: { from: 5, to: 26, digest: "" } });
+    const oldest = await read("drop-newest");
+    expect(seqs(oldest.heard)).toEqual([5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 34, 35, 36]);
+    expect(oldest.heard[10]).toMatchObject({ type: "gap", data: { from: 15, to: 34, digest: "" } });
+
+    const patient = await read("block");
+    expect(patient.pulls, "the model was read up to 80 %").toBe(8);
+    expect(patient.heard).toEqual(patient.all.slice(4));
+  });
+
+  it.each([true, false])(
+    "disconnect ends the iteration with its reason, then it is over (durable: %s)",
+    async (durable) => {
+      const { batches, all, run } = await stalled(30, { durable, queue: { events: 10 }, overflow: "disconnect" });
+      await expect(batches.next()).rejects.toMatchObject({
+        name: "RubatoError",
+        code: "overflow",
+        message: expect.stringContaining("Read on from seq 4,"),
+      });
+      expect(await batches.next()).toEqual({ done: true, value: undefined });
+      expect(run.stats().subscribers).toEqual([]);
+      expect(await collect(run.batches({ from: 4, durable }))).toEqual(all.slice(4));
+    },
+  );
+
+  it("history is read in pages, and is no reason to raise an alarm, to hold up the run, or to disconnect", async () => {
+    for (const overflow of ["catch-up", "drop-oldest", "drop-newest", "disconnect", "block"] as const) {
+      const gate = pause();
+      const model = scriptedModel([
+        Array.from({ length: 600 }, (_, index) => `w${index} `).join(""),
+        ["one two", gate],
+      ]);
+      const log = memoryLog();
+      const run = createAgent({ name: "a", model, log, clock: manualClock() }).run("go");
+      await run.settled();
+      await run.send("more");
+      await gate.reached;
+      const alarms: (Level | number)[] = [];
+      const sizes: number[] = [];
+      const heard: Event[] = [];
+      const options = {
+        queue: { events: 100 },
+        overflow,
+        onLevel: (level: Level) => alarms.push(level),
+        onFill: (percent: number) => alarms.push(percent),
+      };
+      for await (const batch of run.batches(options)) {
+        sizes.push(batch.length);
+        heard.push(...batch);
+        if (heard.length === run.state.seq) gate.open();
+      }
+      expect(heard, overflow).toEqual(await stored(log, run.id));
+      expect(sizes.slice(0, 6), overflow).toEqual([100, 100, 100, 100, 100, 100]);
+      expect(alarms, overflow).toEqual([]);
+    }
+  });
+
+  it("more that is stored at once than the queue holds overflows nothing where nobody is slow", async () => {
+    for (const overflow of ["drop-oldest", "disconnect", "coalesce"] as const) {
+      const log = memoryLog();
+      // Stores what one turn of the event loop brings in one batch.
+      const append: EventLog["append"] = async (runId, batch) => {
+        await quiet();
+        await log.append(runId, batch);
+        return undefined;
+      };
+      const run = createAgent({ name: "a", model: countedModel(5_000), log: { ...log, append } }).run("go");
+      const heard = await collect(run.batches({ durable: true, queue: { events: 100 }, overflow }));
+      if (overflow !== "coalesce") expect(heard).toEqual(await stored(log, run.id));
+      expect(heard.some(({ type }) => type === "gap")).toBe(false);
+    }
+  });
+});
+
+it("ends, leaves nothing behind, and answers pulls that are asked for at the same time one after the other", async () => {
+  const log = memoryLog();
+  const run = golden(log);
+  const batches = run.batches({ queue: { events: 3 } });
+  const pulls = await Promise.all(Array.from({ length: 200 }, () => batches.next()));
+  const all = await stored(log, "golden");
+  expect(pulls.flatMap(({ value }) => seqs(value ?? []))).toEqual(seqs(all));
+  expect(pulls.at(-1)).toEqual({ done: true, value: undefined });
+  expect(run.stats().subscribers).toEqual([]);
+  const left = run.batches({ follow: true });
+  await left.next();
+  expect(run.stats().subscribers).toHaveLength(1);
+  const waiting = left.next();
+  await left.return?.();
+  expect(await waiting).toEqual({ done: true, value: undefined });
+  expect(run.stats().subscribers).toEqual([]);
+});
+
+it("rejects while the log cannot be read, and goes on without a double when it can", async () => {
+  const log = memoryLog();
+  let broken = false;
+  const read: EventLog["read"] = async (runId, range) => {
+    if (broken) throw new Error("no disk");
+    return log.read(runId, range);
+  };
+  const run = createAgent({ name: "a", model: countedModel(20), log: { ...log, read } }).run("go");
+  await run.settled();
+  const batches = run.batches({ queue: { events: 5 } });
+  const heard = seqs((await batches.next()).value);
+  broken = true;
+  await expect(batches.next()).rejects.toThrow("no disk");
+  broken = false;
+  heard.push(...seqs(await collect(batches)));
+  expect(heard).toEqual(seqs(await stored(log, run.id)));
+});
+
+it("wrong options are told at once", () => {
+  const run = createAgent({ name: "a", model: scriptedModel([]) }).run("go");
+  expect(() => run.batches({ from: -1 })).toThrow('"from"');
+  expect(() => run.batches({ queue: { events: 1.5 } })).toThrow('"queue.events"');
+  // @ts-expect-error A misspelt option.
+  expect(() => run.batches({ form: 3 })).toThrow('no option "form"');
 });
