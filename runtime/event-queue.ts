@@ -9,7 +9,10 @@ export interface Load {
 }
 
 interface Entry {
+  /** Of a notice: the last event that was dropped. */
   event: Event;
+  /** Of a notice: the seq of the first event that was dropped, else 0. */
+  from: number;
   bytes: number;
   /** Events that were merged into it, itself included. */
   parts: number;
@@ -68,24 +71,25 @@ export class EventQueue {
 
   /** A notice in place of an event that is not taken in. */
   skip(event: Event): void {
-    if (this.last?.event.type === "gap" && this.last.bytes === 0) widen(this.last, event);
-    else this.append(noticeOf(event), 0);
+    const { last } = this;
+    if (last !== undefined && last.from > 0) last.event = event;
+    else this.append(event, 0, event.seq);
   }
 
   /** A notice in place of the oldest hot event. False where none waits. */
   dropOldest(): boolean {
     let entry = this.oldestHot;
-    while (entry !== undefined && !isHot(entry.event)) entry = entry.next;
+    while (entry !== undefined && (entry.from > 0 || !isHot(entry.event))) entry = entry.next;
     this.oldestHot = entry;
     if (entry === undefined) return false;
     const { event, bytes, previous } = entry;
     this.count(-1, -bytes);
     this.oldestHot = entry.next;
-    if (previous?.event.type === "gap" && previous.bytes === 0) {
-      widen(previous, event);
+    if (previous !== undefined && previous.from > 0) {
+      previous.event = event;
       this.unlink(entry);
     } else {
-      entry.event = noticeOf(event);
+      entry.from = event.seq;
       entry.bytes = 0;
     }
     return true;
@@ -97,7 +101,8 @@ export class EventQueue {
     if (first === undefined) return undefined;
     if (parts > 1) this.absorb(first, parts);
     this.unlink(first);
-    if (first.bytes > 0) this.count(-1, -first.bytes);
+    if (first.from > 0) return noticeOf(first.event, first.from);
+    this.count(-1, -first.bytes);
     return first.event;
   }
 
@@ -108,9 +113,9 @@ export class EventQueue {
     this.count(-this.events, -this.bytes);
   }
 
-  private append(event: Event, bytes: number): void {
+  private append(event: Event, bytes: number, from = 0): void {
     const { last } = this;
-    const entry: Entry = { event, bytes, parts: 1, previous: last, next: undefined };
+    const entry: Entry = { event, from, bytes, parts: 1, previous: last, next: undefined };
     if (last === undefined) this.first = entry;
     else last.next = entry;
     this.last = entry;
@@ -155,12 +160,6 @@ export class EventQueue {
 }
 
 /** As a pruned range reads, but that nobody has a digest of it: the log still has what was dropped here. */
-function noticeOf({ seq, timestamp, runId }: Event): EventOf<"gap"> {
-  return { seq, timestamp, runId, type: "gap", data: { from: seq, to: seq, digest: "" } };
-}
-
-function widen(entry: Entry, { seq, timestamp }: Event): void {
-  if (entry.event.type !== "gap") return;
-  const { from, digest } = entry.event.data;
-  entry.event = { ...entry.event, seq, timestamp, data: { from, to: seq, digest } };
+function noticeOf({ seq, timestamp, runId }: Event, from: number): EventOf<"gap"> {
+  return { seq, timestamp, runId, type: "gap", data: { from, to: seq, digest: "" } };
 }

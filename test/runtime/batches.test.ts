@@ -259,6 +259,29 @@ describe("P27 a reader that does not keep up", () => {
   });
 });
 
+it("a command from its callbacks does not come between the events that are being stored", async () => {
+  for (const durable of [true, false]) {
+    const log = memoryLog();
+    const gate = pause();
+    const agent = createAgent({ name: "a", log, model: countedModel(30, { gate }) });
+    const told: number[] = [];
+    agent.subscribe("*", ({ seq }) => told.push(seq));
+    const run = agent.run("go");
+    const sent: Promise<unknown>[] = [];
+    const onFill = (): void => {
+      sent.push(run.send("more", { when: "done", id: `at ${run.state.seq}` }));
+    };
+    const batches = run.batches({ durable, queue: { events: 10 }, onFill });
+    await batches.next();
+    gate.open();
+    await run.settled();
+    expect(await Promise.all(sent)).toMatchObject([{ accepted: true }, { accepted: true }]);
+    const all = await stored(log, run.id);
+    expect(told).toEqual(seqs(all));
+    expect(seqs(await collect(batches))).toEqual(seqs(all.slice(4)));
+  }
+});
+
 it("ends, leaves nothing behind, and answers pulls that are asked for at the same time one after the other", async () => {
   const log = memoryLog();
   const run = golden(log);
