@@ -108,6 +108,7 @@ class Batches implements AsyncIterableIterator<readonly Event[]>, MailboxOwner {
 
   return(): Promise<IteratorReturnResult<undefined>> {
     this.close();
+    this.error = undefined;
     return Promise.resolve(END);
   }
 

@@ -13,7 +13,7 @@ import {
 import type { EventLog } from "../../runtime/log/event-log.ts";
 import { goldenModel, goldenTools } from "../support/golden-run.ts";
 import { countedModel } from "../support/counted-model.ts";
-import { quiet } from "../support/hand-listener.ts";
+import { quiet } from "../support/agents.ts";
 import { slowLog, stored } from "../support/logs.ts";
 import { manualClock } from "../support/manual-clock.ts";
 
@@ -115,6 +115,22 @@ it("P2 a durable reader is told a token when it is stored, and not before", asyn
   }
   await Promise.all(reading);
   expect(durable).toEqual(told);
+});
+
+it("P26 durable batches of a run that another process owns: everything, as it is stored", async () => {
+  const log = memoryLog();
+  const gate = pause();
+  const owner = createAgent({ name: "a", model: countedModel(700, { gate }), log }).run("go", { runId: "r" });
+  await gate.reached;
+  const run = await createAgent({ name: "a", model: scriptedModel([]), log }).open("r");
+  const reading = [true, false].map((durable) =>
+    collect(run.batches({ durable, follow: false, queue: { events: 50 } })),
+  );
+  await quiet();
+  gate.open();
+  await owner.settled();
+  for (const heard of reading) expect(await heard).toEqual(await stored(log, "r"));
+  expect(run.stats().subscribers).toEqual([]);
 });
 
 it("P24 a signal ends the reading while it waits, and stops nothing", async () => {
@@ -280,6 +296,36 @@ it("a command from its callbacks does not come between the events that are being
     expect(told).toEqual(seqs(all));
     expect(seqs(await collect(batches))).toEqual(seqs(all.slice(4)));
   }
+});
+
+it("P26 X1 a pull from inside a listener reads what is being told, and is not told it again", async () => {
+  const log = memoryLog();
+  const [first, second] = [pause(), pause()];
+  const run = createAgent({ name: "a", log, model: scriptedModel([["a b c", first, " d", second, " e"]]) }).run("go");
+  const batches = run.batches({ from: 4, queue: { events: 2 } });
+  const heard: Event[] = [];
+  const pulls: Promise<void>[] = [];
+  const pull = async (): Promise<void> => {
+    heard.push(...((await batches.next()).value ?? []));
+  };
+  await first.reached;
+  while (heard.length < 3) await pull();
+  expect(seqs(heard)).toEqual([5, 6, 7]);
+  for (let count = 0; count < 5; count++) await run.send("more", { when: "done" });
+  expect(run.stats().subscribers).toMatchObject([{ queued: 4, behind: true }]);
+  await pull();
+  expect(run.stats().subscribers).toMatchObject([{ queued: 0, behind: true }]);
+  // Told by type first: this listener hears the token before the reader is told.
+  run.subscribe("token_stream", () => {
+    pulls.push(pull());
+  });
+  first.open();
+  await second.reached;
+  await Promise.all(pulls);
+  expect(seqs(heard)).toEqual([5, 6, 7, 8, 9, 10, 11, 12, 13]);
+  expect(run.stats().subscribers).toMatchObject([{ queued: 0, behind: false }, {}]);
+  await batches.return?.();
+  await run.cancel();
 });
 
 it("ends, leaves nothing behind, and answers pulls that are asked for at the same time one after the other", async () => {

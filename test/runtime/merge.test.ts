@@ -63,4 +63,8 @@ it("counts the texts of an event, also those deep inside it", () => {
   };
   expect(sizeOf(deep)).toBeGreaterThan(2_000);
   expect(sizeOf(deep)).toBeLessThan(2_200);
+  const wide = (data: readonly string[]): Event => ({ ...ENVELOPE, seq: 5, type: "custom", data: { name: "", data } });
+  const words = Array.from({ length: 50_000 }, () => "word");
+  expect(sizeOf(wide(words.slice(0, 1_000)))).toBe(100 + 2 * 8 + 8_000);
+  expect(sizeOf(wide(words)), "what is measured is bounded").toBeGreaterThan(8 * 50_000 - 1_000);
 });

@@ -11,7 +11,8 @@ import {
 } from "rubato";
 import { isHot } from "rubato/machines";
 import { countedModel } from "../support/counted-model.ts";
-import { handListener, quiet, type HandListener } from "../support/hand-listener.ts";
+import { quiet } from "../support/agents.ts";
+import { handListener, type HandListener } from "../support/hand-listener.ts";
 import { stored } from "../support/logs.ts";
 import { manualClock } from "../support/manual-clock.ts";
 

@@ -1,4 +1,5 @@
 import type { Event } from "rubato";
+import { quiet } from "./agents.ts";
 
 /** A listener that hears its next event when the test says so. */
 export interface HandListener {
@@ -35,13 +36,4 @@ export function handListener(): HandListener {
       await quiet();
     },
   };
-}
-
-/** Every promise chain that can go on without the test has gone on. */
-export async function quiet(): Promise<void> {
-  for (let turn = 0; turn < 2; turn++) {
-    await new Promise<void>((resolve) => {
-      setImmediate(resolve);
-    });
-  }
 }
