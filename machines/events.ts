@@ -320,7 +320,10 @@ export const eventSchema = z.discriminatedUnion("type", [
     }),
   ),
   event("limit", z.object({ kind: z.string(), used: z.number(), max: z.number(), raise: z.string() })),
-  /** Deltas that were dropped from the log. Its seq is that of the last; `digest` is of the bytes that were there. */
+  /**
+   * Deltas that were dropped from the log. Its seq is that of the last; `digest` is of the bytes that were there. With an empty digest it is no event of
+   * the log, but tells a slow subscriber what its queue dropped: the log has it.
+   */
   event("gap", z.object({ from: ordinal, to: ordinal, digest: z.string() })),
   event("custom", z.object({ name: z.string(), data: jsonSchema, callId: z.string().optional() })),
   event("done", z.object({ output: z.string(), ...restFields })),

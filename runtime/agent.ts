@@ -19,7 +19,6 @@ import {
   type RunArguments,
 } from "./agent-options.ts";
 import { toJson } from "./arguments.ts";
-import { checkPattern, type EventPattern, type Listener } from "./bus.ts";
 import { checkReplay, type ReplayCheck } from "./check-replay.ts";
 import { checkKeys, checkOption, checkText } from "./checks.ts";
 import { RubatoError } from "./errors.ts";
@@ -30,9 +29,12 @@ import type { Found, OwnedRun } from "./owned-run.ts";
 import { isRunId, type RunSummary } from "./log/event-log.ts";
 import { unknownRun } from "./log-pages.ts";
 import type { ChatModel } from "./models/chat-model.ts";
+import { checkSubscribeOptions, type Overflow, type SubscribeOptions } from "./overflow.ts";
+import { checkPattern, type EventPattern } from "./pattern.ts";
 import { foldLog } from "./recovery.ts";
 import { redactedModel, redactedResult } from "./redact.ts";
 import type { Run } from "./run.ts";
+import type { Listener } from "./subscriber.ts";
 import { checkTools, definitionOf, describeTools } from "./toolbox.ts";
 
 /** Runs conversations with one model, one set of tools and one log. */
@@ -66,8 +68,15 @@ export interface Agent<Context = unknown> {
    * tool, records nothing. Rejects with `unknown_run` or `newer_schema`.
    */
   checkReplay(runId: string): Promise<ReplayCheck>;
-  /** Calls the listener with the events of all runs, those to come included; one call at a time, each run in its order. */
-  subscribe<Pattern extends EventPattern>(pattern: Pattern, listener: Listener<Pattern>): () => void;
+  /**
+   * Calls the listener with the events of all runs, those to come included; one call at a time, each run in its order. The bounds of its queue hold
+   * for all runs together.
+   */
+  subscribe<Pattern extends EventPattern, Policy extends Overflow = "catch-up">(
+    pattern: Pattern,
+    listener: Listener<Pattern, Policy>,
+    options?: SubscribeOptions<Policy>,
+  ): () => void;
   /** Interrupts what runs (it can be resumed), waits for it, and ends background work. */
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
@@ -263,10 +272,11 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
       return all.filter((summary) => summary.agent === name);
     },
     checkReplay: (runId) => checkReplay(log, runId, { ...shared, model }),
-    subscribe(pattern, listener) {
+    subscribe(pattern, listener, subscribeOptions = {}) {
       checkPattern(pattern);
       checkOption("listener", typeof listener, typeof listener === "function", "a function");
-      return runs.subscribe(pattern, listener);
+      checkSubscribeOptions(subscribeOptions);
+      return runs.subscribe(pattern, listener, subscribeOptions);
     },
     close,
     [Symbol.asyncDispose]: close,

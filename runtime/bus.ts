@@ -1,239 +1,163 @@
 import { EventEmitter } from "eventemitter3";
-import { EVENT_TYPES, type Event, type EventOf, type EventType } from "../machines/events.ts";
-import { checkOption } from "./checks.ts";
-import { isPromiseLike } from "./promise-like.ts";
+import type { Event, EventType } from "../machines/events.ts";
+import type { Clock } from "./clock.ts";
+import { Lane } from "./lane.ts";
+import type { Mailbox, ReadAfter } from "./mailbox.ts";
+import type { Overflow, SubscriberStats } from "./overflow.ts";
+import { typesOf, type EventPattern } from "./pattern.ts";
+import { Subscriber, type Listener } from "./subscriber.ts";
+import { Valve } from "./valve.ts";
 
 /**
  * Tells subscribers what happened in one run.
  *
- * B1 Every subscriber gets every event of its pattern after the moment it subscribed, once, in order (P26).
- * B2 A subscriber that throws, rejects, hangs or stops reading changes nothing for the run or for another subscriber (R6). What it threw is
- *    counted in `stats()`.
- * B3 A listener that answers a promise gets its next event when that promise is settled. Meanwhile nothing is queued for it: it keeps its
- *    cursor and reads on from the run's own events, so a slow one costs no memory.
+ * B1 Every subscriber gets every event of its pattern after the moment it subscribed, once, in order (P26), but for what it asked to be merged or
+ *    dropped (P27).
+ * B2 A subscriber that throws, rejects, hangs or stops reading changes nothing for the run or for another subscriber (R6), unless it chose
+ *    `block`. What it threw is counted in `stats()`.
+ * B3 A listener that answers a promise gets its next event when that promise is settled. What comes meanwhile waits in its mailbox.
  * B4 In a lane that many runs share nobody starves: who reads on goes to the end of the queue after each page.
  */
-
-/** An event type, a prefix such as `tool_*`, or `*`. */
-export type EventPattern = EventType | "*" | Prefixes<EventType>;
-type Prefixes<Type extends string> = Type extends `${infer Head}_${string}` ? `${Head}_*` : never;
-
-/** The events that a pattern lets through. */
-export type EventFor<Pattern extends EventPattern> = Pattern extends "*"
-  ? Event
-  : Pattern extends `${infer Head}_*`
-    ? Extract<Event, { type: `${Head}_${string}` }>
-    : Pattern extends EventType
-      ? EventOf<Pattern>
-      : never;
-
-/** May answer a promise: then its next event waits for it. */
-export type Listener<Pattern extends EventPattern = "*"> = (event: EventFor<Pattern>) => unknown;
-
-export interface SubscriberStats {
-  readonly pattern: string;
-  readonly delivered: number;
-  /** Calls that threw or rejected. */
-  readonly failed: number;
-  /** The listener is slow and reads on from its own cursor. */
-  readonly behind: boolean;
-  readonly lastError: unknown;
-}
 
 export interface BusStats {
   readonly published: number;
   readonly subscribers: readonly SubscriberStats[];
 }
 
-/** What a subscriber that fell behind reads on from: published events after a cursor, none when it has caught up. */
-export type ReadAfter = (cursor: number) => readonly Event[] | Promise<readonly Event[]>;
-
-/**
- * One at a time: the listener of one subscription, also where it listens to many runs. `waiting` holds the subscribers that fell behind
- * because it was busy.
- */
-export interface Lane {
-  busy: boolean;
-  readonly waiting: Set<() => void>;
-}
-
-export function createLane(): Lane {
-  return { busy: false, waiting: new Set() };
-}
-
 export interface Bus {
   /** Calls whoever listens. Never throws. Events come in order of seq. */
   readonly publish: (event: Event) => void;
-  subscribe<Pattern extends EventPattern>(pattern: Pattern, listener: Listener<Pattern>, lane?: Lane): () => void;
+  /** Tells those who hear only what is stored. Events come in order of seq, apart from {@link publish}. Calls nobody. */
+  readonly stored: (events: readonly Event[]) => void;
+  /** Without a lane the subscriber has one of its own. */
+  subscribe<Pattern extends EventPattern, Policy extends Overflow>(
+    pattern: Pattern,
+    listener: Listener<Pattern, Policy>,
+    lane?: Lane,
+  ): () => void;
+  /** Fills a mailbox with the events of these types, those that are stored or those that are published. */
+  attach(mailbox: Mailbox, options: AttachOptions): () => void;
   /** True while a listener runs: a command from inside it must not wait for what the listener itself holds up. */
-  readonly delivering: boolean;
+  delivering: boolean;
+  depth: number;
+  readonly readAfter: ReadAfter;
+  readonly publishedSeq: () => number;
+  /** Closed while a subscriber holds the run up. */
+  readonly valve: Valve;
   /** Somebody listens. */
   listening(): boolean;
   stats(): BusStats;
 }
 
-/** Every type that a pattern names. Unknown patterns name none. */
-export function typesOf(pattern: string): readonly EventType[] {
-  if (pattern === "*") return EVENT_TYPES;
-  if (!pattern.endsWith("_*")) return EVENT_TYPES.filter((type) => type === pattern);
-  const prefix = pattern.slice(0, -1);
-  return EVENT_TYPES.filter((type) => type.startsWith(prefix));
+export interface AttachOptions {
+  readonly types: readonly EventType[] | undefined;
+  readonly durable: boolean;
+  readonly stats: () => SubscriberStats;
 }
 
-/** For what is called with a pattern: throws when it names no event type. */
-export function checkPattern(pattern: string): void {
-  checkOption("pattern", pattern, typesOf(pattern).length > 0, 'an event type, a prefix such as "tool_*", or "*"');
+export interface BusOptions {
+  readonly readAfter: ReadAfter;
+  readonly publishedSeq: () => number;
+  readonly clock: Clock;
 }
 
-function admits<Pattern extends EventPattern>(types: ReadonlySet<string>, event: Event): event is EventFor<Pattern> {
-  return types.has(event.type);
+type Channel = EventType | "*";
+
+export function createBus(options: BusOptions): Bus {
+  return new EventBus(options);
 }
 
-export function createBus(readAfter: ReadAfter): Bus {
+class EventBus implements Bus {
+  // Fields, not getters: they are read for every event.
+  delivering = false;
+  depth = 0;
+  readonly valve: Valve;
+  readonly readAfter: ReadAfter;
+  readonly publishedSeq: () => number;
+  private published = 0;
   // Made for the first subscriber: most runs of many have none.
-  let emitter: EventEmitter<Record<EventType | "*", [Event]>> | undefined;
-  let subscribers: Set<() => SubscriberStats> | undefined;
-  let published = 0;
-  let publishedSeq = 0;
-  let depth = 0;
+  private emitter: EventEmitter<Record<Channel, [Event]>> | undefined;
+  private subscribers: Set<() => SubscriberStats> | undefined;
+  private durable: Set<Mailbox> | undefined;
 
-  function subscribe<Pattern extends EventPattern>(
+  constructor({ readAfter, publishedSeq, clock }: BusOptions) {
+    this.readAfter = readAfter;
+    this.publishedSeq = publishedSeq;
+    this.valve = new Valve(clock);
+  }
+
+  readonly publish = (event: Event): void => {
+    this.published++;
+    const { emitter } = this;
+    if (emitter === undefined) return;
+    emitter.emit(event.type, event);
+    emitter.emit("*", event);
+  };
+
+  readonly stored = (events: readonly Event[]): void => {
+    if (this.durable === undefined) return;
+    for (const mailbox of this.durable) mailbox.holdAll(events);
+  };
+
+  subscribe<Pattern extends EventPattern, Policy extends Overflow>(
     pattern: Pattern,
-    listener: Listener<Pattern>,
-    lane: Lane = createLane(),
+    listener: Listener<Pattern, Policy>,
+    shared?: Lane,
   ): () => void {
-    const types = new Set<string>(typesOf(pattern));
-    let cursor = publishedSeq;
-    let behind = false;
-    let closed = false;
-    let delivered = 0;
-    let failed = 0;
-    let lastError: unknown;
-
-    const fail = (error: unknown): void => {
-      failed++;
-      lastError = error;
-    };
-    const release = (): void => {
-      lane.busy = false;
-      if (lane.waiting.size === 0) return;
-      const [next] = lane.waiting;
-      if (next === undefined) return;
-      lane.waiting.delete(next);
-      next();
-    };
-    /** Calls the listener. Answers the promise to wait for, if it gave one. */
-    const call = (event: EventFor<Pattern>): PromiseLike<unknown> | undefined => {
-      delivered++;
-      depth++;
-      bus.delivering = true;
-      try {
-        const answer = listener(event);
-        return isPromiseLike(answer) ? answer : undefined;
-      } catch (error) {
-        fail(error);
-        return undefined;
-      } finally {
-        depth--;
-        bus.delivering = depth > 0;
-      }
-    };
-    const fallBehind = (event: Event): void => {
-      behind = true;
-      // Everything of the pattern before this event was delivered: no need to read it again.
-      cursor = event.seq - 1;
-      lane.waiting.add(catchUp);
-    };
-    const catchUp = (): void => {
-      if (closed) {
-        release();
-        return;
-      }
-      lane.busy = true;
-      // Its own promise never rejects: every listener call and every read is caught inside.
-      readOn().then(release, release);
-    };
-    const readOn = async (): Promise<void> => {
-      while (!closed) {
-        const seen = publishedSeq;
-        let page: readonly Event[];
-        try {
-          page = await readAfter(cursor);
-        } catch (error) {
-          // The log cannot be read now: stay behind, and try again with the next event.
-          fail(error);
-          return;
-        }
-        if (page.length === 0) {
-          if (publishedSeq > seen) continue;
-          // What was published and cannot be read any more is lost (deltas that a failed log never stored): asking again would spin.
-          behind = cursor < publishedSeq;
-          return;
-        }
-        for (const event of page) {
-          if (closed) return;
-          cursor = event.seq;
-          if (!admits<Pattern>(types, event)) continue;
-          try {
-            await call(event);
-          } catch (error) {
-            fail(error);
-          }
-        }
-        if (lane.waiting.size > 0) {
-          lane.waiting.add(catchUp);
-          return;
-        }
-      }
-    };
-    const deliver = (event: Event): void => {
-      if (closed || event.seq <= cursor || !admits<Pattern>(types, event)) return;
-      if (behind || lane.busy) {
-        if (!behind) fallBehind(event);
-        else if (!lane.busy) catchUp();
-        return;
-      }
-      cursor = event.seq;
-      lane.busy = true;
-      const answer = call(event);
-      if (answer === undefined) release();
-      else {
-        // A thenable of somebody else's may throw here, or call back twice; a promise of our own does not.
-        Promise.resolve(answer).then(release, (error: unknown) => {
-          fail(error);
-          release();
-        });
-      }
-    };
-
-    const stats = (): SubscriberStats => ({ pattern, delivered, failed, behind, lastError });
-    subscribers ??= new Set();
-    subscribers.add(stats);
-    const channels: readonly (EventType | "*")[] = pattern === "*" ? ["*"] : typesOf(pattern);
-    emitter ??= new EventEmitter();
-    for (const channel of channels) emitter.on(channel, deliver);
+    const lane = shared ?? new Lane();
+    const subscriber = new Subscriber(this, pattern, listener, lane);
+    const off = this.listen(pattern === "*" ? undefined : typesOf(pattern), subscriber.deliver, () =>
+      subscriber.stats(),
+    );
     return () => {
-      if (closed) return;
-      closed = true;
-      subscribers?.delete(stats);
-      lane.waiting.delete(catchUp);
-      for (const channel of channels) emitter?.off(channel, deliver);
+      off();
+      subscriber.close();
     };
   }
 
-  // Fields, not getters: an object literal with a getter has a hidden class of its own each time, and every call of it is then a slow one.
-  const bus: Bus & { delivering: boolean } = {
-    publish(event) {
-      published++;
-      publishedSeq = event.seq;
-      if (emitter === undefined) return;
-      emitter.emit(event.type, event);
-      emitter.emit("*", event);
-    },
-    subscribe,
-    delivering: false,
-    listening: () => subscribers !== undefined && subscribers.size > 0,
-    stats: () => ({ published, subscribers: [...(subscribers ?? [])].map((stats) => stats()) }),
-  };
-  return bus;
+  attach(mailbox: Mailbox, { types, durable, stats }: AttachOptions): () => void {
+    if (!durable) {
+      return this.listen(
+        types,
+        (event) => {
+          mailbox.hold(event);
+        },
+        stats,
+      );
+    }
+    this.durable ??= new Set();
+    this.durable.add(mailbox);
+    this.subscribers ??= new Set();
+    this.subscribers.add(stats);
+    return () => {
+      this.durable?.delete(mailbox);
+      if (this.durable?.size === 0) this.durable = undefined;
+      this.subscribers?.delete(stats);
+    };
+  }
+
+  private listen(
+    types: readonly EventType[] | undefined,
+    deliver: (event: Event) => void,
+    stats: () => SubscriberStats,
+  ): () => void {
+    this.subscribers ??= new Set();
+    this.subscribers.add(stats);
+    this.emitter ??= new EventEmitter();
+    const { emitter } = this;
+    const channels: readonly Channel[] = types ?? ["*"];
+    for (const channel of channels) emitter.on(channel, deliver);
+    return () => {
+      if (this.subscribers?.delete(stats) !== true) return;
+      for (const channel of channels) emitter.off(channel, deliver);
+    };
+  }
+
+  listening(): boolean {
+    return this.subscribers !== undefined && this.subscribers.size > 0;
+  }
+
+  stats(): BusStats {
+    return { published: this.published, subscribers: [...(this.subscribers ?? [])].map((stats) => stats()) };
+  }
 }

@@ -49,6 +49,10 @@ export class CurrentHead implements ReadableHead {
     return this.current().onProgress(callback);
   }
 
+  onStored(callback: () => void): () => void {
+    return this.current().onStored(callback);
+  }
+
   async refresh(): Promise<void> {
     await this.follower()?.refresh();
   }

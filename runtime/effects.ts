@@ -12,6 +12,7 @@ import type { ChatModel, ToolDescription } from "./models/chat-model.ts";
 import type { RetryPolicy } from "./retry.ts";
 import type { Tasks } from "./tasks.ts";
 import type { ToolCalls } from "./tool-calls.ts";
+import type { Valve } from "./valve.ts";
 
 /**
  * Runs what `step()` asks for. Effects that only mean further events are derived from the state and recorded; the others touch the world:
@@ -43,6 +44,8 @@ export interface EffectsOptions {
   readonly tools: readonly ToolDescription[];
   readonly toolCalls: ToolCalls;
   readonly graceMs: number;
+  /** Closed while the model is not to be read. */
+  readonly valve: Valve;
   /** Counts what is in flight, so that closing can wait for it. */
   readonly tasks: Pick<Tasks, "enter" | "leave">;
 }
@@ -100,6 +103,7 @@ class RunsEffects implements Effects {
       price: this.priceOf(model),
       request: { instructions: options.instructions, messages: state.messages, tools: options.tools },
       thinking: event,
+      valve: options.valve,
       tasks: options.tasks,
     });
   }

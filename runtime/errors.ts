@@ -5,6 +5,7 @@
  * `newer_schema`: the log was written by a newer version. `model`: the endpoint answered with an error or could not be reached. `truncated`: a stream ended without saying that it was complete.
  * `connect_timeout`, `first_byte_timeout`, `idle_timeout`, `total_timeout`: a model took too long, in what.
  * `missing_key`, `missing_package`: the endpoint cannot be used yet. `log`: the log refused or failed. `closed`: the agent was closed.
+ * `overflow`: a subscriber was too slow for its queue, and its policy says `disconnect`.
  * `internal`: a fault of rubato's own or of an injected part (a clock, a tool object).
  */
 export type RubatoErrorCode =
@@ -26,6 +27,7 @@ export type RubatoErrorCode =
   | "missing_package"
   | "log"
   | "closed"
+  | "overflow"
   | "internal";
 
 /** The one error class. The message says what happened and what to do; `cause` keeps what lay below. */

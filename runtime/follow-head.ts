@@ -167,6 +167,11 @@ class LogFollower implements FollowHead {
     };
   }
 
+  /** The same: what it tells is stored (F1). */
+  onStored(callback: () => void): () => void {
+    return this.onProgress(callback);
+  }
+
   rest<T>(read: () => T): Promise<T> {
     if (this.atRest || this.closed) return Promise.resolve(read());
     return new Promise((resolve) => {

@@ -47,6 +47,8 @@ export interface Head {
   volatileAfter(cursor: number): readonly Event[];
   /** Calls back once, at the next chance to find something new: an event was published, or the run came to rest. Answers its undo. */
   onProgress(callback: () => void): () => void;
+  /** Calls back once, when something more is durable, when the run came to rest or its log failed. Answers its undo. */
+  onStored(callback: () => void): () => void;
   /** Reads something in the moment when the run is at rest, which may be now: a moment later it may work again. */
   rest<T>(read: () => T): Promise<T>;
   /** Wakes who waits for something new: from here on it comes from another head. */
@@ -65,6 +67,8 @@ export interface HeadOptions {
   /** Applied to the texts of every control event before it is stepped. */
   readonly redact: Redact | undefined;
   readonly publish: (event: Event) => void;
+  /** Called with what has become durable, in order of seq, before it is published; must call nobody. */
+  readonly stored: (events: readonly Event[]) => void;
   /** Called at once for effects that concern the run itself, and when `event` is durable for those that touch the world. */
   readonly perform: (effect: EffectName, event: Event) => void;
   /** The log failed: what is in flight has to stop. */

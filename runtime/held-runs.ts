@@ -1,5 +1,8 @@
-import { createLane, type EventPattern, type Listener } from "./bus.ts";
+import { Lane } from "./lane.ts";
+import type { Overflow, SubscribeOptions } from "./overflow.ts";
 import type { OwnedRun } from "./owned-run.ts";
+import type { EventPattern } from "./pattern.ts";
+import type { Listener } from "./subscriber.ts";
 import { createTasks } from "./tasks.ts";
 
 /** Runs at rest that an agent holds, so that `open` finds them without their log. */
@@ -22,7 +25,11 @@ export interface HeldRuns<Owned extends OwnedRun<never>> {
   rested(owned: Owned, atRest: boolean): void;
   /** The run of this id; of several the one that is real. */
   find(runId: string): Owned | undefined;
-  subscribe<Pattern extends EventPattern>(pattern: Pattern, listener: Listener<Pattern>): () => void;
+  subscribe<Pattern extends EventPattern, Policy extends Overflow>(
+    pattern: Pattern,
+    listener: Listener<Pattern, Policy>,
+    options: SubscribeOptions<Policy>,
+  ): () => void;
   /** Ends all of them. */
   close(): Promise<void>;
 }
@@ -75,21 +82,29 @@ export function heldRuns<Owned extends OwnedRun<never>>(): HeldRuns<Owned> {
       const all = alive().filter((owned) => owned.run.id === runId && !owned.failed());
       return all.findLast(({ run }) => run.durableSeq > 0) ?? all[0];
     },
-    subscribe(pattern, listener) {
-      const lane = createLane();
+    subscribe<Pattern extends EventPattern, Policy extends Overflow>(
+      pattern: Pattern,
+      listener: Listener<Pattern, Policy>,
+      options: SubscribeOptions<Policy>,
+    ) {
+      const lane = new Lane(options);
       const undoes: Undoes = new WeakMap();
       const attach = (owned: Heard): void => {
         if (undoes.has(owned)) return;
         // A run that the agent let go is not found when the subscription ends: its listener looks for itself.
-        const heard: Listener<typeof pattern> = (event) => (attached.has(attach) ? listener(event) : undefined);
+        const heard: Listener<Pattern, Policy> = (event) => (attached.has(attach) ? listener(event) : undefined);
         undoes.set(owned, owned.subscribe(pattern, heard, lane));
       };
       attached.add(attach);
       for (const owned of alive()) attach(owned);
-      return () => {
+      const undo = (): void => {
         attached.delete(attach);
         for (const owned of alive()) undoes.get(owned)?.();
+        // Also what a run that the agent let go has left in it.
+        lane.close();
       };
+      lane.undo = undo;
+      return undo;
     },
     async close() {
       await Promise.all(alive().map((owned) => owned.close()));

@@ -8,7 +8,8 @@ export type {
   ResumeRunOptions,
   RunOptions,
 } from "./agent-options.ts";
-export type { BusStats, EventFor, EventPattern, Listener, SubscriberStats } from "./bus.ts";
+export type { BatchOptions } from "./batches.ts";
+export type { BusStats } from "./bus.ts";
 export type { ReplayCheck } from "./check-replay.ts";
 export { systemClock, type Clock } from "./clock.ts";
 export { diffRuns, type DiffCall, type DiffSide, type RunDiff } from "./diff-runs.ts";
@@ -47,6 +48,8 @@ export {
 } from "./models/scripted.ts";
 export type { ModelTimeouts } from "./model-watch.ts";
 export type { Outcome } from "./outcome.ts";
+export type { Level, Overflow, QueueOptions, SubscribeOptions, SubscriberStats } from "./overflow.ts";
+export type { EventFor, EventPattern } from "./pattern.ts";
 export type { ReadOptions } from "./reader.ts";
 export type { Redact } from "./redact.ts";
 export { replay, type Replayed, type ReplayOptions } from "./replay.ts";
@@ -63,6 +66,7 @@ export type {
   SendReceipt,
 } from "./run.ts";
 export { stateAt } from "./state-at.ts";
+export type { Listener } from "./subscriber.ts";
 export { verify, type Verification } from "./verify.ts";
 export { isTerminal, type Event, type EventData, type EventOf, type EventType, type Json } from "../machines/events.ts";
 export type { LineChange } from "../machines/line-diff.ts";

@@ -48,7 +48,11 @@ export function createRun<Context>(setup: RunSetup<Context>, found?: Found): Own
   /** Let go: who merely listens does not make it look. */
   let unheard = false;
 
-  const bus: Bus = createBus((cursor) => readPublished(head(), log, cursor));
+  const bus: Bus = createBus({
+    readAfter: (cursor, limit) => readPublished(head(), log, cursor, limit),
+    publishedSeq: () => head().publishedSeq,
+    clock,
+  });
   const tasks: Tasks = createTasks({
     max: MAX_BACKGROUND_TASKS,
     onFailure(name, error) {
@@ -101,7 +105,10 @@ export function createRun<Context>(setup: RunSetup<Context>, found?: Found): Own
       clock,
       state,
       owned,
-      publish: bus.publish,
+      publish(event) {
+        bus.publish(event);
+        bus.stored([event]);
+      },
       listening: () => !unheard && bus.listening(),
     });
   }

@@ -67,6 +67,7 @@ class OpenHead implements Head {
   readonly runId: string;
   private readonly epoch: number;
   private readonly publish: HeadOptions["publish"];
+  private readonly tellStored: HeadOptions["stored"];
   // Three kinds of waiters, so that none is woken for every token that does not need it.
   private storing: Waiters;
   private progress: Waiters;
@@ -90,6 +91,7 @@ class OpenHead implements Head {
     this.clock = options.clock;
     this.redact = options.redact;
     this.publish = options.publish;
+    this.tellStored = options.stored;
     this.perform = options.perform;
     this.state = options.state;
     this.durableSeq = options.state.seq;
@@ -222,6 +224,7 @@ class OpenHead implements Head {
     // Also where the run left its rest and came back to it in one go: somebody may have begun to wait in between.
     if (still && this.resting !== undefined) this.wakeResting();
     if (still && this.progress !== undefined) this.wakeProgress();
+    if (still && this.storing !== undefined) this.wakeStoring();
   }
 
   /** Hands what is pending to the log. True when it is durable already. */
@@ -295,8 +298,10 @@ class OpenHead implements Head {
   }
 
   private stored(): void {
-    this.durableSeq = this.writing[this.writing.length - 1]?.seq ?? this.durableSeq;
+    const { writing } = this;
+    this.durableSeq = writing[writing.length - 1]?.seq ?? this.durableSeq;
     this.writing = NOTHING;
+    this.tellStored(writing);
     if (this.unpublished.length > 0) this.publishReady();
     if (this.storing !== undefined) this.wakeStoring();
     if (this.starts.length === 0) return;
@@ -405,6 +410,7 @@ class OpenHead implements Head {
   }
 
   leave(): void {
+    this.wakeStoring();
     this.wakeProgress();
   }
 
@@ -413,6 +419,14 @@ class OpenHead implements Head {
     this.progress.add(callback);
     return () => {
       this.progress?.delete(callback);
+    };
+  }
+
+  onStored(callback: () => void): () => void {
+    this.storing ??= new Set();
+    this.storing.add(callback);
+    return () => {
+      this.storing?.delete(callback);
     };
   }
 }

@@ -12,6 +12,7 @@ import type { ModelWatch, Watched } from "./model-watch.ts";
 import type { RetryPolicy } from "./retry.ts";
 import type { Tasks } from "./tasks.ts";
 import type { ChatModel, ModelChunk, ModelRequest, Usage } from "./models/chat-model.ts";
+import type { Valve } from "./valve.ts";
 
 /**
  * One request to a model: reads its stream and turns every piece into an event.
@@ -30,6 +31,8 @@ export interface ModelCallOptions {
   readonly model: ChatModel;
   readonly request: ModelRequest;
   readonly thinking: EventOf<"thinking">;
+  /** Closed while a subscriber asks that the model is not read. */
+  readonly valve: Valve;
   /** Left when the stream is closed, which may be some time after `abort()`. */
   readonly tasks: Pick<Tasks, "leave">;
   readonly watch: ModelWatch;
@@ -57,6 +60,8 @@ class Reading implements ModelCall, Watched {
   private readonly signal = new LazySignal();
   private iterator: AsyncIterator<ModelChunk> | undefined;
   private over = false;
+  /** Set while it is held up. */
+  private unhold: (() => void) | undefined;
   private textLength: number;
   private reasoningLength = 0;
   /** Half a character at the end of the last piece. */
@@ -91,6 +96,10 @@ class Reading implements ModelCall, Watched {
   abort(): void {
     this.end();
     LazySignal.abort(this.signal);
+    // Held up, it reads no further piece in which it would notice.
+    this.unhold?.();
+    if (this.unhold !== undefined) this.close();
+    this.unhold = undefined;
   }
 
   expire(error: RubatoError): void {
@@ -130,10 +139,25 @@ class Reading implements ModelCall, Watched {
       this.onError(error);
       return;
     }
+    if (!this.over && this.options.valve.closed) this.waitForReaders();
+    else this.goOn();
+  };
+
+  private goOn(): void {
     if (this.over) this.close();
     else if (this.head.crowded) this.waitForLog();
     else this.pull();
-  };
+  }
+
+  /** The model is read no faster than a subscriber that chose `block` takes what it says. */
+  private waitForReaders(): void {
+    this.paused = true;
+    this.unhold = this.options.valve.wait(() => {
+      this.paused = false;
+      this.unhold = undefined;
+      this.goOn();
+    });
+  }
 
   /** The model is read no faster than the log takes what it says. */
   private waitForLog(): void {

@@ -1,10 +1,13 @@
 import type { EventData, PartialPolicy } from "../machines/events.ts";
 import type { AgentState } from "../machines/state.ts";
 import type { OpenOptions } from "./agent-options.ts";
-import type { EventPattern, Lane, Listener } from "./bus.ts";
+import type { Lane } from "./lane.ts";
+import type { Overflow } from "./overflow.ts";
 import type { OwnerSetup } from "./owner.ts";
+import type { EventPattern } from "./pattern.ts";
 import type { Definition } from "./recovery.ts";
 import type { Receipt, Run } from "./run.ts";
+import type { Listener } from "./subscriber.ts";
 
 /** What an agent gives each of its runs. */
 export interface RunSetup<Context> extends OwnerSetup<Context> {
@@ -36,7 +39,11 @@ export interface OwnedRun<Context = unknown> {
   /** This process owns it. */
   readonly owns: () => boolean;
   /** Subscribes in a lane that is shared with other runs. */
-  subscribe<Pattern extends EventPattern>(pattern: Pattern, listener: Listener<Pattern>, lane: Lane): () => void;
+  subscribe<Pattern extends EventPattern, Policy extends Overflow>(
+    pattern: Pattern,
+    listener: Listener<Pattern, Policy>,
+    lane: Lane,
+  ): () => void;
   /** Records the first events. */
   readonly begin: (start: EventData<"run_start">, input: string) => void;
   /** Makes this process the owner of a run that another one had, and has it go on. */

@@ -100,6 +100,7 @@ class RunsOwner<Context> implements Owner {
       logTimeoutMs: setup.logTimeoutMs,
       redact,
       publish: bus.publish,
+      stored: bus.stored,
       perform: (effect, event) => {
         this.effects.perform(effect, event);
       },
@@ -138,6 +139,7 @@ class RunsOwner<Context> implements Owner {
     this.effects = createEffects({
       head: this.head,
       toolCalls: this.toolCalls,
+      valve: bus.valve,
       clock,
       models: setup.models,
       prices: setup.prices,

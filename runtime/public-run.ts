@@ -2,16 +2,20 @@ import type { Command } from "../machines/command.ts";
 import type { Event } from "../machines/events.ts";
 import { isAtRest, type AgentState } from "../machines/state.ts";
 import { toJson } from "./arguments.ts";
-import { checkPattern, type Bus } from "./bus.ts";
+import { checkBatchOptions, readBatches } from "./batches.ts";
+import type { Bus } from "./bus.ts";
 import { insideCall } from "./call-scope.ts";
 import { checkGrace, checkKeys, checkOption, checkText, checkWords, isInputId } from "./checks.ts";
 import { milliseconds, type Clock } from "./clock.ts";
 import { CurrentHead, type SeenHead } from "./current-head.ts";
 import type { FollowHead } from "./follow-head.ts";
 import { FIRST_INPUT, newInputId } from "./input-id.ts";
+import { Lane } from "./lane.ts";
 import type { EventLog } from "./log/event-log.ts";
 import { notRunning, outcomeOf, type Outcome } from "./outcome.ts";
 import type { Owner } from "./owner.ts";
+import { checkSubscribeOptions } from "./overflow.ts";
+import { checkPattern } from "./pattern.ts";
 import type { OwnersAnswer, Verb } from "./post.ts";
 import { checkReadOptions, readEvents, readHistory } from "./reader.ts";
 import type {
@@ -84,6 +88,15 @@ class PublicRun implements Run {
     return (options) => readEvents(this.#current, this.#parts.log, checkReadOptions(options));
   }
 
+  get batches(): Run["batches"] {
+    const { log, bus, onListening, follower } = this.#parts;
+    const onLeaving = (): void => {
+      follower()?.attend();
+    };
+    const parts = { head: this.#current, log, bus, onListening, onLeaving };
+    return (options) => readBatches(parts, checkBatchOptions(options));
+  }
+
   [Symbol.asyncIterator](): AsyncIterator<Event> {
     return readEvents(this.#current, this.#parts.log);
   }
@@ -97,15 +110,20 @@ class PublicRun implements Run {
   }
 
   get subscribe(): Run["subscribe"] {
-    return (pattern, listener) => {
+    return (pattern, listener, options = {}) => {
       checkPattern(pattern);
       checkOption("listener", typeof listener, typeof listener === "function", "a function");
-      const undo = this.#parts.bus.subscribe(pattern, listener);
+      checkSubscribeOptions(options);
+      const lane = new Lane(options);
+      const off = this.#parts.bus.subscribe(pattern, listener, lane);
       this.#parts.onListening();
-      return () => {
-        undo();
+      const undo = (): void => {
+        off();
+        lane.close();
         this.#parts.follower()?.attend();
       };
+      lane.undo = undo;
+      return undo;
     };
   }
 

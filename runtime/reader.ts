@@ -1,5 +1,5 @@
 import type { Event, EventType } from "../machines/events.ts";
-import { typesOf } from "./bus.ts";
+import { typesOf } from "./pattern.ts";
 import { RubatoError } from "./errors.ts";
 import { checkOption } from "./checks.ts";
 import type { Head } from "./head.ts";
@@ -13,7 +13,7 @@ import type { EventLog } from "./log/event-log.ts";
 /** What a reader needs of a head. */
 export type ReadableHead = Pick<
   Head,
-  "runId" | "durableSeq" | "publishedSeq" | "atRest" | "failure" | "volatileAfter" | "onProgress"
+  "runId" | "durableSeq" | "publishedSeq" | "atRest" | "failure" | "volatileAfter" | "onProgress" | "onStored"
 > & {
   /** Looks for what another process stored. Absent where nobody else can. */
   refresh?(): Promise<void>;
@@ -26,11 +26,21 @@ export function readPublished(
   head: ReadableHead,
   log: EventLog,
   cursor: number,
+  limit = PAGE,
 ): readonly Event[] | Promise<readonly Event[]> {
-  const stored = head.durableSeq - cursor;
-  if (stored <= 0) return head.volatileAfter(cursor);
+  return cursor >= head.durableSeq ? head.volatileAfter(cursor) : readStored(head, log, cursor, limit);
+}
+
+/** Stored events after a cursor, oldest first. */
+export function readStored(
+  head: ReadableHead,
+  log: EventLog,
+  cursor: number,
+  limit: number,
+): readonly Event[] | Promise<readonly Event[]> {
   // Not more than the head knows to be stored (P2): an append whose answer is still out may yet be refused.
-  return log.read(head.runId, { after: cursor, limit: Math.min(PAGE, stored) });
+  const stored = head.durableSeq - cursor;
+  return stored <= 0 ? [] : log.read(head.runId, { after: cursor, limit: Math.min(limit, stored) });
 }
 
 export interface ReadOptions {
@@ -123,7 +133,7 @@ export function readEvents(head: ReadableHead, log: EventLog, options: ReadOptio
 }
 
 /** The run was deleted, or the log lost something: going on would be a gap that nobody sees. */
-function missing(runId: string, cursor: number, stored: number): RubatoError {
+export function missing(runId: string, cursor: number, stored: number): RubatoError {
   return new RubatoError(
     "log",
     `The log of run "${runId}" answers nothing after seq ${cursor}, and ${stored} events were stored. Was it deleted?`,

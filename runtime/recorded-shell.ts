@@ -11,6 +11,7 @@ import { eventOf } from "./event-of.ts";
 import type { Head } from "./head.ts";
 import type { ChatModel } from "./models/chat-model.ts";
 import { createToolCalls } from "./tool-calls.ts";
+import { Valve } from "./valve.ts";
 
 /** What of an agent decides which events it records, the model and the outcomes of tools left aside. */
 export interface AgentDefinition {
@@ -97,6 +98,7 @@ export function recordedShell(runId: string, definition: AgentDefinition): Recor
     tools: [],
     toolCalls,
     graceMs,
+    valve: new Valve(STILL),
     tasks,
   });
   return {
@@ -186,6 +188,10 @@ class ForeseeingHead implements Head {
   }
 
   onProgress(): () => void {
+    return () => {};
+  }
+
+  onStored(): () => void {
     return () => {};
   }
 

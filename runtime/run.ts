@@ -1,8 +1,12 @@
 import type { Event, Json, PartialPolicy } from "../machines/events.ts";
 import type { AgentState } from "../machines/state.ts";
-import type { BusStats, EventPattern, Listener } from "./bus.ts";
+import type { BatchOptions } from "./batches.ts";
+import type { BusStats } from "./bus.ts";
 import type { Outcome } from "./outcome.ts";
+import type { Overflow, SubscribeOptions } from "./overflow.ts";
+import type { EventPattern } from "./pattern.ts";
 import type { ReadOptions } from "./reader.ts";
+import type { Listener } from "./subscriber.ts";
 
 /** A command's answer. `seq` is the event that recorded it; `reason` is one word, `message` a sentence where a word is not enough. */
 export type Receipt =
@@ -82,10 +86,27 @@ export interface Run extends AsyncIterable<Event> {
   readonly durableSeq: number;
   /** Events from a cursor on, for any number of readers. */
   events(options?: ReadOptions): AsyncIterableIterator<Event>;
+  /**
+   * The same in batches, for servers and clients: arrays of 1 to 256 events, in order. What was told before comes in pages, read from the log; what
+   * comes while a batch is handled waits in a queue, and comes one by one while that is less than 30 % full, by five up to 70 %, and in large
+   * groups above. `overflow` says what happens when it is full; by default the rest is read from the log later.
+   *
+   * It ends where `events` does, and when `signal` aborts. Rejects with {@link RubatoError} `log` when the log cannot be read, and `overflow` when it
+   * was too slow for `overflow: "disconnect"`.
+   */
+  batches(options?: BatchOptions): AsyncIterableIterator<readonly Event[]>;
   /** The last events of a pattern (default all), oldest first; at most `limit` (default 50), read from the log. */
   history(pattern?: EventPattern, limit?: number): Promise<Event[]>;
-  /** Calls the listener with each new event of the pattern; answers its undo. */
-  subscribe<Pattern extends EventPattern>(pattern: Pattern, listener: Listener<Pattern>): () => void;
+  /**
+   * Calls the listener with each new event of the pattern; answers its undo. One that answers a promise gets its next event when that is settled.
+   * What comes meanwhile waits in a queue of 1,000 events and 1 MiB, or as `queue` says; what a full queue does with it is said by `overflow`, and
+   * by default it is read from the log later. However slow it is, the run is not held up, but by `block`.
+   */
+  subscribe<Pattern extends EventPattern, Policy extends Overflow = "catch-up">(
+    pattern: Pattern,
+    listener: Listener<Pattern, Policy>,
+    options?: SubscribeOptions<Policy>,
+  ): () => void;
   /** Resolves when everything is quiet, with what was kept. */
   interrupt(reason?: string, options?: InterruptOptions): Promise<InterruptReceipt>;
   /** Goes on after an interrupt, a limit or a failure, with a new instruction or without. */

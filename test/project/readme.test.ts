@@ -84,6 +84,19 @@ describe("the README's code", () => {
     expect(ended.out).toMatch(/^1 idle$/m);
     expect(ended.out.trimEnd().split("\n").at(-1)).toMatch(/^3 \{ ok: true, events: \d+, seq: \d+ \}$/);
   });
+
+  it("P27 tells subscribers and batches everything, as the sample of delivery says", async () => {
+    const sample = codeBlocks(readReadme(), "ts").find((code) => code.includes("run.batches")) ?? "";
+    const counted = sample.replace("console.log(batch.length)", "console.log('batch', ...batch.map(({ seq }) => seq))");
+    writeFileSync(join(folder, "delivery.ts"), counted);
+    const ended = await source(join(folder, "delivery.ts"));
+    expect(ended).toMatchObject({ code: 0, err: "" });
+    const lines = ended.out.trimEnd().split("\n");
+    const batches = lines.filter((line) => line.startsWith("batch")).flatMap((line) => line.split(" ").slice(1));
+    expect(batches.map(Number)).toEqual(batches.map((_, index) => index + 1));
+    expect(batches.length).toBeGreaterThan(8);
+    expect(lines.filter((line) => /^\d+$/.test(line)).length).toBeGreaterThan(3);
+  });
 });
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -60,6 +60,12 @@ function seqs(events: readonly Event[]): number[] {
 
 /** The head of a run that has not begun. */
 function emptyHead(callbacks = new Set<() => void>()): ReadableHead {
+  const onChange = (callback: () => void): (() => void) => {
+    callbacks.add(callback);
+    return () => {
+      callbacks.delete(callback);
+    };
+  };
   return {
     runId: "r",
     durableSeq: 0,
@@ -67,12 +73,8 @@ function emptyHead(callbacks = new Set<() => void>()): ReadableHead {
     atRest: false,
     failure: undefined,
     volatileAfter: () => [],
-    onProgress(callback) {
-      callbacks.add(callback);
-      return () => {
-        callbacks.delete(callback);
-      };
-    },
+    onProgress: onChange,
+    onStored: onChange,
   };
 }
 

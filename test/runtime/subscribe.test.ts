@@ -11,7 +11,7 @@ import {
   type Run,
 } from "rubato";
 import { EVENT_TYPES, isHot } from "rubato/machines";
-import type { EventPattern } from "../../runtime/bus.ts";
+import type { EventPattern } from "../../runtime/pattern.ts";
 import type { EventLog } from "../../runtime/log/event-log.ts";
 import { goldenModel, goldenTools } from "../support/golden-run.ts";
 import { checkLog } from "../support/invariants.ts";
@@ -162,7 +162,7 @@ describe.each(logs)("on a %s log", (_name, makeLog) => {
     const n = all.length;
     for (const failing of [thrower, rejecter, badThen, badGetter])
       expect(failing).toMatchObject({ delivered: n, failed: n });
-    expect(hanger).toMatchObject({ delivered: 1, failed: 0, behind: true });
+    expect(hanger).toMatchObject({ produced: n, delivered: 1, queued: n - 1, failed: 0, behind: false });
     expect(both).toMatchObject({ delivered: n, failed: 0 });
   });
 
@@ -213,6 +213,8 @@ it("P26 whenever it subscribes and however slow it is: everything after that mom
     paces: fc.array(fc.nat(9), { minLength: 1, maxLength: 5 }),
     // Events are told by type first: a listener for all that is added there must not hear the event that is being told.
     byType: fc.boolean(),
+    // One that holds nearly nothing reads nearly everything from the log.
+    events: fc.constantFrom(1, 2, 7, 1_000),
   });
   const delays = fc.array(fc.nat(12), { minLength: 1, maxLength: 6 });
   await fc.assert(
@@ -220,14 +222,15 @@ it("P26 whenever it subscribes and however slow it is: everything after that mom
       const log = unevenLog(delays);
       const agent = golden(log);
       const heard: Event[][] = subscribers.map(() => []);
-      for (const [index, { pattern, from, until, paces, byType }] of subscribers.entries()) {
+      for (const [index, { pattern, from, until, paces, byType, events }] of subscribers.entries()) {
         let off = (): void => {};
         const listen = (): void => {
-          off = agent.subscribe(pattern, (event) => {
+          const hear = (event: Event): unknown => {
             const count = heard[index]?.push(event) ?? 0;
             const pace = paces[count % paces.length] ?? 0;
             return pace === 0 ? undefined : turns(pace);
-          });
+          };
+          off = agent.subscribe(pattern, hear, { queue: { events } });
         };
         for (const watched of byType ? EVENT_TYPES : (["*"] as const)) {
           agent.subscribe(watched, ({ seq }) => {
@@ -278,7 +281,7 @@ it("B3 a listener's next event waits for its promise, also where a thenable call
   expect(calls).toEqual(Array.from({ length: run.state.seq }, (_, index) => index + 1));
 });
 
-it("P28 a listener that stops reading costs no queue: nothing is held for it, it reads on in pages", async () => {
+it("P27 P28 for a listener that stops reading no more is held than its queue takes: it reads on in pages", async () => {
   const log = memoryLog();
   const limits: number[] = [];
   const counting: EventLog = {
@@ -299,14 +302,18 @@ it("P28 a listener that stops reading costs no queue: nothing is held for it, it
   const run = agent.run("go");
   await run.settled();
   expect(heard).toHaveLength(1);
-  expect(run.stats().subscribers).toMatchObject([{ pattern: "token_stream", delivered: 1, behind: true }]);
+  expect(run.stats().subscribers).toMatchObject([
+    { pattern: "token_stream", produced: 2_000, delivered: 1, queued: 1_000, behind: true, level: "degraded" },
+  ]);
   expect(limits, "nothing is read in advance").toHaveLength(0);
   gate.open();
   await quiet();
   const tokens = (await stored(log, run.id)).filter((event) => event.type === "token_stream");
   expect(heard).toEqual(seqs(tokens));
   expect(Math.max(...limits)).toBeLessThanOrEqual(256);
-  expect(run.stats().subscribers).toMatchObject([{ delivered: 2_000, failed: 0, behind: false }]);
+  expect(run.stats().subscribers).toMatchObject([
+    { delivered: 2_000, queued: 0, highWater: 1_000, failed: 0, behind: false, level: "green" },
+  ]);
 });
 
 it("catches up later when the log cannot be read now", async () => {
@@ -320,9 +327,13 @@ it("catches up later when the log cannot be read now", async () => {
   const model = scriptedModel([["one two three", gate, " four five"]]);
   const agent = createAgent({ name: "a", model, log: { ...log, read } });
   const heard: number[] = [];
-  agent.subscribe("*", async ({ seq }) => {
-    heard.push(seq);
-  });
+  agent.subscribe(
+    "*",
+    async ({ seq }) => {
+      heard.push(seq);
+    },
+    { queue: { events: 1 } },
+  );
   const run = agent.run("go");
   broken = true;
   await gate.reached;

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
-import type { Run } from "rubato";
-import type { Event } from "rubato/machines";
+import type { Overflow, Run } from "rubato";
+import { isHot, type Event } from "rubato/machines";
 import { quiet } from "./agents.ts";
 import type { Dice } from "./fuzz-model.ts";
 
@@ -26,7 +26,7 @@ export interface Watchers {
 
 export function fuzzWatchers(run: Run, dice: Dice, problem: Problem, act: () => void): Watchers {
   const checks: ((events: readonly Event[]) => void)[] = [];
-  const readers: AsyncIterableIterator<Event>[] = [];
+  const readers: AsyncIterableIterator<unknown>[] = [];
 
   function expectAll(name: string, from: number, admits: (event: Event) => boolean = () => true): Event[] {
     const got: Event[] = [];
@@ -60,6 +60,31 @@ export function fuzzWatchers(run: Run, dice: Dice, problem: Problem, act: () => 
     reading().then(undefined, problemOf(problem, "reading never rejects"));
   }
 
+  function readBatches(from: number, durable: boolean): void {
+    const reader = run.batches({ from, durable, follow: true, queue: { events: 3 } });
+    const got = expectAll(durable ? "a reader of durable batches" : "a reader of batches", from);
+    readers.push(reader);
+    const reading = async (): Promise<void> => {
+      for await (const batch of reader) {
+        got.push(...batch);
+        const beyond = batch.find(({ seq }) => seq > run.durableSeq);
+        if (durable && beyond !== undefined) problem("P2 durable readers see only what is stored", `seq ${beyond.seq}`);
+        await slowly();
+      }
+    };
+    reading().then(undefined, problemOf(problem, "reading batches never rejects"));
+  }
+
+  /** Slower than its queue, whatever becomes of the tokens: control events come as they are. */
+  function lag(overflow: Overflow): void {
+    const controls = expectAll(`a listener with ${overflow}`, run.stats().published, (event) => !isHot(event));
+    const hear = (event: Event): unknown => {
+      if (!isHot(event) && event.type !== "gap") controls.push(event);
+      return slowly();
+    };
+    run.subscribe("*", hear, { queue: { events: 2 }, overflow });
+  }
+
   const slowly = async (): Promise<void> => {
     await Promise.resolve();
     await Promise.resolve();
@@ -78,6 +103,9 @@ export function fuzzWatchers(run: Run, dice: Dice, problem: Problem, act: () => 
       });
       run.subscribe("token_stream", () => new Promise(() => {}));
       read(0, acting);
+      readBatches(0, false);
+      readBatches(0, true);
+      for (const overflow of ["coalesce", "drop-oldest", "drop-newest", "block"] as const) lag(overflow);
     },
     add() {
       const [late, from] = [dice.chance(0.5), dice.below(run.durableSeq + 1)];

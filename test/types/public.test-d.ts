@@ -19,6 +19,7 @@ import {
   type EventType,
   type InterruptReceipt,
   type Json,
+  type Level,
   type LineChange,
   type Outcome,
   type Receipt,
@@ -59,6 +60,21 @@ expectTypeOf<EventFor<"run_*">["type"]>().toEqualTypeOf<"run_start">();
 expectTypeOf(run.subscribe("*", () => {})).toEqualTypeOf<() => void>();
 // @ts-expect-error There is no such type.
 run.subscribe("tokens", () => {});
+// A policy that drops also tells what it dropped; its listener has to know.
+run.subscribe("token_stream", (heard) => expectTypeOf(heard).toEqualTypeOf<EventOf<"token_stream" | "gap">>(), {
+  overflow: "drop-oldest",
+  onLevel: (level, { queued }) => {
+    expectTypeOf(level).toEqualTypeOf<Level>();
+    expectTypeOf(queued).toEqualTypeOf<number>();
+  },
+});
+run.subscribe("token_stream", (heard) => expectTypeOf(heard).toEqualTypeOf<EventOf<"token_stream">>(), {
+  queue: { events: 10 },
+  overflow: "coalesce",
+});
+// @ts-expect-error There is no such policy.
+run.subscribe("*", () => {}, { overflow: "drop" });
+expectTypeOf(run.batches({ from: 3, durable: true })).toEqualTypeOf<AsyncIterableIterator<readonly Event[]>>();
 // @ts-expect-error There is no such prefix.
 run.subscribe("to_*", () => {});
 // @ts-expect-error Only a prefix may stand before the star.

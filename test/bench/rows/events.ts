@@ -76,11 +76,18 @@ function open(): Bench {
     publish: (event) => {
       bus.publish(event);
     },
+    stored: (events) => {
+      bus.stored(events);
+    },
     perform() {},
     onFailure() {},
     onRest() {},
   });
-  const bus = createBus((cursor) => readPublished(head, log, cursor));
+  const bus = createBus({
+    readAfter: (cursor, limit) => readPublished(head, log, cursor, limit),
+    publishedSeq: () => head.publishedSeq,
+    clock: systemClock,
+  });
   bus.subscribe("token_stream", () => {
     seen += 1;
   });
