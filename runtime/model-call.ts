@@ -95,17 +95,21 @@ class Reading implements ModelCall, Watched {
 
   abort(): void {
     this.end();
-    LazySignal.abort(this.signal);
-    // Held up, it reads no further piece in which it would notice.
-    this.unhold?.();
-    if (this.unhold !== undefined) this.close();
-    this.unhold = undefined;
+    this.stop();
   }
 
   expire(error: RubatoError): void {
     if (this.over) return;
     this.fail(error);
+    this.stop();
+  }
+
+  private stop(): void {
     LazySignal.abort(this.signal);
+    // Held up, it reads no further piece in which it would notice.
+    this.unhold?.();
+    if (this.unhold !== undefined) this.close();
+    this.unhold = undefined;
   }
 
   /** M1: from here on nothing counts. */

@@ -320,7 +320,7 @@ describe("block", () => {
     expect([model.pulls, run.stats().subscribers[0]?.queued]).toEqual([9, 4]);
     await listener.next();
     expect([model.pulls, run.stats().subscribers[0]?.queued], "three were left, then five came").toEqual([14, 8]);
-    expect(clock.pending, "it is held up again").toBe(1);
+    expect(clock.pending, "it is held up again, and the request is watched").toBe(2);
     await listener.open();
     expect((await run.settled()).status).toBe("done");
     expect(clock.pending).toBe(0);
