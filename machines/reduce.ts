@@ -109,6 +109,7 @@ export function reduceControl(
       core.retry = {
         step: event.data.step,
         attempt: event.data.attempt,
+        delayMs: event.data.delayMs,
         dueAt: event.timestamp + event.data.delayMs,
       };
       core.usage = withSpent(core.usage, event.data);

@@ -116,7 +116,9 @@ const stateSchema = z.object({
   limit: z.object({ kind: z.string(), used: z.number(), max: z.number(), raise: z.string() }).optional(),
   policy: z.enum(["keep", "continue", "discard"]),
   cut: z.object({ messageId: z.string(), attempt: count, text: z.string() }).optional(),
-  retry: z.object({ step: count, attempt: count, dueAt: z.number().optional() }).optional(),
+  retry: z
+    .object({ step: count, attempt: count, delayMs: z.number().optional(), dueAt: z.number().optional() })
+    .optional(),
   control: control.optional(),
   recoveries: count,
   output: z.string(),

@@ -80,6 +80,16 @@ export interface InterruptInfo {
   readonly redirect: string | undefined;
 }
 
+/** A request that is made again. */
+export interface Retry {
+  readonly step: number;
+  readonly attempt: number;
+  /** Of the wait before it; undefined for at once. */
+  readonly delayMs?: number | undefined;
+  /** When that ends, ms since 1970. */
+  readonly dueAt?: number | undefined;
+}
+
 /** Everything but what a delta changes. Internal: read the state through its getters. */
 export interface Core {
   readonly start: EventData<"run_start"> | undefined;
@@ -100,8 +110,7 @@ export interface Core {
   readonly policy: PartialPolicy;
   /** The cut message at the end of the history, while the policy of the next resume can still change it. */
   readonly cut: { readonly messageId: string; readonly attempt: number; readonly text: string } | undefined;
-  /** The request that is made again, and when: `dueAt` in ms since 1970, undefined for at once. */
-  readonly retry: { readonly step: number; readonly attempt: number; readonly dueAt?: number | undefined } | undefined;
+  readonly retry: Retry | undefined;
   readonly control: Control;
   /** Recoveries in a row that found the run at work and did not get it any further. */
   readonly recoveries: number;

@@ -144,17 +144,19 @@ class RunsEffects implements Effects {
 
   /** Also where another process recorded the wait: it ends when it would have ended there. */
   private scheduleRetry(): void {
-    const { retry } = this.options.head.state.core;
-    if (retry === undefined) return;
-    const { step, attempt, dueAt } = retry;
+    const { state } = this.options.head;
+    const { retry } = state.core;
+    // The run was stopped between the wait and its becoming durable: then nothing waits.
+    if (retry === undefined || state.value !== "thinking.backoff") return;
+    const { step, attempt, delayMs = 0, dueAt = 0 } = retry;
     const due = (): void => {
       this.cancelBackoff = undefined;
       this.options.head.record([{ type: "retry_due", data: { step, attempt } }]);
     };
     this.cancelBackoff?.();
     this.cancelBackoff = undefined;
-    // A clock that was set back must not make the wait longer than any wait is.
-    const left = dueAt === undefined ? 0 : Math.min(dueAt - this.clock.now(), MAX_BACKOFF_MS);
+    // A clock that was set back does not make the wait longer than it was to be.
+    const left = Math.min(dueAt - this.clock.now(), delayMs);
     if (left <= 0) due();
     else this.cancelBackoff = this.clock.timer(left, due);
   }
@@ -196,9 +198,6 @@ class RunsEffects implements Effects {
     this.cancelBackoff = undefined;
   }
 }
-
-/** Longer than any wait that is ever recorded. */
-const MAX_BACKOFF_MS = 2_147_483_647;
 
 function isRefused(call: ToolCallState): boolean {
   return call.phase === "refused";

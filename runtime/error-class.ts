@@ -63,6 +63,31 @@ export function classify(error: unknown, message: string, now: number): Classifi
   };
 }
 
+/** No connection came about: nothing was sent. */
+const UNREACHED: ReadonlySet<string> = new Set([
+  "ECONNREFUSED",
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "UND_ERR_CONNECT_TIMEOUT",
+]);
+
+/** The model was not asked, so that it has used nothing: the endpoint refused the request, or there was no connection. */
+export function wasNotAsked(error: unknown): boolean {
+  if (error instanceof RubatoError && error.code === "connect_timeout") return true;
+  const failure = modelFailureOf(error);
+  switch (failure.kind) {
+    case "status":
+      return failure.status < 500 && failure.status !== 408;
+    case "network":
+    case "timeout":
+      return failure.code !== undefined && UNREACHED.has(failure.code);
+    default:
+      return false;
+  }
+}
+
 const TIMEOUTS: ReadonlySet<RubatoErrorCode> = new Set<RubatoErrorCode>([
   "connect_timeout",
   "first_byte_timeout",
@@ -85,7 +110,9 @@ function classOf(error: unknown, failure: ModelFailure): ErrorClass {
     case "status":
       return classOfStatus(failure.status, failure.code);
     case "reported":
-      return classOfCode(failure.code) ?? "unknown";
+      return failure.status === undefined
+        ? (classOfCode(failure.code) ?? "unknown")
+        : classOfStatus(failure.status, failure.code);
     case "unknown":
       return error instanceof RubatoError && error.code === "model" && error.cause === undefined
         ? "request"
@@ -102,22 +129,25 @@ function classOfStatus(status: number, code: string | undefined): ErrorClass {
   if (status === 402) return "quota";
   if (status === 404) return "not_found";
   if (status === 413) return "context_length";
-  return said ?? "request";
+  // The request is wrong, whatever else the code says: made again it is wrong again.
+  return said === undefined || RETRYABLE.has(said) ? "request" : said;
 }
 
 /** By the endpoint's own word, as OpenAI and those compatible with it write it. */
 function classOfCode(code: string | undefined): ErrorClass | undefined {
   if (code === undefined) return undefined;
   if (/quota|billing|credit|payment/i.test(code)) return "quota";
-  if (/context_length|context_window|too_long|max_tokens_exceeded/i.test(code)) return "context_length";
-  if (/rate_limit/i.test(code)) return "rate_limit";
-  if (/overload|server_error|unavailable|internal/i.test(code)) return "server";
-  if (/timeout/i.test(code)) return "timeout";
-  if (/invalid_api_key|unauthorized|permission/i.test(code)) return "auth";
+  if (/context_?(length|window|size)|(prompt|input|request)_too_(long|large)/i.test(code)) return "context_length";
+  if (/rate_?limit|too_?many_?requests|throttl/i.test(code)) return "rate_limit";
+  if (/overload|server_?error|unavailable|internal|capacity/i.test(code)) return "server";
+  if (/timeout|timed_out/i.test(code)) return "timeout";
+  if (/api_?key|unauthorized|authentication|permission|forbidden/i.test(code)) return "auth";
+  if (/not_?found/i.test(code)) return "not_found";
+  if (/invalid_?request|bad_?request/i.test(code)) return "request";
   return undefined;
 }
 
-/** Seconds, an HTTP date, or `retry-after-ms`. What is negative, absurd or no time at all counts as nothing said. */
+/** Seconds, an HTTP date, or `retry-after-ms`. What is negative, past, absurd or no time at all counts as nothing said. */
 function retryAfter(failure: Extract<ModelFailure, { kind: "status" }>, now: number): number | undefined {
   const exact = wait(numberOf(failure.header("retry-after-ms")));
   if (exact !== undefined) return exact;
@@ -125,9 +155,12 @@ function retryAfter(failure: Extract<ModelFailure, { kind: "status" }>, now: num
   if (header === undefined || header === "") return undefined;
   const seconds = numberOf(header);
   if (seconds !== undefined) return wait(seconds * 1_000);
-  const date = Date.parse(header);
-  return Number.isNaN(date) ? undefined : wait(Math.max(0, date - now));
+  // `Date.parse` alone reads a date into nearly everything: "soon 1" would be the first of January.
+  return HTTP_DATE.test(header) ? wait(Date.parse(header) - now) : undefined;
 }
+
+/** `Sun, 06 Nov 1994 08:49:37 GMT`, or as it was written before: `Sunday, 06-Nov-94 08:49:37 GMT`. */
+const HTTP_DATE = /^[A-Z][a-z]{2,8}, \d{2}[ -][A-Z][a-z]{2}[ -]\d{2,4} \d{2}:\d{2}:\d{2} GMT$/;
 
 function numberOf(text: string | undefined): number | undefined {
   if (text === undefined || !/^[+-]?\d+(\.\d+)?$/.test(text.trim())) return undefined;

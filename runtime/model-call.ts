@@ -68,7 +68,7 @@ class Reading implements ModelCall, Watched {
   private textHalf = "";
   private reasoningHalf = "";
   private argsLength: number[] | undefined;
-  pieces = 0;
+  signs = 0;
   paused = false;
 
   constructor(options: ModelCallOptions) {
@@ -137,7 +137,7 @@ class Reading implements ModelCall, Watched {
         this.options.tasks.leave();
         return;
       }
-      this.pieces++;
+      this.signs++;
       if (!this.over) this.take(piece.value);
     } catch (error) {
       this.onError(error);
@@ -169,6 +169,7 @@ class Reading implements ModelCall, Watched {
     this.paused = true;
     head.durable(head.nextSeq - 1).then(() => {
       this.paused = false;
+      this.signs++;
       if (this.over) this.close();
       else this.pull();
     }, this.onError);

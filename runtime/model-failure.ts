@@ -2,7 +2,7 @@ import type { Draft, EventData, EventOf } from "../machines/events.ts";
 import { costOf, estimateUsage, type Price } from "../machines/limits.ts";
 import type { AgentState } from "../machines/state.ts";
 import type { Clock } from "./clock.ts";
-import { classify } from "./error-class.ts";
+import { classify, wasNotAsked } from "./error-class.ts";
 import { messageOf } from "./errors.ts";
 import type { RetryPolicy, Verdict } from "./retry.ts";
 
@@ -34,20 +34,21 @@ export function failureDrafts(thrown: unknown, request: FailedRequest): Draft[] 
     : request.retry.decide(error, context, clock.monotonic());
   const again = verdict.do === "retry";
   const next = again ? undefined : nextModel(request);
+  const ends = !again && next === undefined;
   const told: Draft = {
     type: "error",
     data: {
       source: "model",
       code: error.code,
       class: error.class,
-      severity: again ? "medium" : "high",
+      severity: ends ? "high" : "medium",
       retryable: error.retryable,
       message: verdict.do === "fail" && verdict.why !== undefined ? `${error.message} ${verdict.why}` : error.message,
     },
   };
-  if (!again && next === undefined) return [...cut(state, thinking, request.price), told];
+  if (ends) return [...cut(state, thinking, request.price), told];
   const { partial } = state;
-  const spent = spentOn(state, request.price);
+  const spent = wasNotAsked(thrown) ? undefined : spentOn(state, request.price);
   const superseded = partial === undefined ? 0 : partial.text.length - partial.base.length;
   const retry: EventData<"retry"> = {
     step,

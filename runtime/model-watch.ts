@@ -13,8 +13,8 @@ export interface ModelTimeouts {
 
 /** A request that is out. */
 export interface Watched {
-  /** Pieces of the answer so far. */
-  readonly pieces: number;
+  /** Grows with every piece of the answer, and where the next piece is waited for again after a pause. 0 before the first. */
+  readonly signs: number;
   /** Nobody waits for the next piece at the moment. */
   readonly paused: boolean;
   /** It took too long: ends it. */
@@ -82,8 +82,8 @@ export class ModelWatch {
     const { request } = this;
     if (request === undefined) return;
     const now = this.clock.monotonic();
-    if (request.pieces !== this.seen || request.paused) {
-      this.seen = request.pieces;
+    if (request.signs !== this.seen || request.paused) {
+      this.seen = request.signs;
       this.seenAt = now;
     }
     const error = this.expired(now);

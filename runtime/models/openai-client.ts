@@ -5,6 +5,7 @@ export const OPENAI_BASE_URL = "https://api.openai.com/v1";
 
 /** What travels with one request: nothing of the SDK's own retrying, and a time limit that lies behind ours. */
 export interface CallOptions {
+  readonly headers?: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
   readonly maxRetries: 0;
   readonly timeout: number;

@@ -1,8 +1,10 @@
+import { randomUUID } from "node:crypto";
 import { RubatoError } from "../errors.ts";
 import { STOPPED, type Stop } from "../lazy-signal.ts";
 import type { ModelChunk } from "./chat-model.ts";
 import { oneByOne } from "./one-by-one.ts";
 import type { BodyReader, CallOptions, ChatBody, ChatClient, Endpoint } from "./openai-client.ts";
+import { REQUEST_ID_HEADER, watchConnection } from "./openai-connection.ts";
 import { chatDecoder, isRecord } from "./openai-decoder.ts";
 import { explainFailure, modelFailureOf, oneLine, timedOut } from "./openai-errors.ts";
 import { bodyFrames, closeBody, streamFrames, type Frames } from "./openai-frames.ts";
@@ -12,7 +14,7 @@ import { watchdog, type SetTimer } from "./openai-watchdog.ts";
 // S1 Abort, return and every error close the connection, stop the timer and take the listener off what tells to stop.
 // S2 After an abort the stream ends without `finish` and without an error, whatever the SDK did about it.
 // S3 Without a reason to finish from the endpoint there is no `finish`: the caller must know a cut answer from a whole one.
-// S4 No wait is without a limit. Time that the consumer takes between two chunks does not count.
+// S4 No wait is without a limit. Time that the consumer takes between two chunks counts for the whole answer alone.
 
 /** How long the usage may come after the reason to finish. The answer itself is complete by then. */
 const TAIL_MS = 5_000;
@@ -22,8 +24,10 @@ const MAX_LISTED = 10;
 
 export interface StreamSettings {
   readonly endpoint: Endpoint;
-  readonly idleTimeoutMs: number;
+  readonly connectTimeoutMs: number;
   readonly headerTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+  readonly totalTimeoutMs: number;
   readonly setTimer: SetTimer;
 }
 
@@ -36,8 +40,9 @@ export function streamChat(body: ChatBody, stop: Stop, settings: StreamSettings)
 async function* streamPieces(
   body: ChatBody,
   stop: Stop,
-  { endpoint, idleTimeoutMs, headerTimeoutMs, setTimer }: StreamSettings,
+  settings: StreamSettings,
 ): AsyncGenerator<readonly ModelChunk[], void, undefined> {
+  const { endpoint, connectTimeoutMs, headerTimeoutMs, idleTimeoutMs, totalTimeoutMs, setTimer } = settings;
   if (stop.aborted) return;
   const client = await endpoint.client();
   if (stop.aborted) return;
@@ -54,12 +59,26 @@ async function* streamPieces(
   const decoder = chatDecoder();
   let begun = false;
   let empty = true;
+  const id = randomUUID();
+  let connected = (): void => {};
+  const connection = watchConnection(id, {
+    onConnecting() {
+      connected = watch.limit("connect", connectTimeoutMs);
+    },
+    onConnected() {
+      connected();
+    },
+  });
 
   try {
+    watch.limit("total", totalTimeoutMs);
     watch.start("headers", headerTimeoutMs);
-    const answer = await send(client, body, callOptions(controller.signal, headerTimeoutMs));
+    const options = { ...callOptions(controller.signal, headerTimeoutMs), headers: { [REQUEST_ID_HEADER]: id } };
+    const answer = await send(client, body, options);
     const { contentType } = answer;
     begun = true;
+    connection.leave();
+    connected();
     close = answer.close;
     watch.start("data", idleTimeoutMs);
     for await (const frames of answer.frames) {
@@ -77,10 +96,13 @@ async function* streamPieces(
   } catch (thrown) {
     if (!stop.aborted && watch.expired === undefined && !decoder.finished) {
       const offered = isStatus(thrown, 404) ? await offeredModels() : undefined;
-      if (!stop.aborted) throw explainFailure(thrown, { ...endpoint, model: body.model, begun, offered });
+      const { state } = connection;
+      const phase = begun ? "data" : state === "connecting" ? "connect" : "headers";
+      if (!stop.aborted) throw explainFailure(thrown, { ...endpoint, model: body.model, phase, offered });
     }
   } finally {
     watch.stop();
+    connection.leave();
     leave();
   }
 
@@ -91,8 +113,18 @@ async function* streamPieces(
     return;
   }
   // The SDK ends quietly when it is aborted, so an expired time is only known here.
-  if (watch.expired === "headers") throw timedOut(endpoint.shown, body.model, "headers", headerTimeoutMs);
-  if (watch.expired === "data") throw timedOut(endpoint.shown, body.model, "data", idleTimeoutMs);
+  switch (watch.expired) {
+    case "connect":
+      throw timedOut(endpoint.shown, body.model, "connect", connectTimeoutMs);
+    case "headers":
+      throw timedOut(endpoint.shown, body.model, "headers", headerTimeoutMs);
+    case "data":
+      throw timedOut(endpoint.shown, body.model, "data", idleTimeoutMs);
+    case "total":
+      throw timedOut(endpoint.shown, body.model, "total", totalTimeoutMs);
+    default:
+      return;
+  }
 
   /** At most ten names, or undefined where the endpoint does not tell. */
   async function offeredModels(): Promise<string[] | undefined> {

@@ -12,7 +12,7 @@ export const setNodeTimer: SetTimer = (callback, ms) => {
   return { refresh: () => timer.refresh(), cancel: () => clearTimeout(timer) };
 };
 
-export type Phase = "headers" | "data" | "tail" | "list";
+export type Phase = "connect" | "headers" | "data" | "tail" | "list" | "total";
 
 /** Watches one wait after the other. Only time spent waiting counts: a consumer may take as long as it likes between two chunks. */
 export interface Watchdog {
@@ -22,6 +22,8 @@ export interface Watchdog {
   rest(): void;
   /** Waits for the next piece of the same kind. */
   wait(): void;
+  /** A limit beside these waits, whoever waits for what. Answers its undo. */
+  limit(phase: Phase, ms: number): () => void;
   /** Ends the watch for good. */
   stop(): void;
   /** The wait that took too long. */
@@ -32,6 +34,12 @@ export function watchdog(setTimer: SetTimer, onExpired: () => void): Watchdog {
   let timer: Timer | undefined;
   let waiting: Phase | undefined;
   let phase: Phase = "headers";
+  const limits: Timer[] = [];
+  const expire = (what: Phase): void => {
+    if (dog.expired !== undefined) return;
+    dog.expired = what;
+    onExpired();
+  };
   // A field, not a getter: see the bus.
   const dog: Watchdog & { expired: Phase | undefined } = {
     expired: undefined,
@@ -41,9 +49,7 @@ export function watchdog(setTimer: SetTimer, onExpired: () => void): Watchdog {
       waiting = next;
       timer = setTimer(() => {
         // Runs out unnoticed while nobody waits; the next wait starts the full time again.
-        if (waiting === undefined || dog.expired !== undefined) return;
-        dog.expired = waiting;
-        onExpired();
+        if (waiting !== undefined) expire(waiting);
       }, ms);
     },
     rest() {
@@ -53,10 +59,20 @@ export function watchdog(setTimer: SetTimer, onExpired: () => void): Watchdog {
       waiting = phase;
       timer?.refresh();
     },
+    limit(what, ms) {
+      const own = setTimer(() => {
+        expire(what);
+      }, ms);
+      limits.push(own);
+      return () => {
+        own.cancel();
+      };
+    },
     stop() {
       waiting = undefined;
       timer?.cancel();
       timer = undefined;
+      for (const own of limits) own.cancel();
     },
   };
   return dog;

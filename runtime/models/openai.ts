@@ -13,7 +13,7 @@ import {
 } from "./openai-client.ts";
 import { isRecord } from "./openai-decoder.ts";
 import { toWireMessages, toWireTools } from "./openai-messages.ts";
-import { streamChat } from "./openai-stream.ts";
+import { streamChat, type StreamSettings } from "./openai-stream.ts";
 import { setNodeTimer, type SetTimer } from "./openai-watchdog.ts";
 
 /** Which tool the model must call: its own choice, none, any, or the named one. Applies to every request of a run. */
@@ -42,10 +42,20 @@ export interface OpenAIModelOptions {
   readonly toolChoice?: ToolChoice;
   /** Further fields of the request's body, for instance `{ reasoning_effort: "low" }`. They win over the fields that rubato sets by itself. */
   readonly extraBody?: Readonly<Record<string, unknown>>;
-  /** Milliseconds that may pass between two frames of an answer. 1 to 86,400,000, default 60,000. `fetch` itself gives up after 300,000. */
-  readonly idleTimeoutMs?: number;
-  /** Milliseconds until the answer begins, in which a local endpoint may load the model. 1 to 86,400,000, default 120,000. `fetch` itself gives up after 300,000. */
+  /**
+   * Milliseconds until there is a connection (`connect_timeout`). 1 to 86,400,000, default 10,000, after which `fetch` itself gives up. Where a
+   * client has a `fetch` of its own that is not undici's, nobody can tell and `headerTimeoutMs` alone counts.
+   */
+  readonly connectTimeoutMs?: number;
+  /**
+   * Milliseconds until the answer begins (`first_byte_timeout`), in which a local endpoint may load the model. 1 to 86,400,000, default 120,000.
+   * `fetch` itself gives up after 300,000. An agent has a limit of its own as well: `timeouts.firstByteMs`.
+   */
   readonly headerTimeoutMs?: number;
+  /** Milliseconds that may pass between two frames of an answer (`idle_timeout`). 1 to 86,400,000, default 60,000. `fetch` itself gives up after 300,000. */
+  readonly idleTimeoutMs?: number;
+  /** Milliseconds for the whole answer (`total_timeout`). 1 to 86,400,000, default 1,800,000. */
+  readonly totalTimeoutMs?: number;
 }
 
 /** What a test replaces: the clock and the package. */
@@ -58,9 +68,10 @@ export interface OpenAIModelSeams {
 /**
  * A model behind an OpenAI-compatible endpoint, over the `openai` package, streaming. The package is loaded at the first request.
  *
- * A request is sent once: retrying is the run's business. Whatever goes wrong is thrown from the stream as a {@link RubatoError} with code
- * `model` whose message is fit for people and holds no credential; `modelFailureOf(error)` tells a program what it was. A stream that ends
- * without `finish` was cut by the other side.
+ * A request is sent once, with an `x-client-request-id` of its own: retrying is the run's business. Whatever goes wrong is thrown from the stream
+ * as a {@link RubatoError} whose message is fit for people and holds no credential: with code `connect_timeout`, `first_byte_timeout`,
+ * `idle_timeout` or `total_timeout` where it took too long, else `model`; `modelFailureOf(error)` tells a program what it was. A stream that
+ * ends without `finish` was cut by the other side.
  *
  * @throws RubatoError `invalid_option` for options that cannot work, `missing_key` when OpenAI's own service is asked without a key. From the
  * stream also `missing_package` when `openai` is not installed.
@@ -72,7 +83,7 @@ export function openaiModel(options: OpenAIModelOptions): ChatModel {
 /** @internal {@link openaiModel} with what a test replaces. */
 export function openaiModelWith(options: OpenAIModelOptions, seams: OpenAIModelSeams): ChatModel {
   checkOptions(options);
-  const { model, client, idleTimeoutMs = 60_000, headerTimeoutMs = 120_000 } = options;
+  const { model, client } = options;
   const endpoint =
     client === undefined
       ? resolveEndpoint(
@@ -81,7 +92,14 @@ export function openaiModelWith(options: OpenAIModelOptions, seams: OpenAIModelS
           seams.load ?? loadOpenAI,
         )
       : endpointOf(client);
-  const settings = { endpoint, idleTimeoutMs, headerTimeoutMs, setTimer: seams.setTimer ?? setNodeTimer };
+  const settings: StreamSettings = {
+    endpoint,
+    connectTimeoutMs: options.connectTimeoutMs ?? 10_000,
+    headerTimeoutMs: options.headerTimeoutMs ?? 120_000,
+    idleTimeoutMs: options.idleTimeoutMs ?? 60_000,
+    totalTimeoutMs: options.totalTimeoutMs ?? 1_800_000,
+    setTimer: seams.setTimer ?? setNodeTimer,
+  };
   return {
     name: model,
     stream: (request, call) => streamChat(chatBody(options, endpoint, request), stopOf(call), settings),
@@ -123,8 +141,10 @@ const KNOWN = [
   "maxTokens",
   "toolChoice",
   "extraBody",
-  "idleTimeoutMs",
+  "connectTimeoutMs",
   "headerTimeoutMs",
+  "idleTimeoutMs",
+  "totalTimeoutMs",
 ];
 /** Fields of the body that carry the run itself. */
 const RESERVED = ["model", "messages", "tools", "stream", "n"];
@@ -154,7 +174,7 @@ function checkOptions(options: OpenAIModelOptions): void {
   if (maxTokens !== undefined && !(Number.isSafeInteger(maxTokens) && maxTokens >= 1)) {
     throw invalid(`: maxTokens must be a whole number from 1, got ${show(maxTokens)}`);
   }
-  for (const key of ["idleTimeoutMs", "headerTimeoutMs"] as const) {
+  for (const key of ["connectTimeoutMs", "headerTimeoutMs", "idleTimeoutMs", "totalTimeoutMs"] as const) {
     const ms = options[key];
     if (ms !== undefined && !(Number.isSafeInteger(ms) && ms >= 1 && ms <= DAY_MS)) {
       throw invalid(`: ${key} must be a whole number of milliseconds from 1 to ${DAY_MS}, got ${show(ms)}`);

@@ -209,7 +209,7 @@ describe("trap 4: no wait is without a limit", () => {
     const error = failure(read());
     timers.runOut(1_000);
     const { message, code } = await error;
-    expect(code).toBe("model");
+    expect(code).toBe("idle_timeout");
     expect(message).toBe(
       `${server.baseURL} sent nothing for 1000 ms in the middle of its answer: if the model "m" needs longer, raise idleTimeoutMs.`,
     );
@@ -223,6 +223,7 @@ describe("trap 4: no wait is without a limit", () => {
     const error = failure(read());
     const seen = await server.request(0);
     timers.runOut(2_000);
+    expect(await error).toMatchObject({ code: "first_byte_timeout" });
     expect((await error).message).toContain("did not begin to answer within 2000 ms");
     expect(modelFailureOf(await error)).toEqual({ kind: "timeout" });
     expect(await seen.over).toBe("closed");
