@@ -155,12 +155,10 @@ function retryAfter(failure: Extract<ModelFailure, { kind: "status" }>, now: num
   if (header === undefined || header === "") return undefined;
   const seconds = numberOf(header);
   if (seconds !== undefined) return wait(seconds * 1_000);
-  // `Date.parse` alone reads a date into nearly everything: "soon 1" would be the first of January.
-  return HTTP_DATE.test(header) ? wait(Date.parse(header) - now) : undefined;
+  // `Date.parse` reads a date of 2001 into "soon 1": what is past is no time to wait until.
+  const date = Date.parse(header);
+  return Number.isNaN(date) ? undefined : wait(date - now);
 }
-
-/** `Sun, 06 Nov 1994 08:49:37 GMT`, or as it was written before: `Sunday, 06-Nov-94 08:49:37 GMT`. */
-const HTTP_DATE = /^[A-Z][a-z]{2,8}, \d{2}[ -][A-Z][a-z]{2}[ -]\d{2,4} \d{2}:\d{2}:\d{2} GMT$/;
 
 function numberOf(text: string | undefined): number | undefined {
   if (text === undefined || !/^[+-]?\d+(\.\d+)?$/.test(text.trim())) return undefined;

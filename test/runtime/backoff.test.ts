@@ -78,7 +78,17 @@ describe("P18 an interrupt in backoff", () => {
     checkLog(await stored(log, run.id));
   });
 
-  it("R4 a wait that was overtaken before it was durable never rings into a later one", async () => {
+  it("a wait that was overtaken before it was durable does not begin", async () => {
+    const silent: Fault = { silent: true };
+    const plain = await start([silent], { log: slowLog() });
+    const { run, clock, server } = await start([busy, silent], { log: slowLog() });
+    while (run.state.value !== "thinking.backoff") await quietly();
+    await run.send("again", { when: "now" });
+    await Promise.all([plain.server.request(0), server.request(1)]);
+    expect(clock.pending).toBe(plain.clock.pending);
+  });
+
+  it("R4 nor does it ring into a later one", async () => {
     const { run, clock, server, log } = await start([busy, down, whole], { log: slowLog() });
     while (run.state.value !== "thinking.backoff") await quietly();
     await run.send("again", { when: "now" });
