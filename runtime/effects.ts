@@ -144,10 +144,8 @@ class RunsEffects implements Effects {
 
   /** Also where another process recorded the wait: it ends when it would have ended there. */
   private scheduleRetry(): void {
-    const { state } = this.options.head;
-    const { retry } = state.core;
-    // The run was stopped between the wait and its becoming durable: then nothing waits.
-    if (retry === undefined || state.value !== "thinking.backoff") return;
+    const { retry } = this.options.head.state.core;
+    if (retry === undefined) return;
     const { step, attempt, delayMs = 0, dueAt = 0 } = retry;
     const due = (): void => {
       this.cancelBackoff = undefined;

@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
-import { fileLog, retryBucket, type AgentOptions, type EventLog } from "rubato";
-import { eventsOf, quiet } from "../support/agents.ts";
+import { fileLog, memoryLog, retryBucket, type AgentOptions, type EventLog } from "rubato";
+import { deferred, eventsOf, quiet } from "../support/agents.ts";
 import { deltaFrame, faultServer, listen, type Fault, type TestServer } from "../support/fault-server.ts";
 import { httpAgent, inBackoff, withoutWaits } from "../support/http-run.ts";
 import { checkLog } from "../support/invariants.ts";
@@ -47,12 +47,22 @@ function said(server: TestServer, index: number): unknown[] {
     : [];
 }
 
+/** A log that has the first `retry` in hand and has not stored it when `reached` resolves. */
+function storing(): { readonly log: EventLog; readonly reached: Promise<void> } {
+  const { promise, resolve } = deferred();
+  const log = slowLog((events) => {
+    if (events.some(({ type }) => type === "retry")) resolve();
+  });
+  return { log, reached: promise };
+}
+
 describe("P18 an interrupt in backoff", () => {
   for (const mode of ["step", "now"] as const) {
     for (const slow of [false, true]) {
       it(`${mode}${slow ? ", before the wait is durable" : ""}: acts at once, leaves no timer, and resume asks again`, async () => {
-        const { run, clock, server, log } = await start([down, whole], slow ? { log: slowLog() } : {});
-        while (run.state.value !== "thinking.backoff") await quietly();
+        const { log, reached } = slow ? storing() : { log: memoryLog(), reached: undefined };
+        const { run, clock, server } = await start([down, whole], { log });
+        await (reached ?? inBackoff(run));
         expect(await run.interrupt("enough", { mode })).toMatchObject({ effective: true, where: "thinking.backoff" });
         expect(await run.settled()).toMatchObject({ status: "interrupted" });
         expect(clock.pending).toBe(0);
@@ -78,19 +88,26 @@ describe("P18 an interrupt in backoff", () => {
     checkLog(await stored(log, run.id));
   });
 
-  it("a wait that was overtaken before it was durable does not begin", async () => {
-    const silent: Fault = { silent: true };
-    const plain = await start([silent], { log: slowLog() });
-    const { run, clock, server } = await start([busy, silent], { log: slowLog() });
-    while (run.state.value !== "thinking.backoff") await quietly();
-    await run.send("again", { when: "now" });
-    await Promise.all([plain.server.request(0), server.request(1)]);
-    expect(clock.pending).toBe(plain.clock.pending);
-  });
+  it.each(["waits", "is about to wait"])(
+    "a run that %s and is redirected has no timer left of the wait",
+    async (moment) => {
+      const silent: Fault = { silent: true };
+      const plain = await start([silent], { log: slowLog() });
+      const { log, reached } = storing();
+      const { run, clock, server } = await start([busy, silent], { log });
+      await (moment === "waits" ? inBackoff(run) : reached);
+      const sent = run.send("again", { when: "now" });
+      expect(run.durableSeq).toBeLessThan(run.state.seq);
+      await sent;
+      await Promise.all([plain.server.request(0), server.request(1)]);
+      expect(clock.pending).toBe(plain.clock.pending);
+    },
+  );
 
-  it("R4 nor does it ring into a later one", async () => {
-    const { run, clock, server, log } = await start([busy, down, whole], { log: slowLog() });
-    while (run.state.value !== "thinking.backoff") await quietly();
+  it("R4 a wait that was overtaken before it was durable does not ring into a later one", async () => {
+    const { log, reached } = storing();
+    const { run, clock, server } = await start([busy, down, whole], { log });
+    await reached;
     await run.send("again", { when: "now" });
     await inBackoff(run);
     expect(clock.pending).toBeGreaterThan(0);
