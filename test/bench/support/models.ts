@@ -4,22 +4,22 @@ import type { ChatModel, ModelChunk } from "rubato";
  * Models for both sides: async generators, as a model written by hand is. They cost the loop and rubato the same, and nothing in them waits.
  */
 
-/** Asks for the tool in `steps` steps and then answers. Every answer has 20 tokens. One run per model. */
+/** Asks for the tool in `steps` steps, each time otherwise: a run that repeats itself would be stopped. Then it answers. Every answer has 20 tokens. One run per model. */
 export function steppingModel(steps: number): ChatModel {
   let asked = 0;
   return {
     name: "bench",
     stream: () => {
       asked += 1;
-      return answer(asked <= steps);
+      return answer(asked, asked <= steps);
     },
   };
 }
 
-async function* answer(callsTool: boolean): AsyncGenerator<ModelChunk, void, undefined> {
+async function* answer(step: number, callsTool: boolean): AsyncGenerator<ModelChunk, void, undefined> {
   for (let token = 0; token < 20; token++) yield { type: "text", text: "token " };
   if (callsTool) {
-    yield { type: "tool_call", index: 0, id: "call_1", name: "weather", args: '{"city":"Rome"}' };
+    yield { type: "tool_call", index: 0, id: "call_1", name: "weather", args: `{"city":"Rome ${step}"}` };
     yield { type: "finish", finish: "tool_calls", usage: { inputTokens: 100, outputTokens: 30 } };
   } else yield { type: "finish", finish: "stop", usage: { inputTokens: 100, outputTokens: 20 } };
 }
