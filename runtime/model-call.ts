@@ -158,6 +158,7 @@ class Reading implements ModelCall, Watched {
     this.paused = true;
     this.unhold = this.options.valve.wait(() => {
       this.paused = false;
+      this.signs++;
       this.unhold = undefined;
       this.goOn();
     });
