@@ -10,6 +10,12 @@ const DEMOS = [
   { file: "06-fold-a-log.ts", about: "a recorded log folded again: the same state, to the byte" },
   { file: "07-crash.ts", about: "a process killed in mid-tool, and another that goes on from its log" },
   { file: "08-time-travel.ts", about: "replay, any moment of the past, and forks with another past or future" },
+  {
+    file: "09-approvals.ts",
+    about: "calls that wait for you: approve, edit, reject, or allow for the rest of the run",
+  },
+  { file: "10-errors.ts", about: "a retry with a wait, an attempt that is superseded, and a fallback model" },
+  { file: "11-limits.ts", about: "budgets and circles: it rests, says what to raise, and goes on" },
 ];
 
 const [wanted] = process.argv.slice(2);

@@ -53,7 +53,7 @@ export interface Agent<Context = unknown> {
    * under way then is settled as its tools say (`onCrash`), and a request that was out is made again. Of any number of callers one is accepted.
    *
    * Not accepted: `owned` (a living process has it), `changed` (the agent is not the one that the run was begun with; `message` says what differs),
-   * `done`, `cancelled`, `running`, `newer_schema`. Throws for an unknown run.
+   * `done`, `cancelled`, `running`, `limit` (a budget that has to be raised), `newer_schema`. Throws for an unknown run.
    */
   resume(runId: string, instruction?: string, options?: ResumeRunOptions<Context>): Promise<ResumeAnswer>;
   /**

@@ -350,7 +350,11 @@ export function createRun<Context>(setup: RunSetup<Context>, found?: Found): Own
       // Decided before anything is claimed, and looked at again after it: over is over, and where nothing was asked there is nothing to go on with.
       const unwanted = (state: AgentState): string | undefined => {
         if (isAtRest(state) && (state.status === "done" || state.status === "cancelled")) return state.status;
-        return state.status === "idle" && instruction === undefined ? "not_started" : undefined;
+        if (instruction !== undefined) return undefined;
+        if (state.status === "idle") return "not_started";
+        // What was said waits there until somebody raises it.
+        const answer = respond(state, resumeOf(undefined, partial, budget));
+        return !answer.accepted && answer.reason === "limit" ? "limit" : undefined;
       };
       const refused = unwanted(head().state);
       if (refused !== undefined) return { accepted: false, reason: refused };

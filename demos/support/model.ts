@@ -1,4 +1,4 @@
-import { scriptedModel, toolCalls, type ChatModel, type ModelRequest, type ScriptStep } from "rubato";
+import { scriptedModel, toolCalls, type ChatModel, type ModelRequest, type Script, type ScriptStep } from "rubato";
 import type { Message } from "rubato/machines";
 import { beat } from "./pace.ts";
 
@@ -14,16 +14,20 @@ const STORIES: Readonly<Record<string, string>> = {
 };
 
 /**
- * The model of all demos: it answers from the conversation alone, so whoever stops, steers or redirects it gets a fitting answer at any moment.
- * It also shows the whole port that an endpoint implements: a name and a stream of chunks.
+ * The model of most demos: it answers from the conversation alone, so whoever stops, steers or redirects it gets a fitting answer at any moment.
  */
 export function demoModel(): ChatModel & { readonly requests: readonly ModelRequest[] } {
-  const script = scriptedModel(answer);
+  return paced("demo", answer);
+}
+
+/** A script at a pace that can be watched. It also shows the whole port that an endpoint implements: a name and a stream of chunks. */
+export function paced(name: string, script: Script): ChatModel & { readonly requests: readonly ModelRequest[] } {
+  const model = scriptedModel(script);
   return {
-    name: "demo",
-    requests: script.requests,
+    name,
+    requests: model.requests,
     async *stream(request, options) {
-      for await (const chunk of script.stream(request, options)) {
+      for await (const chunk of model.stream(request, options)) {
         await beat(options.signal);
         yield chunk;
       }
@@ -57,7 +61,7 @@ function answer({ messages }: ModelRequest): ScriptStep {
   return facts.length > 0 ? `It is ${facts.join(", ")}.` : "Hello! Ask me about the weather, or for a story.";
 }
 
-function lastWords(messages: readonly Message[]): string {
+export function lastWords(messages: readonly Message[]): string {
   return messages.findLast((message) => message.role === "user")?.content ?? "";
 }
 

@@ -6,7 +6,8 @@ import type { Event, Run } from "rubato";
 /** True when somebody is there: keys can be read and the screen can be seen. */
 export const live = process.stdin.isTTY && process.stdout.isTTY;
 
-type Key = "space" | "escape";
+/** Space and Enter, Esc, or a letter. */
+type Key = string;
 const listeners = new Set<(key: Key) => void>();
 let listening = false;
 
@@ -29,29 +30,53 @@ export async function escape(run: Run, when: (event: Event) => boolean): Promise
   return pressed;
 }
 
+/** The key that the person presses of those offered, each with what it means. The scripted person presses `scripted`. */
+export async function choose<Choice extends string>(
+  choices: Readonly<Record<Choice, string>>,
+  scripted: NoInfer<Choice>,
+): Promise<Choice> {
+  if (!live) return scripted;
+  const keys = Object.entries(choices).map(([key, meaning]) => `${key}: ${String(meaning)}`);
+  process.stdout.write(`\x1b[2m  [${keys.join(", ")}]\x1b[22m`);
+  const isChoice = (key: string): key is Choice => Object.hasOwn(choices, key);
+  const pressed = await new Promise<Choice>((resolve) => {
+    const forget = onKeys((key) => {
+      if (!isChoice(key)) return;
+      forget();
+      resolve(key);
+    });
+  });
+  process.stdout.write("\r\x1b[K");
+  return pressed;
+}
+
 interface Awaited {
   readonly pressed: Promise<boolean>;
   readonly forget: () => void;
 }
 
 function nextKey(wanted: Key): Awaited {
-  listen();
   let forget = (): void => {};
   const pressed = new Promise<boolean>((resolve) => {
-    const onKey = (key: Key): void => {
+    forget = onKeys((key) => {
       if (key !== wanted) return;
       forget();
       resolve(true);
-    };
-    forget = () => {
-      listeners.delete(onKey);
-      // Nobody waits for a key: then the terminal alone does not keep the process alive.
-      if (listeners.size === 0) process.stdin.unref();
-    };
-    listeners.add(onKey);
-    process.stdin.ref();
+    });
   });
   return { pressed, forget };
+}
+
+/** Calls back with each key; answers the undo. */
+function onKeys(listener: (key: Key) => void): () => void {
+  listen();
+  listeners.add(listener);
+  process.stdin.ref();
+  return () => {
+    listeners.delete(listener);
+    // Nobody waits for a key: then the terminal alone does not keep the process alive.
+    if (listeners.size === 0) process.stdin.unref();
+  };
 }
 
 function firstEvent(run: Run, when: (event: Event) => boolean): Awaited {
@@ -73,7 +98,7 @@ function listen(): void {
   process.stdin.setEncoding("utf8").on("data", (bytes: string) => {
     // In raw mode Ctrl-C is a key like any other.
     if (bytes.includes("\x03")) process.exit(130);
-    const key = bytes === "\x1b" ? "escape" : bytes === " " || bytes === "\r" ? "space" : undefined;
-    if (key !== undefined) for (const onKey of listeners) onKey(key);
+    const key = bytes === "\x1b" ? "escape" : bytes === " " || bytes === "\r" ? "space" : bytes;
+    for (const onKey of listeners) onKey(key);
   });
 }

@@ -30,13 +30,13 @@ export async function watch(run: Run, from = 0): Promise<void> {
   };
   for await (const event of run.events({ from })) {
     if (event.type !== "token_stream") {
-      line(`${dim(String(event.seq).padStart(4))} ${event.type.padEnd(16)}${gist(event)}`);
+      line(`${dim(String(event.seq).padStart(4))} ${event.type.padEnd(17)}${gist(event)}`);
       continue;
     }
-    if (column === 0) process.stdout.write(`${dim(String(event.seq).padStart(4))} ${"token_stream".padEnd(16)}`);
+    if (column === 0) process.stdout.write(`${dim(String(event.seq).padStart(4))} ${"token_stream".padEnd(17)}`);
     // Long answers are broken between words.
     const wrap = column > 80;
-    process.stdout.write(wrap ? `\n${" ".repeat(21)}${event.data.text.trimStart()}` : event.data.text);
+    process.stdout.write(wrap ? `\n${" ".repeat(22)}${event.data.text.trimStart()}` : event.data.text);
     column = wrap ? event.data.text.length : column + event.data.text.length + 1;
   }
 }
@@ -60,6 +60,18 @@ export function gist(event: Event): string {
       return `finish: ${event.data.finish}, ${event.data.text.length} characters, ${event.data.calls.length} calls`;
     case "tool_call":
       return `${event.data.callId} ${event.data.name} ${JSON.stringify(event.data.args)}`;
+    case "approval_request":
+      return `${event.data.callId} waits for a person`;
+    case "approval":
+      return `${event.data.callId} ${event.data.decision}${event.data.args === undefined ? "" : ` with ${JSON.stringify(event.data.args)}`}${event.data.forRun === true ? ", for the rest of the run" : ""}`;
+    case "retry":
+      return `attempt ${event.data.attempt}${event.data.fallback === undefined ? ` in ${event.data.delayMs} ms` : " by the next model"}, ${event.data.superseded ?? 0} characters superseded: ${event.data.reason}`;
+    case "retry_due":
+      return `attempt ${event.data.attempt}`;
+    case "error":
+      return `${event.data.class ?? event.data.code}: ${event.data.message}`;
+    case "limit":
+      return `${event.data.kind}: ${event.data.used} of ${event.data.max}. ${event.data.raise}`;
     case "tool_start":
       return `${event.data.callId} ${event.data.name}`;
     case "tool_progress":

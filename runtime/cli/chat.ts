@@ -1,9 +1,10 @@
+import { createAsker } from "./asker.ts";
 import type { Event } from "../../machines/events.ts";
 import type { Run } from "../run.ts";
 import { describeState, whenOf } from "./describe-state.ts";
 import { EXIT } from "./exit-code.ts";
 import { shortId } from "./find-run.ts";
-import { decide, hintOf, isWorking, phaseOf, readKeys, type Key } from "./keys.ts";
+import { decide, hintOf, isWorking, phaseOf, readKeys, type Key, type Situation } from "./keys.ts";
 import { createPacer } from "./pacer.ts";
 import { createPrompt } from "./prompt.ts";
 import { oneLine } from "./sanitizer.ts";
@@ -42,7 +43,7 @@ export interface ChatOptions {
 
 /** Talks in the terminal until the person leaves. Answers the exit code. Closes the agent, and gives the terminal back whatever happens. */
 export async function chat({ setup, pickedUp, goOn }: ChatOptions): Promise<number> {
-  const { agent, log, modelName, notice } = setup;
+  const { agent, log, modelName, notice, warning } = setup;
   const theme = createTheme(wantsColour(process.env));
   const transcript = createTranscript(theme);
   let scrubber: Scrubber | undefined;
@@ -97,8 +98,27 @@ export async function chat({ setup, pickedUp, goOn }: ChatOptions): Promise<numb
     },
   });
   const prompt = createPrompt(() => terminal.rows, guarded(onEnter), theme);
+  const asker = createAsker({
+    transcript,
+    approve: (callId, options, onUnfit) => {
+      talk.approve(callId, options, onUnfit);
+    },
+    reject: (callId, reason) => {
+      talk.reject(callId, reason);
+    },
+    onEdit: (text) => {
+      prompt.set(text);
+    },
+  });
+
+  /** What waits for an answer now. What stands in the prompt was typed before anybody asked. */
+  function followCalls(): void {
+    if (leaving || !asker.follow(talk.asked)) return;
+    if (prompt.text.trim() !== "" && !/^\s*\//.test(prompt.text)) prompt.set(`/say ${prompt.text}`);
+  }
 
   function paint(): void {
+    followCalls();
     const width = terminal.columns;
     const live = liveArea(width);
     if (drawnWidth !== 0 && drawnWidth !== width) {
@@ -109,6 +129,7 @@ export async function chat({ setup, pickedUp, goOn }: ChatOptions): Promise<numb
       screen.paint(finished, withOpenRows(open, live));
     }
     drawnWidth = width;
+    if (scrubber === undefined) asker.drawn();
   }
 
   function liveArea(width: number): LiveArea {
@@ -116,15 +137,18 @@ export async function chat({ setup, pickedUp, goOn }: ChatOptions): Promise<numb
     const phase = phaseOf(run?.state);
     const working = isWorking(phase);
     if (working) clock = { ...clock, to: performance.now() };
-    pacer.ticking(working && !leaving);
+    // Whoever waits for a person has nothing that moves.
+    pacer.ticking(working && !leaving && phase !== "waiting");
     const elapsedMs = clock.to - clock.from;
     const note = leaving ? "leaving" : undefined;
-    const status = statusLine(run?.state, { elapsedMs, progress: conversation.progress, note }, theme, width - 1);
+    const { progress, turn } = conversation;
+    const facts = { elapsedMs, progress, note, retryFor: turn.retryFor, now: Date.now() };
+    const status = statusLine(run?.state, facts, theme, width - 1);
     if (scrubber !== undefined) {
       const rows = ["", ...scrubber.rows(width - 1)].slice(-Math.max(1, terminal.rows - 1));
       return { rows, cursor: { row: rows.length - 1, column: 0 } };
     }
-    const edited = prompt.render(width - 1, hintOf(phase, run?.state.interruptRequested ?? false));
+    const edited = prompt.render(width - 1, asker.hint || hintOf(phase, run?.state.interruptRequested ?? false));
     const above = ["", ...waitingRows(width), status];
     // The prompt is what must be seen where the terminal is too low for all.
     const rows = [...above, ...edited.rows].slice(-Math.max(1, terminal.rows - 1));
@@ -139,11 +163,16 @@ export async function chat({ setup, pickedUp, goOn }: ChatOptions): Promise<numb
 
   function waitingRows(width: number): string[] {
     const inputs = talk.run?.state.inputs ?? [];
+    const { others } = asker;
+    const calls = others.slice(0, MAX_LISTED).map((line) => theme.dim(fit(`↳ also waits: ${line}`, width - 1)));
+    if (others.length > MAX_LISTED) calls.push(theme.dim(`↳ and ${others.length - MAX_LISTED} more`));
     const rows = inputs
       .slice(0, MAX_LISTED)
       .map(({ queue, text }) => theme.dim(fit(`↳ ${whenOf(queue)}: ${oneLine(text, 400)}`, width - 1)));
     if (inputs.length > MAX_LISTED) rows.push(theme.dim(`↳ and ${inputs.length - MAX_LISTED} more`));
-    return rows;
+    // The prompt holds the arguments: its hint stands above.
+    const edit = asker.editing ? [theme.dim(fit(`  ${asker.hint}`, width - 1))] : [];
+    return [...calls, ...rows, ...edit];
   }
 
   function onEvent(event: Event): void {
@@ -171,7 +200,9 @@ export async function chat({ setup, pickedUp, goOn }: ChatOptions): Promise<numb
   function act(key: Key, bytes: string): void {
     const text = prompt.text;
     const state = talk.run?.state;
-    const situation = { phase: phaseOf(state), stopAsked: state?.interruptRequested ?? false, text, again };
+    const asks = asker.call === undefined ? "no" : asker.editing ? "editing" : "asking";
+    const stopAsked = state?.interruptRequested ?? false;
+    const situation: Situation = { phase: phaseOf(state), stopAsked, text, asks, again };
     again = key === "ctrl-c";
     // Closing waits for a tool that does not stop. Whoever cannot wait need not.
     if (leaving && key === "ctrl-c") process.exit(EXIT.interrupted);
@@ -194,6 +225,10 @@ export async function chat({ setup, pickedUp, goOn }: ChatOptions): Promise<numb
       case "clear":
         prompt.set("");
         return;
+      case "leave_edit":
+        asker.leaveEdit();
+        prompt.set("");
+        return;
       case "leave":
         leave(EXIT.done);
         return;
@@ -202,6 +237,7 @@ export async function chat({ setup, pickedUp, goOn }: ChatOptions): Promise<numb
   }
 
   function onEnter(text: string): void {
+    followCalls();
     const unchanged = text === restored;
     const phase = phaseOf(talk.run?.state);
     restored = undefined;
@@ -209,8 +245,9 @@ export async function chat({ setup, pickedUp, goOn }: ChatOptions): Promise<numb
       if (phase === "interrupted" || phase === "failed") talk.resume(undefined, "keep");
       return;
     }
-    const slash = readSlash(text);
-    if (slash === undefined) say(text, "step");
+    const slash = asker.editing ? undefined : readSlash(text);
+    if (slash === undefined && asker.call !== undefined) prompt.set(asker.enter(text));
+    else if (slash === undefined) say(text, "step");
     else {
       prompt.remember(text);
       obey(slash);
@@ -246,7 +283,16 @@ export async function chat({ setup, pickedUp, goOn }: ChatOptions): Promise<numb
         say(slash.text, "done");
         return;
       case "resume":
-        talk.resume(slash.text, slash.partial);
+        talk.resume(slash.text, slash.partial, slash.budget);
+        return;
+      case "say":
+        say(slash.text, slash.when);
+        return;
+      case "approve":
+        asker.approve(slash.callId);
+        return;
+      case "reject":
+        asker.reject(slash.callId, slash.reason);
         return;
       case "exit":
         leave(EXIT.done);
@@ -262,6 +308,7 @@ export async function chat({ setup, pickedUp, goOn }: ChatOptions): Promise<numb
   }, leave);
   transcript.add("info", `rubato, model ${oneLine(modelName, 60)}`);
   if (notice !== undefined) transcript.add("note", notice);
+  if (warning !== undefined) transcript.add("error", warning);
   if (pickedUp !== undefined) talk.pickUp(pickedUp.run, pickedUp);
   pacer.request();
   try {

@@ -1,6 +1,9 @@
 import type { Event, EventData, PartialPolicy } from "../../machines/events.ts";
+import { describeApproval } from "./describe-approval.ts";
 import { describeCall, describeResult, describeProgress, describeValue } from "./describe-call.ts";
-import { describeInterrupted, describeLimit } from "./describe-interrupt.ts";
+import { describeDuration } from "./describe-duration.ts";
+import { describeInterrupted } from "./describe-interrupt.ts";
+import { describeLimit } from "./describe-limit.ts";
 import { createSanitizer, oneLine, sanitize } from "./sanitizer.ts";
 import type { Transcript } from "./transcript.ts";
 import { NO_TURN, trace, type TurnTrace } from "./turn-trace.ts";
@@ -13,14 +16,32 @@ export interface Conversation {
   readonly progress: ReadonlyMap<string, string>;
 }
 
-export function createConversation(transcript: Transcript): Conversation {
+export interface ConversationOptions {
+  /** Somebody else shows the calls that wait, and asks about them. Default false. */
+  readonly asking?: boolean;
+}
+
+export function createConversation(transcript: Transcript, { asking = false }: ConversationOptions = {}): Conversation {
   const progress = new Map<string, string>();
   let turn = NO_TURN;
   let text = createSanitizer();
   let reasoning = createSanitizer();
   let limited = false;
   /** How far the words of the open message were shown: deltas that were pruned come with the message itself. */
-  let shown = { text: 0, reasoning: 0 };
+  let shown = NOTHING;
+  let model: string | undefined;
+  /** Why another model is asked. */
+  let fallback: string | undefined;
+
+  /** What was said of an answer that will not be: its next attempt begins from the start. */
+  function breakOff(): void {
+    const begun = shown !== NOTHING;
+    shown = NOTHING;
+    transcript.stream("reasoning", reasoning.end());
+    transcript.stream("answer", text.end());
+    transcript.close();
+    if (begun) transcript.add("aside", "(the answer broke off and begins again)");
+  }
 
   function follow(event: Event): void {
     // An input leaves the waiting ones when the model hears it: its words are in the trace before.
@@ -35,9 +56,14 @@ export function createConversation(transcript: Transcript): Conversation {
         if (event.data.inputId === undefined) transcript.add("note", goesOn(event.data.partial));
         return;
       case "thinking":
+        breakOff();
+        if (fallback !== undefined) {
+          transcript.add("note", `${fallback}: ${oneLine(event.data.model, 60)} is asked instead`);
+          fallback = undefined;
+        }
+        model = event.data.model;
         text = createSanitizer();
         reasoning = createSanitizer();
-        shown = { text: 0, reasoning: 0 };
         progress.clear();
         limited = false;
         return;
@@ -58,8 +84,21 @@ export function createConversation(transcript: Transcript): Conversation {
       case "tool_result":
         showResult(event.data);
         return;
-      case "retry":
-        transcript.add("note", `The answer begins again: ${oneLine(event.data.reason, 200)}`);
+      case "approval_request":
+        if (!asking) transcript.add("note", `call ${event.data.callId} waits for an approval`);
+        return;
+      case "approval":
+        showApproval(event.data);
+        return;
+      case "retry": {
+        const why = oneLine(event.data.reason, 200);
+        breakOff();
+        if (event.data.fallback !== undefined) fallback = `model ${oneLine(model ?? "", 60)} failed (${why})`;
+        else transcript.add("aside", `(asked again in ${describeDuration(event.data.delayMs)}: ${why})`);
+        return;
+      }
+      case "deadline":
+        if (event.data.name === "approval") transcript.add("note", "nobody answered in time");
         return;
       case "error":
         // A model's error ends the turn or is tried again: those events say so.
@@ -70,6 +109,7 @@ export function createConversation(transcript: Transcript): Conversation {
         transcript.add("note", describeLimit(event.data));
         return;
       case "interrupted":
+        fallback = undefined;
         transcript.close();
         // Whoever recovered it says what it found.
         if (!limited && event.data.by !== "recovery") transcript.add("note", describeInterrupted(event.data, turn));
@@ -102,8 +142,20 @@ export function createConversation(transcript: Transcript): Conversation {
     transcript.stream("reasoning", reasoning.end());
     transcript.stream("answer", text.end());
     transcript.close();
+    shown = NOTHING;
     if (finish === "length") transcript.add("note", "(the answer was cut: the endpoint's token limit was reached)");
     if (finish === "interrupted" && calls.length > 0) transcript.add("note", "(calls of the cut answer were dropped)");
+  }
+
+  function showApproval(data: EventData<"approval">): void {
+    const { callId, answer } = data;
+    // An answer to a question is words of the person.
+    if (answer !== undefined) transcript.add("user", sanitize(answer));
+    else
+      transcript.add(
+        "aside",
+        describeApproval(data, turn.calls.find((call) => call.callId === callId)?.name ?? callId),
+      );
   }
 
   function showResult(data: EventData<"tool_result">): void {
@@ -123,6 +175,9 @@ export function createConversation(transcript: Transcript): Conversation {
     progress,
   };
 }
+
+/** Nothing of the open message. */
+const NOTHING = { text: 0, reasoning: 0 };
 
 function goesOn(partial: PartialPolicy): string {
   switch (partial) {

@@ -1,5 +1,6 @@
 import type { EventData, Fault, Json } from "../../machines/events.ts";
 import type { ToolOutcome } from "../../machines/messages.ts";
+import { expose } from "./exposed.ts";
 import { oneLine } from "./sanitizer.ts";
 
 /** What a tool gave back or asked for, in one line of at most `max` UTF-16 units. */
@@ -10,10 +11,12 @@ export function describeValue(value: Json | undefined, max = 120): string {
 
 /** A call with its arguments: `read_file path: "README.md"`. */
 export function describeCall(name: string, args: Json | undefined, max = 120): string {
-  return oneLine(`${oneLine(name, 64)} ${describeFields(args)}`, max);
+  // As it is: what cannot be seen in it stands there as an escape.
+  return oneLine(`${oneLine(name, 64)} ${expose(describeFields(args))}`, max);
 }
 
-function describeFields(value: Json | undefined): string {
+/** Arguments as `name: value`, in one line. */
+export function describeFields(value: Json | undefined): string {
   if (value === undefined || value === null) return "";
   if (typeof value !== "object" || Array.isArray(value)) return JSON.stringify(value);
   return Object.entries(value)

@@ -1,4 +1,6 @@
 import { isAtRest, type AgentState } from "../../machines/state.ts";
+import { raiseOf } from "./budget.ts";
+import { describeLimit } from "./describe-limit.ts";
 import { shortId } from "./find-run.ts";
 import { oneLine } from "./sanitizer.ts";
 
@@ -22,15 +24,22 @@ function atRest({ status, value, limit, error }: AgentState): string {
   switch (status) {
     case "done":
       return "its answer is complete.";
+    case "waiting":
+      return "it waits for your answer.";
     case "failed":
       return `its turn failed${error === undefined ? "" : ` (${oneLine(error.message, 200)})`}. Enter tries again.`;
     case "cancelled":
       return "it was cancelled, that is final. /exit, and start another.";
     case "interrupted":
-      return `interrupted${limit === undefined ? "" : ` at the limit ${oneLine(limit.kind, 40)}`}. Enter goes on, or say something.`;
+      return `interrupted${limit === undefined ? "" : `, ${describeLimit(limit)}`}. ${goesOnBy(limit)}`;
     default:
       return `${value}.`;
   }
+}
+
+function goesOnBy(limit: AgentState["limit"]): string {
+  const more = limit === undefined ? undefined : raiseOf(limit);
+  return more === undefined ? "Enter goes on, or say something." : `/budget ${more} goes on (all in all).`;
 }
 
 /** Where it stood when its process ended. */

@@ -1,4 +1,5 @@
 import type { EventData } from "../../machines/events.ts";
+import { describeDuration } from "./describe-duration.ts";
 import { oneLine } from "./sanitizer.ts";
 import type { TracedCall, TurnTrace } from "./turn-trace.ts";
 
@@ -12,23 +13,6 @@ export function describeInterrupted(data: EventData<"interrupted">, turn: TurnTr
   parts.push(...skippedNote(turn.calls));
   parts.push(describeDuration(latencyMs));
   return parts.join(", ");
-}
-
-/** Says at which limit a run rests, and what a person at a command line raises. */
-export function describeLimit({ kind, used, max }: EventData<"limit">): string {
-  if (kind === "max_steps") {
-    return `stopped at the limit of ${max} ${max === 1 ? "step" : "steps"} per turn (raise it with --max-steps)`;
-  }
-  return `stopped at the limit ${oneLine(kind, 40)} (${used} of ${max})`;
-}
-
-/** A short time for people: `0.8 ms`, `12 ms`, `2.1 s`, `3:05 min`. */
-export function describeDuration(ms: number): string {
-  if (ms < 10) return `${ms.toFixed(1)} ms`;
-  if (ms < 1_000) return `${Math.round(ms)} ms`;
-  if (ms < 60_000) return `${(ms / 1_000).toFixed(1)} s`;
-  const seconds = Math.floor(ms / 1_000);
-  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")} min`;
 }
 
 function whatOf({ by, reason }: EventData<"interrupted">): string {

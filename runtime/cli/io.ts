@@ -1,4 +1,5 @@
 import type { Agent } from "../agent.ts";
+import type { AskLine } from "./ask-line.ts";
 import type { EventLog } from "../log/event-log.ts";
 import type { Terminal, TerminalEvents } from "./terminal.ts";
 import type { Theme } from "./theme.ts";
@@ -29,14 +30,16 @@ export interface Io {
   readonly openLog: () => EventLog | undefined;
   /** Where it would be, for sentences. */
   readonly place: string;
-  /** The agent over that log. A sentence says what is wrong with the settings. */
-  readonly openAgent: (log: EventLog) => Promise<Agent | string>;
+  /** The agent over that log, with the tools that a run was begun with. A sentence says what is wrong with the settings. */
+  readonly openAgent: (log: EventLog, runId: string) => Promise<Agent | string>;
   /** Calls back at a signal that asks to stop, with the exit code; answers its undo. */
   readonly onSignal: (stop: (exitCode: number) => void) => () => void;
   /** Calls back when nobody reads stdout any more. */
   readonly onUnread: (stop: () => void) => void;
   /** Asks a person; false where nobody is there. */
   readonly confirm: (question: string) => Promise<boolean>;
+  /** Asks for a line, where somebody is there to type it: undefined when they leave instead, or the signal aborts. */
+  readonly askLine: AskLine | undefined;
   readonly openTerminal: (events: TerminalEvents) => Terminal;
 }
 

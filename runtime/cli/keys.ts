@@ -5,13 +5,15 @@ import { isAtRest, type AgentState } from "../../machines/state.ts";
 export type Key = "escape" | "ctrl-c" | "ctrl-d" | "alt-enter" | "edit";
 
 /** Where the conversation stands, as far as keys care. */
-export type Phase = "idle" | "thinking" | "acting" | "stopping" | "interrupted" | "failed" | "done";
+export type Phase = "idle" | "thinking" | "acting" | "waiting" | "stopping" | "interrupted" | "failed" | "done";
 
 export interface Situation {
   readonly phase: Phase;
   /** A stop at the end of the step is asked for already. */
   readonly stopAsked: boolean;
   readonly text: string;
+  /** It asks about a call: what is typed is the answer. `editing`: its arguments. */
+  readonly asks: "no" | "asking" | "editing";
   /** The key before this one was Ctrl-C too. */
   readonly again: boolean;
 }
@@ -24,6 +26,7 @@ export type Action =
   | { readonly type: "redirect" }
   | { readonly type: "follow_up" }
   | { readonly type: "clear" }
+  | { readonly type: "leave_edit" }
   | { readonly type: "leave" };
 
 /** The keys in the bytes of one: two ESC that come at once are one sequence for the terminal. */
@@ -42,7 +45,6 @@ export function phaseOf(state: AgentState | undefined): Phase {
   if (!isAtRest(state)) return state.status === "acting" ? "acting" : "thinking";
   switch (state.status) {
     case "waiting":
-      return "acting";
     case "interrupted":
     case "failed":
     case "done":
@@ -53,17 +55,18 @@ export function phaseOf(state: AgentState | undefined): Phase {
 }
 
 export function isWorking(phase: Phase): boolean {
-  return phase === "thinking" || phase === "acting" || phase === "stopping";
+  return phase === "thinking" || phase === "acting" || phase === "waiting" || phase === "stopping";
 }
 
 /** Decides what a key means. Pure. */
-export function decide(key: Key, { phase, stopAsked, text, again }: Situation): Action {
+export function decide(key: Key, { phase, stopAsked, text, asks, again }: Situation): Action {
   const empty = text.trim() === "";
   switch (key) {
     case "edit":
       return { type: "edit" };
     case "alt-enter":
-      return empty ? { type: "nothing" } : { type: "follow_up" };
+      // What is typed at a question is for nobody else.
+      return empty || asks !== "no" ? { type: "nothing" } : { type: "follow_up" };
     case "ctrl-d":
       return empty ? { type: "leave" } : { type: "edit" };
     case "ctrl-c":
@@ -71,8 +74,9 @@ export function decide(key: Key, { phase, stopAsked, text, again }: Situation): 
       if (isWorking(phase)) return { type: "interrupt", mode: "now" };
       return empty ? { type: "leave" } : { type: "clear" };
     case "escape":
+      if (asks === "editing") return { type: "leave_edit" };
       if (!isWorking(phase)) return { type: "nothing" };
-      if (!empty) return { type: "redirect" };
+      if (!empty && asks === "no") return { type: "redirect" };
       // A tool may finish its step, once; text stops at once.
       return { type: "interrupt", mode: phase === "acting" && !stopAsked ? "step" : "now" };
   }
@@ -89,6 +93,8 @@ export function hintOf(phase: Phase, stopAsked: boolean): string {
       return stopAsked
         ? "Esc again stops it now, Enter says how to go on"
         : "Esc stops after this step, Enter steers, Esc with text redirects";
+    case "waiting":
+      return "Esc stops, nothing that waits is run";
     case "stopping":
       return "Stopping";
     case "interrupted":

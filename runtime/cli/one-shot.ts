@@ -1,9 +1,17 @@
 import { isTerminal, type Event } from "../../machines/events.ts";
+import type { ToolCallState } from "../../machines/state.ts";
 import type { Agent } from "../agent.ts";
 import type { Outcome } from "../outcome.ts";
 import type { Run } from "../run.ts";
+import { isQuestion, pendingLines } from "./answer.ts";
+import { askAll } from "./ask-all.ts";
+import type { AskLine } from "./ask-line.ts";
+import { raiseOf } from "./budget.ts";
+import { describeApproval } from "./describe-approval.ts";
+import { describeDuration } from "./describe-duration.ts";
 import { describeCall, describeResult } from "./describe-call.ts";
-import { describeInterrupted, describeLimit } from "./describe-interrupt.ts";
+import { describeInterrupted } from "./describe-interrupt.ts";
+import { describeLimit } from "./describe-limit.ts";
 import { EXIT } from "./exit-code.ts";
 import { shortId } from "./find-run.ts";
 import { createSanitizer, oneLine, safeJson } from "./sanitizer.ts";
@@ -24,6 +32,8 @@ export interface Shown {
   readonly onUnread: (stop: () => void) => void;
   /** How this program was called, where the run is kept and can be gone on with. */
   readonly goOn: string | undefined;
+  /** Asks whoever is there about calls that wait; undefined where nobody is. */
+  readonly askLine: AskLine | undefined;
 }
 
 export interface OneShot extends Shown {
@@ -43,8 +53,10 @@ export async function showRun(run: Run, from: number, shot: Shown): Promise<numb
   const { agent, out, err } = shot;
   let stopCode: number | undefined;
   const stops: Promise<unknown>[] = [];
+  const leaving = new AbortController();
   const stop = (code: number, reason: string): void => {
     stopCode ??= code;
+    leaving.abort();
     stops.push(run.interrupt(reason, { mode: "now" }));
   };
   const undo = shot.onSignal((code) => {
@@ -52,6 +64,7 @@ export async function showRun(run: Run, from: number, shot: Shown): Promise<numb
     else {
       // Whoever ends the process does not ask the run anything: it rests, and somebody resumes it.
       stopCode ??= code;
+      leaving.abort();
       stops.push(agent.close());
     }
   });
@@ -59,13 +72,23 @@ export async function showRun(run: Run, from: number, shot: Shown): Promise<numb
     stop(EXIT.brokenPipe, "nobody reads the answer");
   });
   try {
-    // What came shortly before is not shown, but it says what the events after it are about.
-    const events = run.events({ from: Math.max(0, from - BEFORE) });
-    await (shot.json ? printEvents(events, from, out) : printAnswer(events, from, out, err));
-    await Promise.all(stops);
+    const printer = shot.json ? eventPrinter(out) : answerPrinter(out, err);
+    for (let shown = from; ;) {
+      // What came shortly before is not shown, but it says what the events after it are about.
+      const events = run.events({ from: shown === from ? Math.max(0, from - BEFORE) : shown });
+      for await (const event of events) {
+        await printer(event, event.seq > from);
+        shown = Math.max(shown, event.seq);
+      }
+      await Promise.all(stops);
+      if (run.state.status !== "waiting" || stopCode !== undefined || shot.askLine === undefined) break;
+      const answered = await askAll(run, shot.askLine, err, leaving.signal);
+      if (!answered && stopCode === undefined) stop(EXIT.interrupted, "Ctrl-C");
+      await Promise.all(stops);
+    }
     const outcome = await run.settled();
     if (outcome.status === "failed") await err.write(`${failureOf(outcome)}\n`);
-    await err.write(goOnWith(run.id, outcome, shot, stopCode));
+    await err.write(goOnWith(run, outcome, shot, stopCode));
     return exitCodeOf(outcome, stopCode);
   } finally {
     undo();
@@ -81,16 +104,46 @@ export function failureOf({ error }: Outcome): string {
 }
 
 /** What to type to go on, where that is possible and somebody reads it. */
-function goOnWith(runId: string, { status, error, pending = [] }: Outcome, shot: Shown, stopCode?: number): string {
+function goOnWith(run: Run, { status, error, pending = [] }: Outcome, shot: Shown, stopCode?: number): string {
   const { goOn } = shot;
-  if (goOn === undefined || status === "done" || status === "cancelled" || stopCode === EXIT.brokenPipe) return "";
+  if (status === "done" || status === "cancelled" || stopCode === EXIT.brokenPipe) return "";
+  if (status === "waiting") return answerWith(run.id, pending, goOn);
+  if (goOn === undefined) return "";
   // What never was stored cannot be gone on with.
   if (error?.code === "log" || error?.code === "run_exists") return "";
   const open = pending.map(
     ({ callId, name }) =>
       `rubato: call ${callId} of ${oneLine(name, 64)} has no known outcome: resuming tells the model so.\n`,
   );
-  return `${open.join("")}rubato: to go on: ${goOn} resume ${shortId(runId)} ["instruction"]\n`;
+  const { limit } = run.state;
+  const more = limit === undefined ? undefined : raiseOf(limit);
+  const budget = more === undefined ? "" : ` --budget ${more}`;
+  return `${open.join("")}rubato: to go on: ${goOn} resume ${shortId(run.id)}${budget} ["instruction"]\n`;
+}
+
+/** How whoever reads it answers what waits, from wherever they are. */
+export function answerWith(runId: string, pending: readonly ToolCallState[], goOn: string | undefined): string {
+  const lines = pending.flatMap((call) => {
+    const [head, ...rest] = pendingLines(call);
+    return [
+      `? ${head}`,
+      ...rest.map((line) => `  ${line}`),
+      ...(goOn === undefined ? [] : answersOf(runId, call, goOn)),
+    ];
+  });
+  if (goOn === undefined) {
+    lines.push("rubato: it waits for a person, and without a log nobody can answer: use a log, a terminal, or --yes.");
+  }
+  return lines.map((line) => `${line}\n`).join("");
+}
+
+function answersOf(runId: string, { callId, name }: ToolCallState, goOn: string): string[] {
+  const call = `${shortId(runId)} ${callId}`;
+  const words = isQuestion(name) ? ' --answer "TEXT"' : "";
+  return [
+    `rubato: to ${isQuestion(name) ? "answer it" : "allow it"}: ${goOn} approve ${call}${words}`,
+    `rubato: to refuse it: ${goOn} reject ${call} ["reason"]`,
+  ];
 }
 
 function exitCodeOf({ status }: Outcome, stopCode: number | undefined): number {
@@ -102,21 +155,32 @@ function exitCodeOf({ status }: Outcome, stopCode: number | undefined): number {
     case "cancelled":
       return EXIT.failed;
     case "interrupted":
-    case "waiting":
       return stopCode ?? EXIT.interrupted;
+    case "waiting":
+      return stopCode ?? EXIT.waiting;
   }
 }
 
-async function printEvents(events: AsyncIterable<Event>, from: number, out: Writer): Promise<void> {
-  for await (const event of events) if (event.seq > from) await out.write(`${safeJson(event)}\n`);
+/** Takes every event in order; those that are new are shown. */
+type Printer = (event: Event, fresh: boolean) => Promise<void>;
+
+function eventPrinter(out: Writer): Printer {
+  return async (event, fresh) => {
+    if (fresh) await out.write(`${safeJson(event)}\n`);
+  };
 }
 
-/** Reads at the pace of stdout: what a slow pipe does not take stays in the log. */
-async function printAnswer(events: AsyncIterable<Event>, from: number, out: Writer, err: Writer): Promise<void> {
+/** Writes at the pace of stdout: what a slow pipe does not take stays in the log. */
+function answerPrinter(out: Writer, err: Writer): Printer {
   let turn = NO_TURN;
   let sanitizer = createSanitizer();
   let lineOpen = false;
   let limited = false;
+  let model = "";
+  /** Why another model is asked. */
+  let fallback: string | undefined;
+  /** The open message has begun. */
+  let said = false;
   const names = new Map<string, string>();
 
   async function say(text: string): Promise<void> {
@@ -133,15 +197,27 @@ async function printAnswer(events: AsyncIterable<Event>, from: number, out: Writ
     await err.write(`${text}\n`);
   }
 
+  async function breakOff(): Promise<void> {
+    if (said) await note("(the answer broke off and begins again)");
+    said = false;
+  }
+
   async function show(event: Event): Promise<void> {
     switch (event.type) {
       case "thinking":
+        await breakOff();
+        if (fallback !== undefined) await note(`(${fallback}: ${oneLine(event.data.model, 60)} is asked instead)`);
+        fallback = undefined;
+        model = event.data.model;
         sanitizer = createSanitizer();
         return;
       case "token_stream":
-        if (event.data.kind === "text") await say(sanitizer.write(event.data.text));
+        if (event.data.kind !== "text") return;
+        said = true;
+        await say(sanitizer.write(event.data.text));
         return;
       case "message":
+        said = false;
         await endLine();
         if (event.data.finish === "length") await note("(the answer was cut: the endpoint's token limit was reached)");
         return;
@@ -153,9 +229,16 @@ async function printAnswer(events: AsyncIterable<Event>, from: number, out: Writ
         await note(`  ${oneLine(names.get(callId) ?? callId, 64)} → ${describeResult(event.data)}`);
         return;
       }
-      case "retry":
-        await note(`(asking again: ${oneLine(event.data.reason, 200)})`);
+      case "approval":
+        await note(describeApproval(event.data, names.get(event.data.callId) ?? event.data.callId));
         return;
+      case "retry": {
+        const why = oneLine(event.data.reason, 200);
+        await breakOff();
+        if (event.data.fallback !== undefined) fallback = `model ${oneLine(model, 60)} failed (${why})`;
+        else await note(`(asked again in ${describeDuration(event.data.delayMs)}: ${why})`);
+        return;
+      }
       case "limit":
         limited = true;
         await note(`rubato: ${describeLimit(event.data)}`);
@@ -168,9 +251,9 @@ async function printAnswer(events: AsyncIterable<Event>, from: number, out: Writ
     }
   }
 
-  for await (const event of events) {
+  return async (event, fresh) => {
     turn = trace(turn, event);
     if (event.type === "tool_call") names.set(event.data.callId, event.data.name);
-    if (event.seq > from) await show(event);
-  }
+    if (fresh) await show(event);
+  };
 }

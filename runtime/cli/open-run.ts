@@ -25,7 +25,7 @@ export interface OpenedAgent {
 export async function openAgent(io: Io, word: string): Promise<OpenedAgent | number> {
   const log = needLog(io);
   const runId = await findRun(io, log, word);
-  const agent = await io.openAgent(log);
+  const agent = await io.openAgent(log, runId);
   if (typeof agent !== "string") return { agent, log, runId };
   await io.err.write(`rubato: ${oneLine(agent, 1_000)}\n`);
   return EXIT.usage;

@@ -1,7 +1,7 @@
 import { LOG_COMMANDS } from "./commands/table.ts";
 import type { Job } from "./io.ts";
 import type { LogCommand } from "./log-command.ts";
-import { AGENT_OPTIONS, LOG_OPTIONS, settingsOf, type Settings, type Surroundings } from "./settings.ts";
+import { AGENT_OPTIONS, LIMIT_OPTIONS, LOG_OPTIONS, settingsOf, type Settings, type Surroundings } from "./settings.ts";
 import { foreignOption, readLine, type Line, type OptionName } from "./values.ts";
 
 /**
@@ -26,7 +26,14 @@ export interface PickUp {
 
 /** Names that will be commands: as a task they would surprise. */
 const LATER = ["serve", "inspect", "worker"];
-const GENERAL: readonly OptionName[] = ["help", "version", "no-log", ...AGENT_OPTIONS, ...LOG_OPTIONS];
+const GENERAL: readonly OptionName[] = [
+  "help",
+  "version",
+  "no-log",
+  ...AGENT_OPTIONS,
+  ...LIMIT_OPTIONS,
+  ...LOG_OPTIONS,
+];
 const TASK_OPTIONS: readonly OptionName[] = [...GENERAL, "json"];
 const CHAT_OPTIONS: readonly OptionName[] = [...GENERAL, "resume", "allow-changed"];
 

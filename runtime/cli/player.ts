@@ -66,7 +66,8 @@ export async function play(io: Io, log: EventLog, runId: string, wanted: Played)
     if (terminal === undefined) return;
     const width = terminal.columns;
     const { finished, open } = transcript.take(width);
-    const facts = { elapsedMs: 0, progress: conversation.progress };
+    const { progress, turn } = conversation;
+    const facts = { elapsedMs: 0, progress, retryFor: turn.retryFor, now: shown?.timestamp ?? 0 };
     const rows = [...open, "", statusLine(state, facts, theme, width - 1)];
     if (shown !== undefined) rows.push(theme.dim(fit(lineOf(shown), width - 1)));
     rows.push(theme.dim(fit(hint(), width - 1)));

@@ -1,3 +1,5 @@
+import { askLine } from "./ask-line.ts";
+import { toolsOfRun } from "./begun-with.ts";
 import { confirm } from "./confirm.ts";
 import type { Io } from "./io.ts";
 import { openExistingLog } from "./open-log.ts";
@@ -32,13 +34,16 @@ export function processIo({ settings, out, err, screen, onUnread }: ProcessIo): 
     sleep,
     openLog: () => openExistingLog(settings.log),
     place: settings.log.kind === "folder" ? settings.log.folder : "none",
-    async openAgent(log) {
-      const setup = await prepare(settings, log);
-      return typeof setup === "string" ? setup : setup.agent;
+    async openAgent(log, runId) {
+      const setup = await prepare(settings, log, await toolsOfRun(log, runId));
+      if (typeof setup === "string") return setup;
+      if (setup.warning !== undefined) await err.write(`${setup.warning}\n`);
+      return setup.agent;
     },
     onSignal,
     onUnread,
     confirm,
+    askLine: process.stdin.isTTY && process.stderr.isTTY ? askLine : undefined,
     openTerminal,
   };
 }

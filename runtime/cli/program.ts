@@ -1,5 +1,6 @@
 import { createRequire } from "node:module";
 import { messageOf, RubatoError } from "../errors.ts";
+import { toolsOfRun } from "./begun-with.ts";
 import { chat } from "./chat.ts";
 import { EXIT } from "./exit-code.ts";
 import { findRun, lastRun, needLog } from "./find-run.ts";
@@ -33,17 +34,19 @@ export async function program(argv: readonly string[]): Promise<number> {
     if (text.trim() === "") return wrong("The task is empty.");
     const setup = await prepare(settings, openLog(settings.log));
     if (typeof setup === "string") return wrong(setup);
-    const { agent, notice } = setup;
-    if (notice !== undefined) await err.write(`${notice}\n`);
+    const { agent, notice, warning } = setup;
+    for (const text of [notice, warning]) if (text !== undefined) await err.write(`${text}\n`);
+    const { askLine } = processIo({ settings, out, err, screen, onUnread });
     const goOn = settings.log.kind === "memory" ? undefined : programName();
-    return runTask({ agent, task: text.trimEnd(), json, out, err, onSignal, onUnread, goOn });
+    return runTask({ agent, task: text.trimEnd(), json, out, err, onSignal, onUnread, goOn, askLine });
   }
 
   async function talkTo(settings: Settings, pickUp: PickUp | undefined): Promise<number> {
     const io = processIo({ settings, out, err, screen, onUnread });
     // Before a folder is made and before the terminal is taken: what cannot be picked up is one sentence.
     const runId = pickUp === undefined ? undefined : await pickedRun(io, pickUp.run);
-    const setup = await prepare(settings, openLog(settings.log));
+    const opened = openLog(settings.log);
+    const setup = await prepare(settings, opened, runId === undefined ? undefined : await toolsOfRun(opened, runId));
     if (typeof setup === "string") return wrong(setup);
     const { agent, log } = setup;
     const pickedUp =

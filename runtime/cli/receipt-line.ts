@@ -1,7 +1,8 @@
 import type { EventLog } from "../log/event-log.ts";
 import { logPages } from "../log-pages.ts";
 import type { InterruptReceipt } from "../run.ts";
-import { describeDuration, describeInterrupted } from "./describe-interrupt.ts";
+import { describeDuration } from "./describe-duration.ts";
+import { describeInterrupted } from "./describe-interrupt.ts";
 import { NO_TURN, trace } from "./turn-trace.ts";
 
 /** How far before the interrupt its step is looked for: a step is rarely longer, and a longer one costs the words about its place alone. */

@@ -1,15 +1,18 @@
 import { stat } from "node:fs/promises";
-import { standardTools } from "../../tools/standard.ts";
+import type { ChatModel } from "../models/chat-model.ts";
+import { actingTools, standardTools } from "../../tools/standard.ts";
+import type { Tool } from "../../tools/tool.ts";
 import { createAgent, type Agent } from "../agent.ts";
 import { RubatoError } from "../errors.ts";
 import { offlineModel } from "../models/offline.ts";
 import { openaiModel } from "../models/openai.ts";
 import type { EventLog } from "../log/event-log.ts";
-import type { Settings } from "./settings.ts";
+import type { ModelChoice, Settings, ToolChoice } from "./settings.ts";
 
 const INSTRUCTIONS = `You are rubato, an assistant in a person's terminal.
 Answer in plain text without Markdown: short, exact, in the person's language.
 Use the tools for whatever they can find out: files, arithmetic, the time. Never guess what a tool can tell.
+The person is asked before a tool changes something, and may change its arguments or say no. Never try the same again after a no.
 The person may stop and redirect you at any moment. Then follow the new direction and do not start over.`;
 
 /** What the command runs with. `notice` says which model answers, where that may surprise. */
@@ -19,39 +22,68 @@ export interface Setup {
   readonly modelName: string;
   readonly offline: boolean;
   readonly notice: string | undefined;
+  /** What must not be overlooked. */
+  readonly warning: string | undefined;
 }
 
 export const OFFLINE_NOTICE =
   "This is the offline model, small and rule-based. Set OPENAI_API_KEY or OPENAI_BASE_URL to talk to a real one.";
 
-/** Makes the agent. What cannot work is a sentence for the person who typed the command. */
-export async function prepare(settings: Settings, log: EventLog): Promise<Setup | string> {
-  const { model: choice, root, maxSteps } = settings;
+export const YES_NOTICE =
+  "--yes: NOBODY IS ASKED. Commands run, files are written and addresses are fetched as the model likes.";
+
+/** Makes the agent, for a new run or for one that was begun with these tools. What cannot work is a sentence for the person who typed the command. */
+export async function prepare(
+  settings: Settings,
+  log: EventLog,
+  begunWith?: readonly string[],
+): Promise<Setup | string> {
+  const { model: choice, root, maxSteps, budget, price, yes } = settings;
   const isFolder = await stat(root).then(
     (stats) => stats.isDirectory(),
     () => false,
   );
   if (!isFolder) return `--root must be a folder that exists, got ${JSON.stringify(root)}.`;
   try {
-    const model =
-      choice.kind === "offline"
-        ? offlineModel()
-        : openaiModel({
-            model: choice.model,
-            ...(choice.baseURL === undefined ? {} : { baseURL: choice.baseURL }),
-          });
+    const models = modelsOf(choice);
+    const tools = settings.tools ?? chosenBy(begunWith);
     const agent = createAgent({
       name: "rubato",
       instructions: INSTRUCTIONS,
-      model,
-      tools: standardTools({ root }),
+      model: models,
+      tools: toolsOf(tools, root),
       log,
+      budget,
+      ...(yes ? { approval: "never" } : {}),
+      ...(price === undefined ? {} : { prices: Object.fromEntries(models.map(({ name }) => [name, price])) }),
       ...(maxSteps === undefined ? {} : { maxSteps }),
     });
     const offline = choice.kind === "offline";
-    return { agent, log, modelName: model.name, offline, notice: offline ? OFFLINE_NOTICE : undefined };
+    return {
+      agent,
+      log,
+      modelName: models.map(({ name }) => name).join(", "),
+      offline,
+      notice: offline ? OFFLINE_NOTICE : undefined,
+      warning: yes && tools === "all" ? YES_NOTICE : undefined,
+    };
   } catch (error) {
     if (error instanceof RubatoError) return error.message;
     throw error;
   }
+}
+
+function modelsOf(choice: ModelChoice): readonly ChatModel[] {
+  if (choice.kind === "offline") return [offlineModel()];
+  const { models, baseURL } = choice;
+  return models.map((model) => openaiModel({ model, ...(baseURL === undefined ? {} : { baseURL }) }));
+}
+
+function toolsOf(tools: ToolChoice, root: string): Tool[] {
+  return tools === "read" ? standardTools({ root }) : [...standardTools({ root }), ...actingTools({ root })];
+}
+
+/** A run goes on with the tools that it was begun with: others would be another agent. */
+function chosenBy(begunWith: readonly string[] | undefined): ToolChoice {
+  return begunWith === undefined || begunWith.includes("run_command") ? "all" : "read";
 }

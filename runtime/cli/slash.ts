@@ -1,3 +1,4 @@
+import { readBudget, type RaisedBudget } from "./budget.ts";
 import { jsonSchema, type Json, type PartialPolicy } from "../../machines/events.ts";
 
 /** What a line that begins with `/` asks for. */
@@ -13,7 +14,17 @@ export type Slash =
       readonly result: { readonly output: Json } | { readonly error: string };
     }
   | { readonly type: "after"; readonly text: string }
-  | { readonly type: "resume"; readonly text: string | undefined; readonly partial: PartialPolicy }
+  | {
+      readonly type: "resume";
+      readonly text: string | undefined;
+      readonly partial: PartialPolicy;
+      readonly budget?: RaisedBudget;
+    }
+  /** Says it to the model, also while it asks something. */
+  | { readonly type: "say"; readonly text: string; readonly when: "step" | "now" }
+  /** Without a call: the one that is asked about. */
+  | { readonly type: "approve"; readonly callId: string | undefined }
+  | { readonly type: "reject"; readonly callId: string | undefined; readonly reason: string }
   | { readonly type: "exit" }
   | { readonly type: "wrong"; readonly message: string };
 
@@ -24,7 +35,15 @@ Esc + text   redirects: stops now and goes on with the text
 Ctrl-C       stops at once; a second one leaves; Ctrl-D leaves
 Ctrl-J, or \\ before Enter: a new line. Up and Down: what you said before.
 
+While it asks for an approval: y approves, n [REASON] rejects, e edits the arguments, a approves
+that tool for the rest of the run, Esc stops (nothing that waits is run).
+
+/say TEXT                          says it to the model, also while it asks: at its next step
+/now TEXT                          redirects: stops now and goes on with the text
 /after TEXT                        said after the answer
+/approve CALL, /reject CALL [REASON]   answers one of several calls that wait
+/budget outputTokens=20000         raises what was used up, all in all, and goes on; also
+                                   inputTokens, toolCalls, cost, timeout=10m, maxSteps
 /resume [--continue | --discard] [TEXT]   goes on after a stop; the cut answer is kept,
                                    continued in its sentence, or left out
 /state                             where the run stands
@@ -53,6 +72,25 @@ export function readSlash(line: string): Slash | undefined {
       return rest === "" ? { type: "wrong", message: "/after needs a text." } : { type: "after", text: rest };
     case "log":
       return readLog(rest);
+    case "say":
+    case "now":
+      return rest === ""
+        ? { type: "wrong", message: `/${name} needs a text.` }
+        : { type: "say", text: rest, when: name === "say" ? "step" : "now" };
+    case "approve":
+      return /^\S*$/.test(rest)
+        ? { type: "approve", callId: rest === "" ? undefined : rest }
+        : { type: "wrong", message: "/approve takes one call, such as /approve 1.0." };
+    case "reject": {
+      const [, callId, reason = ""] = /^(\d+\.\d+)?\s*([\s\S]*)$/.exec(rest) ?? [];
+      return { type: "reject", callId, reason };
+    }
+    case "budget": {
+      const budget = readBudget([rest]);
+      return typeof budget === "string"
+        ? { type: "wrong", message: budget }
+        : { type: "resume", text: undefined, partial: "keep", budget };
+    }
     case "fork":
       return /^[1-9]\d{0,9}$/.test(rest)
         ? { type: "fork", seq: Number(rest) }

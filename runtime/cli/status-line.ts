@@ -1,5 +1,5 @@
 import { isAtRest, type AgentState } from "../../machines/state.ts";
-import { describeDuration } from "./describe-interrupt.ts";
+import { describeDuration } from "./describe-duration.ts";
 import { oneLine } from "./sanitizer.ts";
 import type { Theme } from "./theme.ts";
 import { columnsOf, fit } from "./wrap.ts";
@@ -10,6 +10,10 @@ export interface StatusFacts {
   readonly elapsedMs: number;
   /** The latest progress of running calls, by `callId`. */
   readonly progress: ReadonlyMap<string, string>;
+  /** What the retry that it waits for is due to. */
+  readonly retryFor?: string | undefined;
+  /** Ms since 1970, for the time until then. */
+  readonly now?: number;
   /** Another note, such as that the program is leaving. */
   readonly note?: string | undefined;
 }
@@ -47,7 +51,8 @@ function paintChart(path: readonly string[], active: string, theme: Theme): stri
     .join(theme.dim(" > "));
 }
 
-function figuresOf(state: AgentState | undefined, { elapsedMs, progress, note }: StatusFacts): string[] {
+function figuresOf(state: AgentState | undefined, facts: StatusFacts): string[] {
+  const { elapsedMs, progress, note } = facts;
   const figures: string[] = [];
   if (state !== undefined && state.turn > 0) {
     // First, because the end is cut where the terminal is narrow.
@@ -59,12 +64,30 @@ function figuresOf(state: AgentState | undefined, { elapsedMs, progress, note }:
       figures.push(said === undefined ? oneLine(name, 40) : `${oneLine(name, 40)} ${said}`);
     }
     if (running.length > 3) figures.push(`and ${running.length - 3} more`);
-    if (state.value === "thinking.backoff") figures.push("waits to try again");
+    figures.push(...waitsFor(state, facts));
     figures.push(elapsedMs < 1_000 ? `${(elapsedMs / 1_000).toFixed(1)} s` : describeDuration(elapsedMs));
     const tokens = describeTokens(state);
     if (tokens !== "") figures.push(tokens);
   }
   if (note !== undefined) figures.push(note);
+  return figures;
+}
+
+/** What it waits for: a person, or the time of a retry. */
+export function waitsFor(
+  { pendingApprovals, retry }: AgentState,
+  { retryFor, now = 0 }: Pick<StatusFacts, "retryFor" | "now">,
+): string[] {
+  const figures: string[] = [];
+  if (retry !== undefined) {
+    const left = Math.max(0, Math.ceil(((retry.dueAt ?? now) - now) / 1_000));
+    const why = retryFor === undefined ? "" : `: ${oneLine(retryFor, 60)}`;
+    figures.push(`retry ${retry.attempt} ${left === 0 ? "now" : `in ${left} s`}${why}`);
+  }
+  if (pendingApprovals.length > 0) {
+    const names = pendingApprovals.map(({ name }) => oneLine(name, 40));
+    figures.push(`waits for you: ${names.slice(0, 3).join(", ")}${names.length > 3 ? ", ..." : ""}`);
+  }
   return figures;
 }
 

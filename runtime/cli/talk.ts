@@ -1,9 +1,10 @@
 import type { Event, Json, PartialPolicy } from "../../machines/events.ts";
-import { isAtRest } from "../../machines/state.ts";
+import { isAtRest, type AgentState } from "../../machines/state.ts";
 import type { Agent } from "../agent.ts";
 import { messageOf } from "../errors.ts";
 import type { EventLog } from "../log/event-log.ts";
-import type { Run } from "../run.ts";
+import type { ApproveOptions, Run } from "../run.ts";
+import { raiseOf, type RaisedBudget } from "./budget.ts";
 import { createConversation, type Conversation } from "./conversation.ts";
 import { describeEvent } from "./describe-event.ts";
 import { describeFound, describePending } from "./describe-found.ts";
@@ -22,11 +23,16 @@ type Answer = { readonly accepted: boolean; readonly reason?: string; readonly m
 export interface Talk {
   readonly run: Run | undefined;
   readonly conversation: Conversation;
+  /** The run's state, where the conversation has been shown up to it: what it asks may be asked then. */
+  readonly asked: AgentState | undefined;
   /** Takes an event of the agent; false where it is of another run. */
   follow(event: Event): boolean;
   say(text: string, when: "now" | "step" | "done"): void;
-  resume(text: string | undefined, partial: PartialPolicy): void;
+  resume(text: string | undefined, partial: PartialPolicy, budget?: RaisedBudget): void;
   interrupt(mode: "step" | "now"): void;
+  /** `onUnfit` hears why the arguments do not fit the tool; every other refusal stands in the transcript. */
+  approve(callId: string, options: ApproveOptions, onUnfit: (message: string) => void): void;
+  reject(callId: string, reason: string): void;
   settle(callId: string, result: { readonly output: Json } | { readonly error: string }): void;
   fork(seq: number): void;
   showLog(count: number): void;
@@ -42,12 +48,14 @@ export interface TalkOptions {
 }
 
 export function createTalk({ agent, log, transcript, onChange }: TalkOptions): Talk {
-  let conversation = createConversation(transcript);
+  let conversation = createConversation(transcript, { asking: true });
   /** Commands under way. Their answers matter only where they were refused. */
   const commands = new Set<Promise<void>>();
   let run: Run | undefined;
   /** What came while the past was still being shown. */
   let held: Event[] | undefined;
+  /** A run was picked up, and what it found is not said yet. */
+  let found = false;
 
   /** Owns a command until it is answered. */
   function adopt(command: Promise<Answer | void>): void {
@@ -86,7 +94,7 @@ export function createTalk({ agent, log, transcript, onChange }: TalkOptions): T
   async function fork(of: Run, seq: number): Promise<void> {
     const forked = await agent.fork(of.id, { at: seq });
     run = forked;
-    conversation = createConversation(transcript);
+    conversation = createConversation(transcript, { asking: true });
     transcript.add(
       "note",
       `This is ${shortId(forked.id)} now, a copy of ${shortId(of.id)} up to seq ${seq}. What was said after that is not part of it.`,
@@ -140,6 +148,9 @@ export function createTalk({ agent, log, transcript, onChange }: TalkOptions): T
     get conversation() {
       return conversation;
     },
+    get asked() {
+      return held === undefined && !found ? run?.state : undefined;
+    },
     follow(event) {
       if (run !== undefined && event.runId !== run.id) return false;
       if (held !== undefined) {
@@ -149,6 +160,8 @@ export function createTalk({ agent, log, transcript, onChange }: TalkOptions): T
       conversation.follow(event);
       if (event.type === "interrupted" && run !== undefined) {
         for (const line of describePending(run.state)) transcript.add("note", line);
+        const more = run.state.limit === undefined ? undefined : raiseOf(run.state.limit);
+        if (more !== undefined) transcript.add("note", `/budget ${more} goes on (all in all, not more of it)`);
       }
       return true;
     },
@@ -156,8 +169,19 @@ export function createTalk({ agent, log, transcript, onChange }: TalkOptions): T
       if (run === undefined) run = agent.run(text);
       else adopt(run.send(text, { when }));
     },
-    resume(text, partial) {
-      withRun("resume", async (of) => of.resume(text, { partial }));
+    resume(text, partial, budget) {
+      withRun("resume", async (of) => of.resume(text, { partial, ...(budget === undefined ? {} : { budget }) }));
+    },
+    approve(callId, options, onUnfit) {
+      withRun("approve", async (of) => {
+        const answer = await of.approve(callId, options);
+        if (answer.accepted || answer.reason !== "invalid_args") return answer;
+        onUnfit(answer.message ?? refusalOf(answer.reason));
+        return undefined;
+      });
+    },
+    reject(callId, reason) {
+      withRun("reject", async (of) => of.reject(callId, reason));
     },
     interrupt(mode) {
       if (run !== undefined) adopt(run.interrupt("", { mode }));
@@ -176,7 +200,11 @@ export function createTalk({ agent, log, transcript, onChange }: TalkOptions): T
     },
     pickUp(of, options) {
       run = of;
-      adopt(pickUp(of, options));
+      found = true;
+      const shown = pickUp(of, options).finally(() => {
+        found = false;
+      });
+      adopt(shown);
     },
   };
 }

@@ -2,7 +2,23 @@ import type { Theme } from "./theme.ts";
 import { rowStarts, wrapLine } from "./wrap.ts";
 
 /** Who speaks in a line. */
-export type LineKind = "user" | "answer" | "reasoning" | "tool" | "result" | "note" | "error" | "info" | "chart";
+export type LineKind =
+  | "user"
+  | "answer"
+  | "reasoning"
+  | "tool"
+  | "result"
+  | "note"
+  | "error"
+  | "info"
+  | "chart"
+  /** Something that a person has to answer, and what belongs to it. */
+  | "ask"
+  | "detail"
+  | "removed"
+  | "added"
+  /** About the conversation, not of it. */
+  | "aside";
 
 interface Line {
   readonly kind: LineKind | "gap";
@@ -43,7 +59,15 @@ const MARKS: Readonly<Record<LineKind, readonly [first: string, rest: string]>> 
   error: ["", ""],
   info: ["", ""],
   chart: ["  ◇ ", "    "],
+  ask: ["? ", "  "],
+  detail: ["  ", "  "],
+  removed: ["- ", "- "],
+  added: ["+ ", "+ "],
+  aside: ["", ""],
 };
+
+/** Belongs to what stands above it. */
+const JOINED: ReadonlySet<LineKind> = new Set(["result", "chart", "detail", "removed", "added"]);
 
 export function createTranscript(theme: Theme): Transcript {
   const lines: Line[] = [];
@@ -64,6 +88,11 @@ export function createTranscript(theme: Theme): Transcript {
     error: theme.error,
     info: (text) => text,
     chart: theme.accent,
+    ask: (text) => theme.bold(theme.warn(text)),
+    detail: (text) => text,
+    removed: theme.error,
+    added: theme.add,
+    aside: theme.dim,
   };
 
   function rowsOf(line: Line, width: number): string[] {
@@ -76,12 +105,7 @@ export function createTranscript(theme: Theme): Transcript {
   }
 
   function separate(kind: LineKind): void {
-    const together =
-      last === undefined ||
-      last === kind ||
-      kind === "result" ||
-      kind === "chart" ||
-      (last === "result" && kind === "tool");
+    const together = last === undefined || last === kind || JOINED.has(kind) || (last === "result" && kind === "tool");
     last = kind;
     if (!together || kind === "user" || (kind === "info" && lines.length > 0))
       push({ kind: "gap", text: "", first: false });

@@ -18,6 +18,8 @@ export interface TurnTrace {
   /** It streams a call. */
   readonly asks: boolean;
   readonly calls: readonly TracedCall[];
+  /** Why the request is made again, while it waits for that: the class of the error, or its sentence. */
+  readonly retryFor: string | undefined;
   /** Something was answered in this turn: text that stays, or a tool's outcome. */
   readonly answered: boolean;
   /** What the model heard in this turn. */
@@ -33,6 +35,7 @@ export const NO_TURN: TurnTrace = {
   tail: "",
   asks: false,
   calls: [],
+  retryFor: undefined,
   answered: false,
   input: undefined,
   waiting: new Map(),
@@ -58,7 +61,9 @@ export function trace(turn: TurnTrace, event: Event): TurnTrace {
       return { ...next, waiting, input: next.input === undefined ? text : `${next.input}\n${text}` };
     }
     case "thinking":
-      return { ...next, tail: "", asks: false, calls: [] };
+      return { ...next, tail: "", asks: false, calls: [], retryFor: undefined };
+    case "retry":
+      return { ...next, retryFor: event.data.class ?? event.data.reason };
     case "tool_call_delta":
       return next.asks ? next : { ...next, asks: true };
     case "token_stream":

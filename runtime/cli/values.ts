@@ -32,6 +32,15 @@ const OPTIONS = {
   all: { type: "boolean" },
   out: { type: "string" },
   mermaid: { type: "boolean" },
+  tools: { type: "string" },
+  "max-tokens": { type: "string" },
+  "max-cost": { type: "string" },
+  price: { type: "string" },
+  timeout: { type: "string" },
+  budget: { type: "string", multiple: true },
+  args: { type: "string" },
+  answer: { type: "string" },
+  "for-run": { type: "boolean" },
 } as const;
 
 export type OptionName = keyof typeof OPTIONS;

@@ -26,8 +26,9 @@ export function summarize(summary: OpenSummary, event: Event): void {
     summary.metadata = event.data.metadata ?? {};
   }
   if (event.type === "user_input" && summary.title === "") summary.title = titleOf(event.data.text);
-  // Said to a run at rest it begins a turn; said to one that works it waits.
-  const begins = event.type === "user_input" && summary.status !== "acting";
+  // Said to a run at rest it begins a turn; said to one that works, or waits for a person, it waits.
+  const busy = summary.status === "acting" || summary.status === "waiting";
+  const begins = event.type === "user_input" && !busy;
   summary.status = begins ? "thinking" : (statusAfter(event) ?? summary.status);
 }
 

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { parseEvent } from "rubato/machines";
 import { bar, createProgress } from "../../runtime/cli/progress.ts";
-import { durationOf } from "../../runtime/cli/commands/prune.ts";
+import { durationOf } from "../../runtime/cli/duration.ts";
 import { age } from "../../runtime/cli/format-runs.ts";
 import { fileLog } from "../../runtime/log/file.ts";
 import { memoryLog } from "../../runtime/log/memory.ts";

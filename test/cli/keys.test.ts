@@ -1,8 +1,17 @@
 import { describe, expect, it } from "vitest";
-import { decide, hintOf, phaseOf, readKeys, type Action, type Key, type Phase } from "../../runtime/cli/keys.ts";
+import {
+  decide,
+  hintOf,
+  phaseOf,
+  readKeys,
+  type Action,
+  type Key,
+  type Phase,
+  type Situation,
+} from "../../runtime/cli/keys.ts";
 
-const situation = { phase: "idle" as const, stopAsked: false, text: "", again: false };
-const phases: readonly Phase[] = ["idle", "thinking", "acting", "stopping", "interrupted", "failed", "done"];
+const situation = { phase: "idle" as const, stopAsked: false, text: "", asks: "no" as const, again: false };
+const phases: readonly Phase[] = ["idle", "thinking", "acting", "waiting", "stopping", "interrupted", "failed", "done"];
 
 describe("keys", () => {
   it.each([
@@ -18,18 +27,22 @@ describe("keys", () => {
     expect(readKeys(bytes)).toEqual(keys);
   });
 
-  const cases: readonly [
-    string,
-    Key,
-    Partial<{ phase: Phase; stopAsked: boolean; text: string; again: boolean }>,
-    Action,
-  ][] = [
+  const cases: readonly [string, Key, Partial<Situation>, Action][] = [
     ["Esc stops text at once", "escape", { phase: "thinking" }, { type: "interrupt", mode: "now" }],
     ["Esc lets a tool finish", "escape", { phase: "acting" }, { type: "interrupt", mode: "step" }],
     ["a second Esc stops it", "escape", { phase: "acting", stopAsked: true }, { type: "interrupt", mode: "now" }],
     ["Esc with text redirects", "escape", { phase: "thinking", text: "x" }, { type: "redirect" }],
     ["Esc with text redirects a tool", "escape", { phase: "acting", text: "x" }, { type: "redirect" }],
     ["Esc at rest is nothing", "escape", { phase: "done", text: "x" }, { type: "nothing" }],
+    ["Esc stops what waits", "escape", { phase: "waiting", asks: "asking" }, { type: "interrupt", mode: "now" }],
+    [
+      "Esc at a question redirects nothing",
+      "escape",
+      { phase: "waiting", text: "no be", asks: "asking" },
+      { type: "interrupt", mode: "now" },
+    ],
+    ["Esc leaves an edit", "escape", { phase: "waiting", text: "{}", asks: "editing" }, { type: "leave_edit" }],
+    ["Alt-Enter answers nothing", "alt-enter", { phase: "waiting", text: "y", asks: "asking" }, { type: "nothing" }],
     ["Ctrl-C stops", "ctrl-c", { phase: "acting", text: "x" }, { type: "interrupt", mode: "now" }],
     ["a second Ctrl-C leaves", "ctrl-c", { phase: "stopping", again: true }, { type: "leave" }],
     ["Ctrl-C at rest clears", "ctrl-c", { phase: "done", text: "x" }, { type: "clear" }],

@@ -1,4 +1,7 @@
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parseEvent } from "../../machines/events.ts";
 import { rubato, start } from "./child.ts";
@@ -55,7 +58,54 @@ describe.concurrent("rubato with a task, as a process", () => {
     const { code, out, err } = await rubato(["hi", "--model", "m"], "", { OPENAI_BASE_URL: "http://127.0.0.1:9" });
     expect(code).toBe(1);
     expect(out).toBe("");
-    expect(err).toMatch(/^rubato: [^\n]*127\.0\.0\.1:9[^\n]*\n$/);
+    expect(err).toMatch(/^(?:\(asked again in [^\n]*\n){3}rubato: [^\n]*127\.0\.0\.1:9[^\n]*\n$/);
+  });
+
+  it("--yes asks nobody, loudly", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "rubato-yes-"));
+    try {
+      const { code, err } = await rubato(["write 'hello' to notes.txt", "--yes", "--root", folder]);
+      expect(code).toBe(0);
+      expect(err).toContain("NOBODY IS ASKED");
+      expect(readFileSync(join(folder, "notes.txt"), "utf8")).toBe("hello");
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  it("--tools read has no tools that act", async () => {
+    const { out } = await rubato(["write 'hello' to no.txt", "--tools", "read"]);
+    expect(out).toContain("needs the tool write_file, which I do not have here");
+  });
+
+  it("a call that waits for a person ends it with 3, and says how to answer", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "rubato-waiting-"));
+    try {
+      const log = ["--log", join(folder, "runs"), "--root", folder];
+      const { code, out, err } = await rubato(["write 'hello' to notes.txt", ...log]);
+      expect({ code, out }).toEqual({ code: 3, out: "" });
+      expect(err).toMatch(
+        /\? write_file \(call 1\.0\)\n {2}path: "notes\.txt"\n {2}content: "hello"\nrubato: to allow it: rubato approve run_\w+ 1\.0\n/,
+      );
+      const [, run = ""] = /approve (run_\w+) 1\.0/.exec(err) ?? [];
+      const answered = await rubato(["approve", run, "--args", '{"path":"other.txt","content":"bye"}', ...log]);
+      expect(answered).toMatchObject({ code: 0, out: "I wrote other.txt, 3 bytes.\n" });
+      expect(readFileSync(join(folder, "other.txt"), "utf8")).toBe("bye");
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  it("a budget of tokens is an interrupt that says what to raise", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "rubato-budget-"));
+    try {
+      const { code, err } = await rubato(["what is 2+2", "--max-tokens", "1", "--log", folder]);
+      expect(code).toBe(130);
+      expect(err).toMatch(/stopped at the limit of 1 output token \(\d+ used\)/);
+      expect(err).toMatch(/rubato: to go on: rubato resume run_\w+ --budget outputTokens=\d+ /);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   it("SIGINT within an answer keeps it, says where it stopped, and ends with 130", async () => {

@@ -9,7 +9,11 @@ const piped: Surroundings = { ...terminal, keyboard: false, screen: false };
 const offline = {
   model: { kind: "offline" },
   root: "/home/ann",
+  tools: undefined,
+  yes: false,
   maxSteps: undefined,
+  budget: {},
+  price: undefined,
   log: { kind: "folder", folder: "/home/ann/.rubato/runs", ours: true },
 };
 
@@ -29,6 +33,34 @@ describe("the command", () => {
     [
       ["x", "--root", "/r", "--max-steps", "3"],
       { kind: "task", task: "x", json: false, settings: { ...offline, root: "/r", maxSteps: 3 } },
+    ],
+    [
+      [
+        "x",
+        "--tools",
+        "read",
+        "-y",
+        "--max-tokens",
+        "900,4000",
+        "--max-cost",
+        "0.5",
+        "--price",
+        "1,2.5",
+        "--timeout",
+        "10m",
+      ],
+      {
+        kind: "task",
+        task: "x",
+        json: false,
+        settings: {
+          ...offline,
+          tools: "read",
+          yes: true,
+          budget: { outputTokens: 900, inputTokens: 4_000, cost: 0.5, wallMs: 600_000 },
+          price: { input: 1, output: 2.5 },
+        },
+      },
     ],
     [["--help"], { kind: "help" }],
     [["-v"], { kind: "version" }],
@@ -93,6 +125,14 @@ describe("the command", () => {
     [["x", "--max-steps", "0"], /from 1 to/],
     [["x", "--max-steps", "many"], /"many"/],
     [["x", "--root", ""], /name a folder/],
+    [["x", "--tools", "some"], /--tools must be read or all, got "some"/],
+    [["x", "--max-tokens", "1.5"], /--max-tokens must be a number/],
+    [["x", "--max-cost", "much", "--offline"], /--max-cost must be a number/],
+    [["x", "--max-cost", "1", "--base-url", "http://b", "--model", "m"], /--max-cost needs --price/],
+    [["x", "--price", "1"], /--price must be/],
+    [["x", "--timeout", "10"], /--timeout must be/],
+    [["resume", "r", "--max-tokens", "9"], /"resume" has no option --max-tokens/],
+    [["x", "--base-url", "http://b", "--model", "a,,b"], /has no name/],
     [["x", "--offline", "--model", "m"], /exclude each other/],
     [["x", "--model", " "], /must name a model/],
     [["x", "--model", "m"], /needs OPENAI_API_KEY/],
@@ -121,32 +161,32 @@ describe("the command", () => {
 describe("the model", () => {
   it.each([
     ["no key, no endpoint", {}, [], { kind: "offline" }],
-    ["a key", { OPENAI_API_KEY: "k" }, [], { kind: "openai", model: DEFAULT_MODEL, baseURL: undefined }],
+    ["a key", { OPENAI_API_KEY: "k" }, [], { kind: "openai", models: [DEFAULT_MODEL], baseURL: undefined }],
     ["an empty key is none", { OPENAI_API_KEY: " " }, [], { kind: "offline" }],
     ["a key and --offline", { OPENAI_API_KEY: "k" }, ["--offline"], { kind: "offline" }],
     [
       "RUBATO_MODEL",
       { OPENAI_API_KEY: "k", RUBATO_MODEL: "m" },
       [],
-      { kind: "openai", model: "m", baseURL: undefined },
+      { kind: "openai", models: ["m"], baseURL: undefined },
     ],
     [
       "--model over RUBATO_MODEL",
       { OPENAI_API_KEY: "k", RUBATO_MODEL: "m" },
       ["--model", "n"],
-      { kind: "openai", model: "n", baseURL: undefined },
+      { kind: "openai", models: ["n"], baseURL: undefined },
     ],
     [
       "--base-url over OPENAI_BASE_URL",
       { OPENAI_BASE_URL: "http://a/v1" },
       ["--base-url", "http://b/v1", "--model", "m"],
-      { kind: "openai", model: "m", baseURL: "http://b/v1" },
+      { kind: "openai", models: ["m"], baseURL: "http://b/v1" },
     ],
     [
       "OpenAI's own address needs no name",
       { OPENAI_BASE_URL: "https://api.openai.com/v1" },
       [],
-      { kind: "openai", model: DEFAULT_MODEL, baseURL: "https://api.openai.com/v1" },
+      { kind: "openai", models: [DEFAULT_MODEL], baseURL: "https://api.openai.com/v1" },
     ],
   ])("%s", (_name, env, argv, model) => {
     expect(modelOf(parseCommand(["x", ...argv], { ...terminal, env }))).toEqual(model);

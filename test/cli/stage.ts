@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { AgentOptions } from "../../runtime/agent-options.ts";
 import { createAgent, type Agent } from "../../runtime/agent.ts";
 import type { Io } from "../../runtime/cli/io.ts";
 import { parseCommand } from "../../runtime/cli/options.ts";
@@ -27,9 +28,18 @@ export interface StageOptions {
   readonly log?: EventLog;
   readonly instructions?: string;
   readonly io?: Partial<Io>;
+  /** Its limits, its retries, whom it asks. */
+  readonly more?: Partial<AgentOptions>;
 }
 
-export function stage({ script = [], tools = [], log = memoryLog(), instructions, io = {} }: StageOptions = {}): Stage {
+export function stage({
+  script = [],
+  tools = [],
+  log = memoryLog(),
+  instructions,
+  io = {},
+  more = {},
+}: StageOptions = {}): Stage {
   const agents: Agent[] = [];
   const model = scriptedModel(script);
   function agent(): Agent {
@@ -39,6 +49,7 @@ export function stage({ script = [], tools = [], log = memoryLog(), instructions
       tools,
       log,
       ...(instructions === undefined ? {} : { instructions }),
+      ...more,
     });
     agents.push(made);
     return made;
@@ -120,10 +131,27 @@ function plainIo(out: Writer, err: Writer): Io {
     onSignal: () => () => {},
     onUnread: () => {},
     confirm: async () => false,
+    askLine: undefined,
     openTerminal: noTerminal,
   };
 }
 
 function noTerminal(_events: TerminalEvents): Terminal {
   throw new Error("no terminal here");
+}
+
+/** A tool that asks before it runs, and keeps what it ran with. */
+export function actingTool(name = "act"): { readonly tool: Tool; readonly ran: unknown[] } {
+  const ran: unknown[] = [];
+  const tool = defineTool({
+    name,
+    description: "Acts.",
+    input: z.object({ what: z.string(), times: z.number().optional() }),
+    approval: "always",
+    execute(input) {
+      ran.push(input);
+      return `did ${input.what}`;
+    },
+  });
+  return { tool, ran };
 }

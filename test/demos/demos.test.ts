@@ -140,4 +140,62 @@ describe.concurrent("the demos", () => {
     expect(find(lines, /^original = "It is Paris 15 °C, Rome 25 °C\."$/).length).toBeGreaterThan(0);
     expect(find(lines, /^check = \{"ok":true/)).toHaveLength(1);
   });
+
+  it("09: asks for approvals: approved, edited, rejected, and allowed for the rest of the run", async ({ expect }) => {
+    const lines = await linesOf("09");
+    expect(find(lines, /^status = "waiting"$/)).toHaveLength(1);
+    expect(find(lines, / approval_request /)).toHaveLength(4);
+    expect(
+      find(lines, /^receipt = /).map((line) => /"accepted":(\w+)(?:,"reason":"(\w+)")?/.exec(line)?.slice(1)),
+    ).toEqual([
+      ["true", undefined],
+      ["false", "invalid_args"],
+      ["true", undefined],
+      ["true", undefined],
+      ["true", undefined],
+    ]);
+    expect(find(lines, / tool_result .*rejected "she is on holiday"$/)).toHaveLength(1);
+    expect(find(lines, /^ {2}\w+@work\.example: /)).toEqual([
+      "  ann@work.example: See you at 9.",
+      "  bob@work.example: See you at 10.",
+      "  dan@work.example: See you at 9.",
+      "  eve@work.example: See you at 9.",
+    ]);
+    expect(find(lines, /^allowed tools = \["mail"\]$/)).toHaveLength(1);
+  });
+
+  it("10: asks again after a wait, drops what the attempt before had said, falls back, stops a wait", async ({
+    expect,
+  }) => {
+    const lines = await linesOf("10");
+    expect(
+      find(lines, / retry .* in \d+ ms/).map((line) => /attempt (\d) in (\d+) ms, (\d+)/.exec(line)?.slice(1)),
+    ).toEqual([
+      ["2", "20", "20"],
+      ["3", "40", "0"],
+      ["2", "29970", "0"],
+    ]);
+    expect(find(lines, / retry .*attempt 2 by the next model/)).toHaveLength(1);
+    expect(find(lines, /^output = /)).toEqual([
+      'output = "The answer is forty-two."',
+      'output = "Forty-two, says the spare."',
+      'output = "At last."',
+    ]);
+    expect(find(lines, /^messages = \["user","assistant"\]$/)).toHaveLength(1);
+    expect(find(lines, /^receipt = .*"where":"thinking\.backoff"/)).toHaveLength(1);
+  });
+
+  it("11: rests at a budget and in a circle, and goes on with more, or with an instruction", async ({ expect }) => {
+    const lines = await linesOf("11");
+    expect(find(lines, /^ *\d+ limit /).map((line) => /limit +(\w+): (\d+) of (\d+)/.exec(line)?.slice(1))).toEqual([
+      ["output_tokens", "40", "30"],
+      ["repeats", "3", "3"],
+    ]);
+    expect(find(lines, /^run\.resume\(\) = \{"accepted":false,"reason":"limit"\}$/)).toHaveLength(1);
+    expect(find(lines, / done +after/)).toEqual([
+      expect.stringContaining("It is 15 °C in Paris."),
+      expect.stringContaining("I guess 15 °C."),
+    ]);
+    expect(find(lines, /^usage = .*"cost":0\.000144\}$/)).toHaveLength(1);
+  });
 });

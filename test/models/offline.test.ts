@@ -5,10 +5,10 @@ import { messageListProblem, type Message, type ToolOutcome } from "../../machin
 import type { ModelChunk, ModelRequest, ToolDescription } from "../../runtime/models/chat-model.ts";
 import { offlineModel } from "../../runtime/models/offline.ts";
 import { wordsOf } from "../../runtime/models/offline/pieces.ts";
-import { standardTools } from "../../tools/index.ts";
+import { actingTools, standardTools } from "../../tools/index.ts";
 import { fakeContext, makeSandbox } from "../tools/fixture.ts";
 
-const descriptions = standardTools().map((tool): ToolDescription => ({
+const descriptions = [...standardTools(), ...actingTools()].map((tool): ToolDescription => ({
   name: tool.name,
   description: tool.description,
   parameters: {},
@@ -163,6 +163,35 @@ describe("what it understands", () => {
     ["现在几点了？", "current_time", {}],
     ["东京现在几点", "current_time", { timeZone: "Asia/Tokyo" }],
     ["等5秒", "wait", { seconds: 5 }],
+    ["run ls -la", "run_command", { command: "ls", args: ["-la"] }],
+    [
+      "execute the command `git log --format='%h %s'`",
+      "run_command",
+      { command: "git", args: ["log", "--format=%h %s"] },
+    ],
+    ["can you run cat README.md?", "run_command", { command: "cat", args: ["README.md"] }],
+    ["write 'hello' to notes.txt", "write_file", { path: "notes.txt", content: "hello" }],
+    ['save "read README.md" as a/b.md', "write_file", { path: "a/b.md", content: "read README.md" }],
+    ["create a file called a.md with 'x'", "write_file", { path: "a.md", content: "x" }],
+    ["overwrite a.md with 'y'", "write_file", { path: "a.md", content: "y", overwrite: true }],
+    ["fetch https://example.com/a?b=1.", "fetch_url", { url: "https://example.com/a?b=1" }],
+    ["ask me which city", "ask_user", { question: "Which city?" }],
+    [
+      "ask me which city: Paris, Rome or Oslo",
+      "ask_user",
+      { question: "Which city: Paris, Rome or Oslo?", options: ["Paris", "Rome", "Oslo"] },
+    ],
+    ["read a file", "ask_user", { question: "Which file?" }],
+    ["运行 git status", "run_command", { command: "git", args: ["status"] }],
+    ["把“你好”写到 notes.txt", "write_file", { path: "notes.txt", content: "你好" }],
+    ["写文件 a.txt，内容是“x”", "write_file", { path: "a.txt", content: "x" }],
+    ["抓取 https://example.com", "fetch_url", { url: "https://example.com" }],
+    ["问我想去哪个城市", "ask_user", { question: "想去哪个城市？" }],
+    [
+      "问我去哪里：巴黎、罗马还是奥斯陆",
+      "ask_user",
+      { question: "去哪里：巴黎、罗马还是奥斯陆？", options: ["巴黎", "罗马", "奥斯陆"] },
+    ],
   ])("%s", async (text, name, args) => {
     const { calls } = await ask([user(text)]);
     expect(calls.map((call) => [call.name, JSON.parse(call.args)])).toEqual([[name, args]]);
@@ -181,6 +210,52 @@ describe("what it understands", () => {
     const reply = await ask([user(text)]);
     expect(reply.text).toMatch(pattern);
     expect(reply).toMatchObject({ calls: [], finish: "stop" });
+  });
+
+  test("what acts is told as its tool told it, and why it was not done", async () => {
+    const task = user("run ls and write 'x' to a.txt and fetch https://a.example/");
+    const first = await ask([task]);
+    const ran = JSON.stringify({ exitCode: 2, signal: null, stdout: "one\ntwo\n", stderr: "bad\n" });
+    const no: readonly [ToolOutcome, string] = ["rejected", "Rejected by a person: not there. It did not run."];
+    const page = JSON.stringify({ url: "https://a.example/", status: 404, text: " " });
+    expect((await ask([task, ...settled(first, ran, no, page)])).text).toBe(
+      'The command ended with 2 and wrote:\n\none\ntwo\nbad\n\nWriting a.txt was not approved, so I did not do it. You said: "not there".\n\nhttps://a.example/ answered 404 and no text.',
+    );
+    const saved = JSON.stringify({ path: "a.txt", bytes: 1, created: false });
+    const chinese = user("把'x'写到 a.txt");
+    expect((await ask([chinese, ...settled(await ask([chinese]), saved)])).text).toBe("已覆盖 a.txt，共 1 字节。");
+  });
+
+  test("what a limit kept from running is called again", async () => {
+    const task = user("what is 2+2");
+    const over: readonly [ToolOutcome, string] = [
+      "skipped",
+      "Skipped: a limit of the run was reached. It did not run.",
+    ];
+    const again = await ask([task, ...settled(await ask([task]), over)]);
+    expect(again.calls.map(({ name }) => name)).toEqual(["calculate"]);
+  });
+
+  test("a request that lacks what it is about is asked for, and done with the answer", async () => {
+    const task = user("read a file and run a command");
+    const first = await ask([task]);
+    expect(first.calls.map(({ args }) => JSON.parse(args))).toEqual([
+      { question: "Which file?" },
+      { question: "Which command?" },
+    ]);
+    const answers = settled(first, "a.md", '"ls -a"');
+    const second = await ask([task, ...answers]);
+    expect(second.calls.map(({ name, args }) => [name, JSON.parse(args)])).toEqual([
+      ["read_file", { path: "a.md" }],
+      ["run_command", { command: "ls", args: ["-a"] }],
+    ]);
+    const file = JSON.stringify({ path: "a.md", text: "hi", totalLines: 1 });
+    const ran = JSON.stringify({ exitCode: 0, signal: null, stdout: "", stderr: "" });
+    expect((await ask([task, ...answers, ...settled(second, file, ran)])).text).toBe(
+      "a.md has 1 line. It says:\n\nhi\n\nThe command ran and wrote nothing.",
+    );
+    const plain = user("ask me which city");
+    expect((await ask([plain, ...settled(await ask([plain]), "Rome")])).text).toBe("You said: Rome");
   });
 
   test("the part of a task that no rule takes is named, not passed over", async () => {

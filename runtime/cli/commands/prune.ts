@@ -1,5 +1,6 @@
 import { messageOf } from "../../errors.ts";
 import type { RunSummary } from "../../log/event-log.ts";
+import { durationOf } from "../duration.ts";
 import { EXIT } from "../exit-code.ts";
 import { findRun, needLog, shortId } from "../find-run.ts";
 import { isLeftBehind } from "../run-status.ts";
@@ -8,8 +9,6 @@ import type { Io, Job } from "../io.ts";
 import { createProgress } from "../progress.ts";
 import { oneLine } from "../sanitizer.ts";
 import type { Values } from "../values.ts";
-
-const UNITS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 export function readPrune(words: readonly string[], values: Values): Job | string {
   const [run, more] = words;
@@ -21,13 +20,6 @@ export function readPrune(words: readonly string[], values: Values): Job | strin
     return `--older-than must be a number and s, m, h or d, such as 7d; got ${JSON.stringify(text)}.`;
   }
   return (io) => prune(io, { run, olderThan, yes: values.yes === true });
-}
-
-/** `7d` in ms. */
-export function durationOf(text: string): number | undefined {
-  const [, count = "", unit = ""] = /^(\d{1,6})([smhd])$/.exec(text) ?? [];
-  const size = UNITS[unit];
-  return size === undefined ? undefined : Number(count) * size;
 }
 
 interface Wanted {

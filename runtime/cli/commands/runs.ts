@@ -5,6 +5,8 @@ import type { Io } from "../io.ts";
 import type { LogCommand } from "../log-command.ts";
 import { statusOfSummary } from "../run-status.ts";
 import { safeJson } from "../sanitizer.ts";
+import { standsInList } from "../stands-at.ts";
+import { fit } from "../wrap.ts";
 import { readPrune } from "./prune.ts";
 
 const STATUSES = ["idle", "thinking", "acting", "waiting", "interrupted", "done", "failed", "cancelled", "damaged"];
@@ -48,7 +50,16 @@ async function listRuns(io: Io, status: string | undefined, json: boolean): Prom
     return EXIT.done;
   }
   const rows = formatRuns(wanted, { now: io.now(), width: io.columns, theme: io.theme });
-  for (const row of rows) await io.out.write(`${row}\n`);
+  const [head = "", ...others] = rows;
+  await io.out.write(`${head}\n`);
+  for (const [index, row] of others.entries()) {
+    await io.out.write(`${row}\n`);
+    const run = wanted[index];
+    if (run === undefined || log === undefined) continue;
+    for (const line of await standsInList(log, run, io.program, io.now())) {
+      await io.out.write(`  ${io.columns === undefined ? line : fit(line, io.columns - 3)}\n`);
+    }
+  }
   return EXIT.done;
 }
 

@@ -5,6 +5,7 @@ import { findRun, needLog } from "../find-run.ts";
 import type { Io } from "../io.ts";
 import { onlyRun, type LogCommand } from "../log-command.ts";
 import { storedEvents } from "../read-log.ts";
+import { standsNow } from "../stands-at.ts";
 import { safeJson } from "../sanitizer.ts";
 import { countOf } from "../values.ts";
 
@@ -40,6 +41,8 @@ async function show(io: Io, word: string, { from, fits, json }: Shown): Promise<
     await io.out.write(`${json ? safeJson(event) : lineOf(event)}\n`);
     if (io.out.closed) return EXIT.brokenPipe;
   }
+  if (json) return EXIT.done;
+  for (const line of await standsNow(log, runId, io.program, io.now())) await io.err.write(`${line}\n`);
   return EXIT.done;
 }
 

@@ -1,10 +1,12 @@
 import type { LogCommand } from "../log-command.ts";
+import { approveCommand } from "./approve.ts";
 import { cancelCommand } from "./cancel.ts";
 import { chartCommand } from "./chart.ts";
 import { diffCommand } from "./diff.ts";
 import { exportCommand } from "./export.ts";
 import { forkCommand } from "./fork.ts";
 import { interruptCommand } from "./interrupt.ts";
+import { rejectCommand } from "./reject.ts";
 import { replayCommand } from "./replay.ts";
 import { resumeCommand } from "./resume.ts";
 import { runsCommand } from "./runs.ts";
@@ -18,6 +20,8 @@ export const LOG_COMMANDS: readonly LogCommand[] = [
   showCommand,
   replayCommand,
   resumeCommand,
+  approveCommand,
+  rejectCommand,
   interruptCommand,
   sendCommand,
   cancelCommand,

@@ -18,22 +18,22 @@ export interface CallResult extends Call {
 
 export function isToolIntent(intent: Intent): intent is ToolIntent {
   switch (intent.kind) {
-    case "count":
-    case "list":
-    case "read":
-    case "search":
-    case "calculate":
-    case "time":
-    case "wait":
-      return true;
-    default:
+    case "write":
+    case "greet":
+    case "thanks":
+    case "help":
+    case "unknown":
       return false;
+    default:
+      return true;
   }
 }
 
+type Field = string | number | boolean | readonly string[];
+
 /** The call that gets what an intent needs. */
 export function callFor(intent: ToolIntent): Call {
-  const call = (name: string, args: Readonly<Record<string, string | number | boolean>>): Call => ({
+  const call = (name: string, args: Readonly<Record<string, Field>>): Call => ({
     name,
     args: JSON.stringify(args),
   });
@@ -56,6 +56,21 @@ export function callFor(intent: ToolIntent): Call {
       return call("current_time", intent.zone === undefined ? {} : { timeZone: intent.zone });
     case "wait":
       return call("wait", { seconds: intent.seconds });
+    case "run":
+      return call("run_command", { command: intent.command, args: intent.args });
+    case "save":
+      return call("write_file", {
+        path: intent.path,
+        content: intent.content,
+        ...(intent.overwrite ? { overwrite: true } : {}),
+      });
+    case "fetch":
+      return call("fetch_url", { url: intent.url });
+    case "ask":
+      return call("ask_user", {
+        question: intent.question,
+        ...(intent.options.length === 0 ? {} : { options: intent.options }),
+      });
   }
 }
 
@@ -63,7 +78,7 @@ function patternOf(type: string | undefined): { readonly pattern?: string } {
   return type === undefined ? {} : { pattern: `*.${type}` };
 }
 
-/** Every settled call of the conversation, in order. */
+/** Every settled call of the conversation, in order, but for those that a limit kept from running. */
 export function resultsOf(messages: readonly Message[]): CallResult[] {
   const calls = new Map<string, Call>();
   const results: CallResult[] = [];
@@ -72,7 +87,10 @@ export function resultsOf(messages: readonly Message[]): CallResult[] {
       for (const { callId, name, args } of message.toolCalls ?? []) calls.set(callId, { name, args });
     } else if (message.role === "tool" && message.outcome !== "open") {
       const call = calls.get(message.callId);
-      if (call !== undefined) results.push({ ...call, at, outcome: message.outcome, content: message.content });
+      // It was not stopped by anybody: whoever raises the limit wants it to be made.
+      const overLimit = message.outcome === "skipped" && message.content.includes("a limit of the run was reached");
+      if (call !== undefined && !overLimit)
+        results.push({ ...call, at, outcome: message.outcome, content: message.content });
     }
   }
   return results;

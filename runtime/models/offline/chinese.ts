@@ -1,7 +1,9 @@
 import type { ToolIntent } from "./intent.ts";
 import type { Phrases } from "./phrases.ts";
+import { reasonIn } from "./results.ts";
 
-const abilities = "统计、列出、读取和搜索文件，做算术，报时，等待，以及就某个话题写一篇长文";
+const abilities =
+  "统计、列出、读取、搜索和写入文件，运行命令，抓取网址，做算术，报时，等待，向你提问，以及就某个话题写一篇长文";
 const connect = "要连接真正的模型，请设置 OPENAI_API_KEY 或 OPENAI_BASE_URL。";
 
 const weekdays: ReadonlyMap<string, string> = new Map([
@@ -49,6 +51,15 @@ export const chinese: Phrases = {
   time: ({ timeZone, local, offset, weekday }) =>
     `${timeZone} 现在是 ${local}，${weekdays.get(weekday) ?? weekday}（UTC${offset}）。`,
   waited: ({ seconds }) => `已经等了 ${seconds} 秒。`,
+  ran({ exitCode, stdout, stderr }, { short }) {
+    const how = exitCode === 0 ? "命令运行完毕" : `命令结束，退出码 ${exitCode ?? "未知（被信号终止）"}`;
+    const said = [stdout, stderr].map((text) => text.trimEnd()).filter((text) => text !== "");
+    return said.length === 0 ? `${how}，没有输出。` : `${how}，输出是：\n\n${linesOf(said.join("\n"), short ? 3 : 20)}`;
+  },
+  saved: ({ path, bytes, created }) => `${created ? "已写入" : "已覆盖"} ${path}，共 ${bytes} 字节。`,
+  fetched: ({ url, status, text }, { short }) =>
+    `${url} 返回 ${status}${text.trim() === "" ? "，没有正文。" : `：\n\n${linesOf(text.trim(), short ? 3 : 12)}`}`,
+  answered: (answer) => `你的回答是：${clip(answer)}`,
   other: (intent, content) => `${describe(intent)}的结果是：${clip(content)}`,
   failed(intent, outcome, content) {
     const what = describe(intent);
@@ -60,7 +71,7 @@ export const chinese: Phrases = {
       case "aborted":
         return `${what}没有做完就被打断了。如果还需要，请再说一次。`;
       case "rejected":
-        return `${what}没有得到批准，所以我没有做。`;
+        return `${what}没有得到批准，所以我没有做。${because(content)}`;
       case "timeout":
         return `${what}用时太久，已经放弃。`;
       case "unknown":
@@ -92,6 +103,14 @@ function describe(intent: ToolIntent): string {
       return intent.zone === undefined ? "查询时间" : `查询 ${intent.zone} 的时间`;
     case "wait":
       return `等待 ${intent.seconds} 秒`;
+    case "run":
+      return `运行 ${clip([intent.command, ...intent.args].join(" "), 80)} `;
+    case "save":
+      return `写入 ${intent.path} `;
+    case "fetch":
+      return `抓取 ${clip(intent.url, 80)} `;
+    case "ask":
+      return `提问“${clip(intent.question, 80)}”`;
   }
 }
 
@@ -111,6 +130,17 @@ function inFolder(path: string): string {
 function clip(text: string, length = 300): string {
   const line = text.replaceAll(/\s+/g, " ").trim();
   return line.length > length ? `${line.slice(0, length).trimEnd()}……` : line;
+}
+
+function because(content: string): string {
+  const reason = reasonIn(content);
+  return reason === undefined ? "" : `你说：“${clip(reason)}”。`;
+}
+
+/** The first lines of an output. */
+function linesOf(text: string, most: number): string {
+  const lines = text.split("\n");
+  return lines.length > most ? `${lines.slice(0, most).join("\n")}\n另有 ${lines.length - most} 行` : text;
 }
 
 function brief(topic: string): string {

@@ -1,8 +1,9 @@
 import type { ToolIntent } from "./intent.ts";
 import type { Phrases } from "./phrases.ts";
+import { reasonIn } from "./results.ts";
 
 const abilities =
-  "count, list, read and search files, calculate, tell the time, wait, and write a long text about something";
+  "count, list, read, search and write files, run a command, fetch a URL, calculate, tell the time, wait, ask you something, and write a long text about something";
 const connect = "To connect a real model, set OPENAI_API_KEY or OPENAI_BASE_URL.";
 
 export const english: Phrases = {
@@ -43,6 +44,17 @@ export const english: Phrases = {
   calculated: ({ expression }, result, { short }) => (short ? `${result}.` : `${expression} = ${result}.`),
   time: ({ timeZone, local, offset, weekday }) => `In ${timeZone} it is ${weekday}, ${local} (UTC${offset}).`,
   waited: ({ seconds }) => `I waited ${seconds} ${seconds === 1 ? "second" : "seconds"}.`,
+  ran({ exitCode, stdout, stderr }, { short }) {
+    const how = exitCode === 0 ? "The command ran" : `The command ended with ${exitCode ?? "a signal"}`;
+    const said = [stdout, stderr].map((text) => text.trimEnd()).filter((text) => text !== "");
+    if (said.length === 0) return `${how} and wrote nothing.`;
+    return `${how} and wrote:\n\n${linesOf(said.join("\n"), short ? 3 : 20)}`;
+  },
+  saved: ({ path, bytes, created }) =>
+    `${created ? "I wrote" : "I replaced"} ${path}, ${bytes} ${bytes === 1 ? "byte" : "bytes"}.`,
+  fetched: ({ url, status, text }, { short }) =>
+    `${url} answered ${status}${text.trim() === "" ? " and no text." : `:\n\n${linesOf(text.trim(), short ? 3 : 12)}`}`,
+  answered: (answer) => `You said: ${clip(answer)}`,
   other: (intent, content) => `${capital(describe(intent))} gave: ${clip(content)}`,
   failed(intent, outcome, content) {
     const what = capital(describe(intent));
@@ -54,7 +66,7 @@ export const english: Phrases = {
       case "aborted":
         return `${what} was stopped before it was finished. Ask again if you still want it.`;
       case "rejected":
-        return `${what} was not approved, so I did not do it.`;
+        return `${what} was not approved, so I did not do it.${because(content)}`;
       case "timeout":
         return `${what} took too long and was given up.`;
       case "unknown":
@@ -87,6 +99,14 @@ function describe(intent: ToolIntent): string {
       return intent.zone === undefined ? "asking for the time" : `asking for the time in ${intent.zone}`;
     case "wait":
       return `waiting ${intent.seconds} seconds`;
+    case "run":
+      return `running ${clip([intent.command, ...intent.args].join(" "), 80)}`;
+    case "save":
+      return `writing ${intent.path}`;
+    case "fetch":
+      return `fetching ${clip(intent.url, 80)}`;
+    case "ask":
+      return `asking "${clip(intent.question, 80)}"`;
   }
 }
 
@@ -105,6 +125,17 @@ function capital(text: string): string {
 function clip(text: string, length = 300): string {
   const line = text.replaceAll(/\s+/g, " ").trim();
   return line.length > length ? `${line.slice(0, length).trimEnd()}...` : line;
+}
+
+function because(content: string): string {
+  const reason = reasonIn(content);
+  return reason === undefined ? "" : ` You said: "${clip(reason)}".`;
+}
+
+/** The first lines of an output. */
+function linesOf(text: string, most: number): string {
+  const lines = text.split("\n");
+  return lines.length > most ? `${lines.slice(0, most).join("\n")}\nand ${lines.length - most} more lines` : text;
 }
 
 function brief(topic: string): string {

@@ -7,6 +7,11 @@ export type Intent =
   | { readonly kind: "calculate"; readonly expression: string }
   | { readonly kind: "time"; readonly zone?: string }
   | { readonly kind: "wait"; readonly seconds: number }
+  | { readonly kind: "run"; readonly command: string; readonly args: readonly string[] }
+  | { readonly kind: "save"; readonly path: string; readonly content: string; readonly overwrite: boolean }
+  | { readonly kind: "fetch"; readonly url: string }
+  /** A question to the person. `lacks`: what is done with the answer. */
+  | { readonly kind: "ask"; readonly question: string; readonly options: readonly string[]; readonly lacks?: Unsaid }
   /** Without a topic: about nothing in particular. */
   | { readonly kind: "write"; readonly topic?: string }
   | { readonly kind: "greet" }
@@ -14,11 +19,11 @@ export type Intent =
   | { readonly kind: "help" }
   | { readonly kind: "unknown"; readonly text: string };
 
+/** A request that lacks what it is about. */
+export type Unsaid = "read" | "run" | "fetch";
+
 /** The intents that are answered with a tool's result. */
-export type ToolIntent = Extract<
-  Intent,
-  { readonly kind: "count" | "list" | "read" | "search" | "calculate" | "time" | "wait" }
->;
+export type ToolIntent = Exclude<Intent, { readonly kind: "write" | "greet" | "thanks" | "help" | "unknown" }>;
 
 export type Language = "en" | "zh";
 

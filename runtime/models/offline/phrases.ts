@@ -1,6 +1,6 @@
 import type { ToolOutcome } from "../../../machines/messages.ts";
 import type { ToolIntent } from "./intent.ts";
-import type { Clock, FileText, Found, Listed } from "./results.ts";
+import type { Clock, Fetched, FileText, Found, Listed, Ran, Saved } from "./results.ts";
 
 /** How much of something an answer shows. */
 export interface Shown {
@@ -25,6 +25,11 @@ export interface Phrases {
   calculated(intent: Of<"calculate">, result: string, shown: Shown): string;
   time(result: Clock): string;
   waited(intent: Of<"wait">): string;
+  ran(result: Ran, shown: Shown): string;
+  saved(result: Saved): string;
+  fetched(result: Fetched, shown: Shown): string;
+  /** What the person answered to a question of ours. */
+  answered(answer: string): string;
   /** A tool of this name that answered in a form of its own. */
   other(intent: ToolIntent, content: string): string;
   /** A call that did not end well. `content` is what its result says. */

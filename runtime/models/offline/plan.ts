@@ -1,11 +1,22 @@
 import type { ModelRequest } from "../chat-model.ts";
 import { callFor, isToolIntent, keyOf, resultsOf, settledAsks, type Call, type CallResult } from "./calls.ts";
+import { z } from "zod";
+import { wordsOfCommand } from "./command-line.ts";
 import { chinese } from "./chinese.ts";
 import { readConversation, type Ask } from "./conversation.ts";
 import { english } from "./english.ts";
-import type { Language, ToolIntent } from "./intent.ts";
+import type { Language, ToolIntent, Unsaid } from "./intent.ts";
 import type { Phrases } from "./phrases.ts";
-import { clockSchema, fileSchema, foundSchema, listedSchema, readResult } from "./results.ts";
+import {
+  clockSchema,
+  fetchedSchema,
+  fileSchema,
+  foundSchema,
+  listedSchema,
+  ranSchema,
+  readResult,
+  savedSchema,
+} from "./results.ts";
 
 /** What the offline model does with a request: it calls tools, or it answers. */
 export type Plan =
@@ -19,8 +30,11 @@ const voices: Readonly<Record<Language, Phrases>> = { en: english, zh: chinese }
 
 /** Decides, from the request alone: the same request has the same plan. */
 export function planFor({ messages, tools }: ModelRequest): Plan {
-  const { asks, language, said } = readConversation(messages);
-  const settled = settledAsks(asks, resultsOf(messages));
+  const { asks: asked, language, said } = readConversation(messages);
+  const results = resultsOf(messages);
+  const known = settledAsks(asked, results);
+  const asks = asked.map((ask) => completed(ask, known.get(ask)));
+  const settled = settledAsks(asks, results);
   const names = new Set(tools.map(({ name }) => name));
   const wanted = new Map<string, Call>();
   for (const ask of asks) {
@@ -35,6 +49,32 @@ export function planFor({ messages, tools }: ModelRequest): Plan {
   const unknown = asks.flatMap(({ intent }) => (intent.kind === "unknown" ? [intent.text] : []));
   if (unknown.length > 0 || asks.length === 0) sentences.push(phrases.unknown(unknown));
   return { kind: "text", text: restOf(join(sentences, phrases), said, phrases) };
+}
+
+/** A request that lacked something, with what the person answered: what they asked for then. */
+function completed(ask: Ask, result: CallResult | undefined): Ask {
+  const { intent } = ask;
+  if (intent.kind !== "ask" || intent.lacks === undefined || result?.outcome !== "ok") return ask;
+  const meant = intentOf(intent.lacks, answerOf(result.content));
+  return meant === undefined ? ask : { ...ask, intent: meant };
+}
+
+function intentOf(unsaid: Unsaid, answer: string): ToolIntent | undefined {
+  switch (unsaid) {
+    case "read":
+      return { kind: "read", path: answer };
+    case "fetch":
+      return { kind: "fetch", url: answer };
+    case "run": {
+      const [command, ...args] = wordsOfCommand(answer);
+      return command === undefined ? undefined : { kind: "run", command, args };
+    }
+  }
+}
+
+/** A text that a tool answered may stand there as JSON. */
+function answerOf(content: string): string {
+  return readResult(z.string(), content) ?? content;
 }
 
 /** The answer to one ask; nothing for those that {@link planFor} answers together. */
@@ -89,6 +129,20 @@ function reported(intent: ToolIntent, content: string, ask: Ask, phrases: Phrase
     }
     case "wait":
       return phrases.waited(intent);
+    case "run": {
+      const result = readResult(ranSchema, content);
+      return result && phrases.ran(result, ask);
+    }
+    case "save": {
+      const result = readResult(savedSchema, content);
+      return result && phrases.saved(result);
+    }
+    case "fetch": {
+      const result = readResult(fetchedSchema, content);
+      return result && phrases.fetched(result, ask);
+    }
+    case "ask":
+      return phrases.answered(answerOf(content));
   }
 }
 

@@ -27,6 +27,19 @@ export const clockSchema = z.object({
   weekday: z.string(),
 });
 
+export const ranSchema = z.object({
+  exitCode: z.number().nullable(),
+  stdout: z.string(),
+  stderr: z.string(),
+});
+
+export const savedSchema = z.object({ path: z.string(), bytes: z.number(), created: z.boolean() });
+
+export const fetchedSchema = z.object({ url: z.string(), status: z.number(), text: z.string() });
+
+export type Ran = z.infer<typeof ranSchema>;
+export type Saved = z.infer<typeof savedSchema>;
+export type Fetched = z.infer<typeof fetchedSchema>;
 export type Listed = z.infer<typeof listedSchema>;
 export type FileText = z.infer<typeof fileSchema>;
 export type Found = z.infer<typeof foundSchema>;
@@ -40,4 +53,9 @@ export function readResult<Result>(schema: z.ZodType<Result>, content: string): 
   } catch {
     return undefined;
   }
+}
+
+/** Why a person said no, as the result of a rejected call tells the model; nothing where they gave no reason. */
+export function reasonIn(content: string): string | undefined {
+  return /^Rejected by a person: ([\s\S]+)\. It did not run\.$/.exec(content)?.[1];
 }

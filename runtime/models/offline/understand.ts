@@ -47,7 +47,8 @@ export function understand(message: string): Reading {
     rest = rest.replaceAll(pattern, (match: string, ...more: unknown[]) => {
       const intent = read(groupsOf(more.at(-1)));
       if (intent === undefined) return match;
-      found.push({ at: Number(more.at(-3)), intent });
+      // Behind the place stand the whole text and, for a pattern with names, the groups.
+      found.push({ at: Number(more.at(typeof more.at(-1) === "object" ? -3 : -2)), intent });
       return blank(match);
     });
   }

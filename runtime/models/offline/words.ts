@@ -98,3 +98,16 @@ export function secondsOf(amount: string, unit: string | undefined): number {
   const factor = units.find(([pattern]) => pattern.test(unit ?? ""))?.[1] ?? 1;
   return (/^\d/.test(amount) ? Number(amount) : 1) * factor;
 }
+
+/** What a question offers at its end: `which city: Paris, Rome or Oslo`. Nothing where it offers nothing. */
+export function choicesOf(question: string): string[] {
+  const [, list] =
+    /[:：,，]\s*((?:[^,，:：、]{1,60}[,，、]\s*)*[^,，:：、]{1,60}?(?:,?\s+or\s+|还是|或者?)[^,，:：、]{1,60})$/.exec(
+      question,
+    ) ?? [];
+  if (list === undefined) return [];
+  return list
+    .split(/,?\s+or\s+|还是|或者?|[,，、]/)
+    .map((choice) => choice.trim())
+    .filter((choice) => choice !== "");
+}
