@@ -411,6 +411,30 @@ describe("block", () => {
     expect(run.stats().tasks).toBe(0);
   });
 
+  it("P31 a model that is not read is not idle; the time for the whole answer goes on, and ends it", async () => {
+    const clock = manualClock();
+    const model = countedModel(100);
+    const agent = createAgent({
+      name: "a",
+      model,
+      clock,
+      retry: { retries: 0 },
+      timeouts: { idleMs: 1_000, totalMs: 60_000 },
+    });
+    const run = agent.run("go");
+    const options = { queue: { events: 10 }, overflow: "block", blockTimeoutMs: 600_000 } as const;
+    run.subscribe("token_stream", handListener().hear, options);
+    await quiet();
+    for (let second = 0; second < 59; second++) clock.advance(1_000);
+    await quiet();
+    expect([run.state.value, model.pulls]).toEqual(["thinking.streaming", 9]);
+    clock.advance(1_000);
+    expect(await run.settled()).toMatchObject({ status: "failed", error: { code: "total_timeout" } });
+    expect([model.closed, clock.pending]).toEqual([1, 0]);
+    await agent.close();
+    expect(run.stats().tasks).toBe(0);
+  });
+
   it("closing the agent does not wait for who blocks", async () => {
     const { clock, model, agent, run } = blocked(100);
     await quiet();
