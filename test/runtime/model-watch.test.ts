@@ -38,7 +38,7 @@ function heldModel() {
     model,
     signals,
     reads: () => reads,
-    async say(text: string): Promise<void> {
+    say: async (text: string): Promise<void> => {
       waiting.shift()?.({ done: false, value: { type: "text", text } });
       await quiet();
     },
