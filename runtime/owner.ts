@@ -101,6 +101,7 @@ class RunsOwner<Context> implements Owner {
       redact,
       publish: bus.publish,
       stored: bus.stored,
+      listening: () => bus.listening(),
       perform: (effect, event) => {
         this.effects.perform(effect, event);
       },

@@ -100,6 +100,13 @@ export interface Inbox {
   watch(runId: string, onChange: () => void): () => void;
 }
 
+/** Keeps events of a run that it has not appended yet. */
+export interface Holder {
+  readonly runId: string;
+  /** Appends them. Nothing where there are none. */
+  flush(): void;
+}
+
 /**
  * The port to where runs are kept. An adapter is one file; one contract suite runs on all of them.
  *
@@ -130,6 +137,12 @@ export interface EventLog {
    * deltas that nothing waits for are then appended together, at that moment or before it with the next control event.
    */
   afterTurn?(callback: () => void): void;
+  /**
+   * The owner of a run asks to keep deltas to itself until this log calls `flush`, which it does before it shows anything of the run to anybody. For
+   * a log that everybody reads through this one object. False where somebody watches the run, and where `writer`, the log that the owner appends to,
+   * is a copy of this one with an `append` of its own. It ends with the next append.
+   */
+  hold?(writer: EventLog, owner: Holder): boolean;
   read(runId: string, range: ReadRange): Awaitable<readonly Event[]>;
   head(runId: string): Awaitable<LogHead>;
   claim(runId: string, options?: ClaimOptions): Awaitable<Claim>;

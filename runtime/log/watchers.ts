@@ -2,6 +2,7 @@
 export interface Watchers {
   readonly watch: (runId: string, onChange: () => void) => () => void;
   readonly wake: (runId: string) => void;
+  readonly watched: (runId: string) => boolean;
 }
 
 export function watchers(): Watchers {
@@ -21,6 +22,7 @@ export function watchers(): Watchers {
         if (all.size === 0 && byRun?.get(runId) === all) byRun.delete(runId);
       };
     },
+    watched: (runId) => byRun?.has(runId) === true,
     wake(runId) {
       const all = byRun?.get(runId);
       // Later, and each on its own: who watches may write, and must not be entered while somebody writes.

@@ -79,6 +79,7 @@ function open(): Bench {
     stored: (events) => {
       bus.stored(events);
     },
+    listening: () => bus.listening(),
     perform() {},
     onFailure() {},
     onRest() {},
