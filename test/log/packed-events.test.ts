@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { packedEvents } from "../../runtime/log/packed-events.ts";
 import type { Event } from "../../machines/events.ts";
 
