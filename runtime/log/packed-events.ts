@@ -1,11 +1,11 @@
-import { firstSeq, type Event, type EventOf } from "../../machines/events.ts";
+import { EVENT_TYPES, firstSeq, type Event, type EventOf } from "../../machines/events.ts";
 
 /**
- * A run's events in memory, with consecutive tokens of one message kept as one text and two characters for each instead of as objects: a token
- * costs a few bytes beside its text instead of some 200, and the objects that carried it die young. What a log keeps alive is most of what many
- * runs at once cost a garbage collector.
+ * A run's events in memory. What a log keeps alive is most of what many runs at once cost a garbage collector, so it keeps few objects: of a
+ * control event its data alone, with the envelope as three numbers; of consecutive tokens of one message one text, and two characters for each.
+ * The objects that carried them die young.
  *
- * E1 What is read equals what was appended, field by field; tokens are made anew at every read.
+ * E1 What is read equals what was appended, field by field; envelopes and tokens are made anew at every read, the data of control events is shared.
  */
 export interface PackedEvents {
   /** The last seq. */
@@ -38,7 +38,17 @@ const LONGEST = 256;
 /** What fits into the code of one character. */
 const MAX_CODE = 0xffff;
 
-type Segment = Event | TokenRun;
+/** The data of an event, or an event that does not fit into the numbers. */
+type Segment = Event["data"] | Event | TokenRun;
+
+/** Numbers per segment: its first seq, its time in ms after the run's first, and {@link packedKind}. */
+const FACTS = 3;
+/** What stands for the type of a segment that is no event's data. */
+const WHOLE = 63;
+/** Types that there is room for beside it. */
+const TYPES = 64;
+const MAX_BACK = 2 ** 24;
+const TYPE_INDEX: ReadonlyMap<string, number> = new Map(EVENT_TYPES.map((type, index) => [type, index]));
 
 export function packedEvents(): PackedEvents {
   return new Packed();
@@ -47,6 +57,9 @@ export function packedEvents(): PackedEvents {
 class Packed implements PackedEvents {
   length = 0;
   private readonly segments: Segment[] = [];
+  private readonly facts: number[] = [];
+  private runId = "";
+  private origin = 0;
   /** The run of tokens at the end, while more may join it. Its texts and times are kept apart until it is closed. */
   private open: TokenRun | undefined;
   private nextOffset = 0;
@@ -65,7 +78,21 @@ class Packed implements PackedEvents {
       return;
     }
     if (event.type === "message") this.share(event);
-    this.segments.push(event);
+    if (this.segments.length === 0) {
+      this.runId = event.runId;
+      this.origin = event.timestamp;
+    }
+    const { data, runId, timestamp } = event;
+    const delay = timestamp - this.origin;
+    const kind = packedKind(event);
+    const fits = kind !== WHOLE && runId === this.runId && Number.isInteger(delay) && this.origin + delay === timestamp;
+    if (fits) this.push(data, event.seq, delay, kind);
+    else this.push(event, firstSeq(event), 0, WHOLE);
+  }
+
+  private push(segment: Segment, seq: number, delay: number, kind: number): void {
+    this.segments.push(segment);
+    this.facts.push(seq, delay, kind);
   }
 
   private joins({ runId, timestamp, data, cause }: EventOf<"token_stream">): boolean {
@@ -108,7 +135,7 @@ class Packed implements PackedEvents {
       lengths: "",
       delays: "",
     };
-    this.segments.push(this.open);
+    this.push(this.open, seq, 0, WHOLE);
     this.texts = [text];
     this.delays = [0];
     this.nextOffset = offset + text.length;
@@ -140,11 +167,26 @@ class Packed implements PackedEvents {
     for (let at = this.segmentOf(seq); at < this.segments.length && seq <= this.length && events.length < limit; at++) {
       const segment = this.segments[at];
       if (segment === undefined) break;
-      if (segment.type !== "tokens") events.push(segment);
-      else addTokens(events, segment, seq, limit);
+      const kind = this.facts[at * FACTS + 2] ?? WHOLE;
+      if (kind !== WHOLE) events.push(this.eventAt(at, segment, kind));
+      else if (!isKeptWhole(segment)) throw new TypeError("unreachable: this kind says what is kept");
+      else if (segment.type === "tokens") addTokens(events, segment, seq, limit);
+      else events.push(segment);
       seq = (events.at(-1)?.seq ?? this.length) + 1;
     }
     return events;
+  }
+
+  private eventAt(at: number, data: Segment, kind: number): Event {
+    const { runId } = this;
+    const seq = this.facts[at * FACTS] ?? 0;
+    const timestamp = this.origin + (this.facts[at * FACTS + 1] ?? 0);
+    const type = EVENT_TYPES[kind % TYPES];
+    const back = Math.floor(kind / TYPES);
+    const event =
+      back === 0 ? { seq, timestamp, runId, type, data } : { seq, timestamp, runId, type, data, cause: seq - back };
+    if (isOneEvent(event)) return event;
+    throw new TypeError("unreachable: type and data come from one event");
   }
 
   /** The segment that a seq lies in, by halves. */
@@ -153,16 +195,30 @@ class Packed implements PackedEvents {
     let high = this.segments.length - 1;
     while (low < high) {
       const middle = (low + high + 1) >> 1;
-      const segment = this.segments[middle];
-      if (segment !== undefined && startOf(segment) <= seq) low = middle;
+      if ((this.facts[middle * FACTS] ?? 0) <= seq) low = middle;
       else high = middle - 1;
     }
     return low;
   }
 }
 
-function startOf(segment: Segment): number {
-  return segment.type === "tokens" ? segment.seq : firstSeq(segment);
+/** The type of an event and how far back its cause lies, or WHOLE where that cannot be told in this way. */
+function packedKind({ type, seq, cause }: Event): number {
+  const index = TYPE_INDEX.get(type) ?? WHOLE;
+  // A gap begins before its seq.
+  if (type === "gap" || index >= WHOLE) return WHOLE;
+  if (cause === undefined) return index;
+  const back = seq - cause;
+  return back > 0 && back < MAX_BACK && Number.isInteger(back) ? index + back * TYPES : WHOLE;
+}
+
+/** Type and data come from one event, which the compiler cannot follow through the columns. */
+function isOneEvent(event: { readonly type: unknown }): event is Event {
+  return event.type !== undefined;
+}
+
+function isKeptWhole(segment: Segment): segment is Event | TokenRun {
+  return "type" in segment && "seq" in segment && "runId" in segment;
 }
 
 /** Tokens from a seq on, until there are `limit` events. */

@@ -51,7 +51,20 @@ it("E1 reads what was appended, field by field, from every seq and in every numb
           calls: [],
           usage,
         };
-        keep({ seq: all.length + 1, timestamp, runId: "r", type: "message", data: message });
+        keep({
+          seq: all.length + 1,
+          timestamp,
+          runId: step > 0 ? "other" : "r",
+          type: "message",
+          data: message,
+          ...cause,
+        });
+        // What an app records may look like anything that is kept here.
+        const looks = { type: "tokens", seq: 1, runId: "r" };
+        const custom = { name: "n", data: looks, ...looks };
+        keep({ seq: all.length + 1, timestamp, runId: "r", type: "custom", data: custom, ...cause });
+        const gap = { from: all.length + 1, to: all.length + 1, digest: "d" };
+        keep({ seq: all.length + 1, timestamp, runId: "r", type: "gap", data: gap });
         Object.assign(said, { text: "", reasoning: "" });
       }
       for (let after = 0; after < all.length; after++) {
