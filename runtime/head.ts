@@ -84,6 +84,8 @@ export interface HeadOptions {
   readonly stored: (events: readonly Event[]) => void;
   /** Somebody is told what is published. */
   readonly listening: () => boolean;
+  /** So many events happened that nobody had to be told of. */
+  readonly passed: (count: number) => void;
   /** Called at once for effects that concern the run itself, and when `event` is durable for those that touch the world. */
   readonly perform: (effect: EffectName, event: Event) => void;
   /** The log failed: what is in flight has to stop. */

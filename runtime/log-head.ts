@@ -18,7 +18,7 @@ const WAITS: ReadonlySet<EffectName> = new Set<EffectName>(["request", "execute"
 /** Events that may wait for a log that is slow. */
 const CROWD = 10_000;
 /** Tokens that may wait together (H7). */
-const MOST_HELD = 256;
+const MOST_HELD = 255;
 /** The empty list of all heads, never written to: of many runs at once each would look at lists of its own, all somewhere else in memory. */
 const NOTHING: never[] = [];
 
@@ -255,6 +255,7 @@ class OpenHead implements Head {
       this.storing === undefined &&
       !this.draining &&
       !this.publishing &&
+      this.log.keep !== undefined &&
       !this.options.listening()
     );
   }
@@ -266,26 +267,30 @@ class OpenHead implements Head {
     this.heldTexts = NOTHING;
     this.heldTimes = NOTHING;
     const { messageId, attempt } = held;
-    const events: Event[] = [];
-    for (let index = 0; index < texts.length; index++) {
-      const text = texts[index] ?? "";
-      const { answerText, answerReasoning } = this.latest;
-      const offset = kind === "text" ? answerText.length : answerReasoning.length;
-      const event: HotEvent = {
-        seq: this.latest.seq + 1,
-        timestamp: times[index] ?? 0,
-        runId,
-        type: "token_stream",
-        data: { kind, text, messageId, attempt, offset },
-      };
-      // Nothing came between it and the token before it, which was taken.
-      this.latest = stepDelta(this.latest, event) ?? this.latest;
-      events.push(event);
+    const { answerText, answerReasoning } = this.latest;
+    const offset = kind === "text" ? answerText.length : answerReasoning.length;
+    const seq = this.latest.seq + 1;
+    const last = this.latest.seq + texts.length;
+    const text = texts.join("");
+    // Folded as one: nothing came between them, and texts that are added one after the other are the same text.
+    const next = stepDelta(this.latest, {
+      seq: last,
+      timestamp: times[times.length - 1] ?? 0,
+      runId,
+      type: "token_stream",
+      data: { kind, text, messageId, attempt, offset },
+    });
+    if (next === undefined) throw new TypeError("unreachable: the token before these was taken");
+    this.latest = next;
+    try {
+      this.log.keep?.(runId, this.epoch, { seq, kind, messageId, attempt, offset, texts, times, text });
+    } catch (error) {
+      this.fail(error);
+      return;
     }
-    this.writing = events;
-    this.write();
-    if (this.failed()) return;
-    for (const event of events) this.tell(event);
+    this.storedSeq = last;
+    this.toldSeq = last;
+    this.options.passed(texts.length);
   }
 
   /** Once per turn of the event loop: what was committed before it ends is not there any more when the log calls. */
@@ -451,6 +456,9 @@ class OpenHead implements Head {
       error instanceof RubatoError
         ? error
         : new RubatoError("log", "The log could not store an event.", { cause: error });
+    this.held = undefined;
+    this.heldTexts = NOTHING;
+    this.heldTimes = NOTHING;
     this.pending = NOTHING;
     this.writing = NOTHING;
     this.unpublished = NOTHING;

@@ -102,6 +102,7 @@ class RunsOwner<Context> implements Owner {
       publish: bus.publish,
       stored: bus.stored,
       listening: () => bus.listening(),
+      passed: bus.passed,
       perform: (effect, event) => {
         this.effects.perform(effect, event);
       },

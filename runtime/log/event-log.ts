@@ -1,5 +1,6 @@
 import type { Event, Json } from "../../machines/events.ts";
 import type { Status } from "../../machines/state.ts";
+import type { HeldTokens } from "./held-tokens.ts";
 import type { SnapshotStore } from "./snapshot-store.ts";
 
 /** Some logs answer at once, others later. */
@@ -143,6 +144,8 @@ export interface EventLog {
    * is a copy of this one with an `append` of its own. It ends with the next append.
    */
   hold?(writer: EventLog, owner: Holder): boolean;
+  /** Appends what was held: the same as an append of the events that the tokens stand for, without making them. Present where `hold` is. */
+  keep?(runId: string, epoch: number, tokens: HeldTokens): void;
   read(runId: string, range: ReadRange): Awaitable<readonly Event[]>;
   head(runId: string): Awaitable<LogHead>;
   claim(runId: string, options?: ClaimOptions): Awaitable<Claim>;

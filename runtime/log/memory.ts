@@ -2,6 +2,7 @@ import { firstSeq, isHot, type Event } from "../../machines/events.ts";
 import { hashText } from "../../machines/hash.ts";
 import type { AppendBatch, EventLog, Holder } from "./event-log.ts";
 import { memoryInbox } from "./memory-inbox.ts";
+import { tokenEvents } from "./held-tokens.ts";
 import { packedEvents, type PackedEvents } from "./packed-events.ts";
 import { prunable, type SeqRange } from "./prunable.ts";
 import { checkContiguous, checkFollows, checkNewRun, inUse, notOwner, runExists } from "./refusals.ts";
@@ -103,6 +104,14 @@ export function memoryLog(): EventLog {
       if (stored === undefined || writer.append !== log.append || watching.watched(holder.runId)) return false;
       stored.holder = holder;
       return true;
+    },
+    keep(runId, epoch, tokens) {
+      const stored = storedRun(runId);
+      if (stored?.epoch !== epoch || !stored.owned) throw notOwner(runId, stored?.epoch ?? 0, epoch);
+      if (tokens.seq !== stored.events.length + 1)
+        checkFollows(runId, stored.events.length, tokenEvents(runId, tokens));
+      stored.holder = undefined;
+      stored.events.appendTokens(runId, tokens);
     },
     read: (runId, { after, limit }) => whole(runId)?.events.read(after, limit) ?? [],
     head(runId) {

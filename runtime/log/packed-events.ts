@@ -1,4 +1,5 @@
 import { EVENT_TYPES, firstSeq, type Event, type EventOf } from "../../machines/events.ts";
+import { tokenEvents, type HeldTokens } from "./held-tokens.ts";
 
 /**
  * A run's events in memory. What a log keeps alive is most of what many runs at once cost a garbage collector, so it keeps few objects: of a
@@ -12,6 +13,8 @@ export interface PackedEvents {
   readonly length: number;
   /** The event follows: it begins at seq `length + 1`. */
   append(event: Event): void;
+  /** The same for the events that held tokens stand for. */
+  appendTokens(runId: string, tokens: HeldTokens): void;
   /** At most `limit` events with a seq above `after`. */
   read(after: number, limit: number): Event[];
 }
@@ -39,6 +42,9 @@ const LONGEST = 256;
 const MAX_CODE = 0xffff;
 
 /** The data of an event, or an event that does not fit into the numbers. */
+/** Where tokens belong. */
+type TokenPlace = Pick<TokenRun, "kind" | "messageId" | "attempt" | "offset">;
+
 type Segment = Event["data"] | Event | TokenRun;
 
 /** Numbers per segment: its first seq, its time in ms after the run's first, and {@link packedKind}. */
@@ -90,6 +96,42 @@ class Packed implements PackedEvents {
     else this.push(event, firstSeq(event), 0, WHOLE);
   }
 
+  appendTokens(runId: string, tokens: HeldTokens): void {
+    if (this.joinsAll(runId, tokens)) return;
+    for (const event of tokenEvents(runId, tokens)) this.append(event);
+  }
+
+  /** Takes them in one go, where all of them belong to the tokens at the end: no object is made for any of them. */
+  private joinsAll(runId: string, tokens: HeldTokens): boolean {
+    const { open, texts, delays } = this;
+    if (open === undefined || texts === undefined || delays === undefined) return false;
+    const count = tokens.texts.length;
+    if (texts.length + count > LONGEST || !this.continues(open, runId, tokens)) return false;
+    const codes = texts.map((text) => text.length);
+    const waits = delays.slice();
+    for (let index = 0; index < count; index++) {
+      const { length } = tokens.texts[index] ?? "";
+      const timestamp = tokens.times[index] ?? 0;
+      const delay = timestamp - open.timestamp;
+      if (length > MAX_CODE || !isCode(delay) || open.timestamp + delay !== timestamp) return false;
+      codes.push(length);
+      waits.push(delay);
+    }
+    this.length += count;
+    this.seal(open, texts.join("") + tokens.text, codes, waits);
+    return true;
+  }
+
+  private continues(open: TokenRun, runId: string, { kind, messageId, attempt, offset }: TokenPlace): boolean {
+    return (
+      offset === this.nextOffset &&
+      kind === open.kind &&
+      attempt === open.attempt &&
+      messageId === open.messageId &&
+      runId === open.runId
+    );
+  }
+
   private push(segment: Segment, seq: number, delay: number, kind: number): void {
     this.segments.push(segment);
     this.facts.push(seq, delay, kind);
@@ -98,16 +140,12 @@ class Packed implements PackedEvents {
   private joins({ runId, timestamp, data, cause }: EventOf<"token_stream">): boolean {
     const { open, texts, delays } = this;
     if (open === undefined || texts === undefined || delays === undefined) return false;
-    const { kind, text, messageId, attempt, offset } = data;
+    const { text, offset } = data;
     const delay = timestamp - open.timestamp;
     if (
       cause !== undefined ||
       texts.length >= LONGEST ||
-      offset !== this.nextOffset ||
-      kind !== open.kind ||
-      attempt !== open.attempt ||
-      messageId !== open.messageId ||
-      runId !== open.runId ||
+      !this.continues(open, runId, data) ||
       text.length > MAX_CODE ||
       !isCode(delay) ||
       open.timestamp + delay !== timestamp
@@ -144,8 +182,14 @@ class Packed implements PackedEvents {
   private close(): void {
     const { open, texts, delays } = this;
     if (open === undefined || texts === undefined || delays === undefined) return;
-    open.text = texts.join("");
-    open.lengths = String.fromCharCode(...texts.map((text) => text.length));
+    const lengths = texts.map((text) => text.length);
+    this.seal(open, texts.join(""), lengths, delays);
+  }
+
+  /** No more tokens join it. */
+  private seal(open: TokenRun, text: string, lengths: readonly number[], delays: readonly number[]): void {
+    open.text = text;
+    open.lengths = String.fromCharCode(...lengths);
     open.delays = String.fromCharCode(...delays);
     this.spoken = open.kind === "text" ? open : undefined;
     this.open = undefined;

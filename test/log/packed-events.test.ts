@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import * as fc from "fast-check";
 import { packedEvents } from "../../runtime/log/packed-events.ts";
-import type { Event } from "../../machines/events.ts";
+import type { Event, EventOf } from "../../machines/events.ts";
 
 /** What a token may say: of few messages, so that many follow each other, with every kind of break between them. */
 const piece = fc.record({
@@ -17,6 +17,8 @@ const piece = fc.record({
   ),
   end: fc.integer({ min: 0, max: 9 }).map((roll) => roll === 0),
   cause: fc.integer({ min: 0, max: 19 }).map((roll) => (roll === 0 ? { cause: 1 } : {})),
+  /** Comes together with those of the same kind before it that did. */
+  held: fc.boolean(),
   look: fc.integer({ min: 0, max: 9 }).map((roll) => roll === 0),
 });
 
@@ -32,15 +34,37 @@ it("E1 reads what was appended, field by field, from every seq and in every numb
       let attempt = 1;
       let timestamp = 1_700_000_000_000;
       const said = { text: "", reasoning: "" };
-      for (const { text, kind, step, wait, end, cause, look } of pieces) {
+      let waiting: EventOf<"token_stream">[] = [];
+      const flush = (): void => {
+        const [first] = waiting;
+        if (first === undefined) return;
+        const { kind, messageId, attempt, offset } = first.data;
+        const texts = waiting.map(({ data }) => data.text);
+        const times = waiting.map((event) => event.timestamp);
+        const text = texts.join("");
+        packed.appendTokens("r", { seq: first.seq, kind, messageId, attempt, offset, texts, times, text });
+        waiting = [];
+      };
+      const say = (event: EventOf<"token_stream">, held: boolean): void => {
+        const last = waiting.at(-1);
+        const follows = last?.data.kind === event.data.kind && last.data.attempt === event.data.attempt;
+        if (!follows || !held) flush();
+        all.push(event);
+        if (held && event.cause === undefined) waiting.push(event);
+        else packed.append(event);
+      };
+      for (const { text, kind, step, wait, end, cause, held, look } of pieces) {
         attempt += step;
         timestamp += wait;
         if (step > 0) Object.assign(said, { text: "", reasoning: "" });
         const data = { kind, text, messageId: "m1", attempt, offset: said[kind].length };
-        keep({ seq: all.length + 1, timestamp, runId: "r", type: "token_stream", data, ...cause });
+        if (cause.cause !== undefined) flush();
+        say({ seq: all.length + 1, timestamp, runId: "r", type: "token_stream", data, ...cause }, held);
         said[kind] += text;
+        if (look) flush();
         if (look) expect(packed.read(0, all.length)).toEqual(all);
         if (!end) continue;
+        flush();
         const usage = "unknown" as const;
         const message = {
           messageId: "m1",
@@ -67,6 +91,7 @@ it("E1 reads what was appended, field by field, from every seq and in every numb
         keep({ seq: all.length + 1, timestamp, runId: "r", type: "gap", data: gap });
         Object.assign(said, { text: "", reasoning: "" });
       }
+      flush();
       for (let after = 0; after < all.length; after++) {
         expect(packed.read(after, limit)).toEqual(all.slice(after, after + limit));
       }

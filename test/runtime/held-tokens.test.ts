@@ -37,6 +37,10 @@ function counted(base: EventLog): { readonly log: EventLog; readonly batches: nu
       return base.append(runId, batch);
     },
     hold: (writer, owner) => writer === log && base.hold?.(base, owner) === true,
+    keep(runId, epoch, tokens) {
+      batches.push(tokens.texts.length);
+      base.keep?.(runId, epoch, tokens);
+    },
   };
   return { log, batches };
 }

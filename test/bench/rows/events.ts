@@ -80,6 +80,9 @@ function open(): Bench {
       bus.stored(events);
     },
     listening: () => bus.listening(),
+    passed: (count) => {
+      bus.passed(count);
+    },
     perform() {},
     onFailure() {},
     onRest() {},
