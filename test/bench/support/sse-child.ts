@@ -70,7 +70,7 @@ function step(response: ServerResponse, { messages = [] }: Body): void {
   if (asked < STEPS) {
     const call = { index: 0, id: `call_${asked}`, type: "function", function: { name: "weather", arguments: "" } };
     frame(response, { tool_calls: [call] });
-    frame(response, { tool_calls: [{ index: 0, function: { arguments: '{"city":"Rome"}' } }] });
+    frame(response, { tool_calls: [{ index: 0, function: { arguments: `{"city":"Rome ${asked}"}` } }] });
     frame(response, {}, "tool_calls");
   } else frame(response, {}, "stop");
   const usage = { prompt_tokens: 100, completion_tokens: TOKENS_PER_STEP, total_tokens: 100 + TOKENS_PER_STEP };
