@@ -27,6 +27,8 @@ export interface BusStats {
 export interface Bus {
   /** Calls whoever listens. Never throws. Events come in order of seq. */
   readonly publish: (event: Event) => void;
+  /** So many events happened while nobody listened. */
+  readonly passed: (count: number) => void;
   /** Tells those who hear only what is stored. Events come in order of seq, apart from {@link publish}. Calls nobody. */
   readonly stored: (events: readonly Event[]) => void;
   /** Without a lane the subscriber has one of its own. */
@@ -92,6 +94,10 @@ class EventBus implements Bus {
     if (emitter === undefined) return;
     emitter.emit(event.type, event);
     emitter.emit("*", event);
+  };
+
+  readonly passed = (count: number): void => {
+    this.published += count;
   };
 
   readonly stored = (events: readonly Event[]): void => {

@@ -5,7 +5,12 @@ import type { FollowHead } from "./follow-head.ts";
 import type { ReadableHead } from "./reader.ts";
 
 /** A head of this process's own or a follower's. */
-export type SeenHead = ReadableHead & { readonly state: AgentState; rest<T>(read: () => T): Promise<T> };
+export type SeenHead = ReadableHead & {
+  readonly state: AgentState;
+  rest<T>(read: () => T): Promise<T>;
+  /** Tells what waits to be told. Absent where nothing ever does. */
+  flush?(): void;
+};
 
 interface CurrentHeadParts {
   readonly runId: string;

@@ -18,6 +18,9 @@ import type { Redact } from "./redact.ts";
  *    so a step whose tokens come at once is one commit up to its message and no turn of the loop.
  * H5 An effect or a listener that records something queues behind what is being handled: nothing here is entered twice.
  * H6 When the log or an effect fails, nothing more is accepted, started or published. An append that takes too long has failed.
+ * H7 Tokens that nobody can see yet wait for those after them: where nobody listens or reads, and the log asks ({@link EventLog.hold}) before it
+ *    shows anything, they are folded, appended and published together the moment anybody looks, or anything else happens. What can be seen is what it
+ *    would be without the wait, times included.
  */
 export interface Head {
   readonly runId: string;
@@ -39,6 +42,10 @@ export interface Head {
   /** The same for a delta that the caller numbered with {@link nextSeq}. False when it is stale. */
   delta(event: HotEvent): boolean;
   readonly nextSeq: number;
+  /** A token of this answer, whose text begins at `offset`. The same as {@link delta}, and it may wait (H7). */
+  token(answer: Answering, kind: "text" | "reasoning", text: string, offset: number): boolean;
+  /** What waits (H7) happens now, in order, as if it had not waited. Reading anything of the head does it too. */
+  flush(): void;
   /** More deltas wait for the log than should: whoever makes them should wait for {@link durable} first (P4). */
   readonly crowded: boolean;
   /** Resolves when the event is durable. Rejects when the log failed before. */
@@ -55,6 +62,12 @@ export interface Head {
   leave(): void;
 }
 
+/** What tokens say about where they belong. */
+export interface Answering {
+  readonly messageId: string;
+  readonly attempt: number;
+}
+
 export interface HeadOptions {
   readonly runId: string;
   readonly log: EventLog;
@@ -69,6 +82,10 @@ export interface HeadOptions {
   readonly publish: (event: Event) => void;
   /** Called with what has become durable, in order of seq, before it is published; must call nobody. */
   readonly stored: (events: readonly Event[]) => void;
+  /** Somebody is told what is published. */
+  readonly listening: () => boolean;
+  /** So many events happened that nobody had to be told of. */
+  readonly passed: (count: number) => void;
   /** Called at once for effects that concern the run itself, and when `event` is durable for those that touch the world. */
   readonly perform: (effect: EffectName, event: Event) => void;
   /** The log failed: what is in flight has to stop. */

@@ -7,7 +7,7 @@ import { step, stepDelta } from "../machines/step.ts";
 import { added } from "./added.ts";
 import type { Clock } from "./clock.ts";
 import { messageOf, RubatoError } from "./errors.ts";
-import type { Head, HeadOptions } from "./head.ts";
+import type { Answering, Head, HeadOptions } from "./head.ts";
 import type { EventLog } from "./log/event-log.ts";
 import { isPromiseLike } from "./promise-like.ts";
 import { redactDraft, type Redact } from "./redact.ts";
@@ -17,6 +17,8 @@ const WAITS: ReadonlySet<EffectName> = new Set<EffectName>(["request", "execute"
 
 /** Events that may wait for a log that is slow. */
 const CROWD = 10_000;
+/** Tokens that may wait together (H7). */
+const MOST_HELD = 255;
 /** The empty list of all heads, never written to: of many runs at once each would look at lists of its own, all somewhere else in memory. */
 const NOTHING: never[] = [];
 
@@ -49,10 +51,15 @@ export function openHead(options: HeadOptions): Head {
 /** The one implementation of {@link Head}; H1 to H6 stand there. A class, so that all heads have one hidden class: an object literal with getters has one of its own each time, and is slow to use. */
 class OpenHead implements Head {
   // In this order they lie in memory: what every delta needs comes first.
-  state: AgentState;
+  /** The answer whose tokens wait, while they do (H7), and what makes events of them. */
+  private held: Answering | undefined;
+  private heldKind: "text" | "reasoning" = "text";
+  private heldTexts: string[] = NOTHING;
+  private heldTimes: number[] = NOTHING;
+  private latest: AgentState;
   failure: RubatoError | undefined;
-  durableSeq: number;
-  publishedSeq: number;
+  private storedSeq: number;
+  private toldSeq: number;
   private pending: Event[] = NOTHING;
   private writing: readonly Event[] = NOTHING;
   private unpublished: Event[] = NOTHING;
@@ -93,10 +100,27 @@ class OpenHead implements Head {
     this.publish = options.publish;
     this.tellStored = options.stored;
     this.perform = options.perform;
-    this.state = options.state;
-    this.durableSeq = options.state.seq;
-    this.publishedSeq = options.state.seq;
-    this.rested = this.durableSeq > 0 && isAtRest(options.state);
+    this.latest = options.state;
+    this.storedSeq = options.state.seq;
+    this.toldSeq = options.state.seq;
+    this.rested = this.storedSeq > 0 && isAtRest(options.state);
+  }
+
+  // Whoever looks sees what was said so far (H7).
+
+  get state(): AgentState {
+    if (this.held !== undefined) this.flush();
+    return this.latest;
+  }
+
+  get durableSeq(): number {
+    if (this.held !== undefined) this.flush();
+    return this.storedSeq;
+  }
+
+  get publishedSeq(): number {
+    if (this.held !== undefined) this.flush();
+    return this.toldSeq;
   }
 
   get crowded(): boolean {
@@ -104,6 +128,7 @@ class OpenHead implements Head {
   }
 
   atomically<T>(work: () => T): T {
+    if (this.held !== undefined) this.flush();
     if (this.draining) return work();
     this.draining = true;
     try {
@@ -115,24 +140,27 @@ class OpenHead implements Head {
   }
 
   get nextSeq(): number {
-    return this.state.seq + 1;
+    if (this.held !== undefined) this.flush();
+    return this.latest.seq + 1;
   }
 
   get atRest(): boolean {
+    if (this.held !== undefined) this.flush();
     return !this.draining && this.settledDown();
   }
 
   record(drafts: readonly Draft[], cause?: number): number | undefined {
+    if (this.held !== undefined) this.flush();
     if (this.failure !== undefined) return undefined;
     let first: number | undefined;
     for (const given of drafts) {
       const draft = this.redact === undefined ? given : this.redacted(given, this.redact);
       if (draft === undefined) return first;
-      const event = this.envelope(seal(this.state, draft), cause ?? first);
-      const result = step(this.state, event);
+      const event = this.envelope(seal(this.latest, draft), cause ?? first);
+      const result = step(this.latest, event);
       if (!result.accepted) break;
       first ??= event.seq;
-      this.state = result.state;
+      this.latest = result.state;
       this.pending = added(this.pending, event);
       this.unpublished = added(this.unpublished, event);
       for (const effect of result.effects) {
@@ -156,7 +184,7 @@ class OpenHead implements Head {
 
   private envelope({ type, data, cause: own }: Draft, batchCause: number | undefined): Event {
     const { runId } = this;
-    const seq = this.state.seq + 1;
+    const seq = this.latest.seq + 1;
     const timestamp = this.clock.now();
     const cause = own ?? batchCause;
     const event =
@@ -167,10 +195,11 @@ class OpenHead implements Head {
 
   /** The hot path: nothing but the fold, one append and the listeners. */
   delta(event: HotEvent): boolean {
+    if (this.held !== undefined) this.flush();
     if (this.failure !== undefined) return false;
-    const next = stepDelta(this.state, event);
+    const next = stepDelta(this.latest, event);
     if (next === undefined) return false;
-    this.state = next;
+    this.latest = next;
     if (this.committing || this.draining || this.lingering || this.pending.length > 0) {
       this.pending = added(this.pending, event);
     } else if (this.lingers) {
@@ -190,8 +219,78 @@ class OpenHead implements Head {
     this.publishing = false;
     if (this.unpublished.length > 0) this.publishReady();
     // A listener recorded something: what follows from it, rest included, could not be seen before it was published.
-    if (this.state !== next) this.drain();
+    if (this.latest !== next) this.drain();
     return true;
+  }
+
+  token(answer: Answering, kind: "text" | "reasoning", text: string, offset: number): boolean {
+    if (this.held === answer && this.heldKind === kind && this.heldTexts.length < MOST_HELD) {
+      this.heldTexts = added(this.heldTexts, text);
+      this.heldTimes = added(this.heldTimes, this.clock.now());
+      return true;
+    }
+    const { messageId, attempt } = answer;
+    const seq = this.nextSeq;
+    const told = this.delta({
+      seq,
+      timestamp: this.clock.now(),
+      runId: this.runId,
+      type: "token_stream",
+      data: { kind, text, messageId, attempt, offset },
+    });
+    if (told && this.isUnwatched(seq) && this.log.hold?.(this.log, this) === true) {
+      this.held = answer;
+      this.heldKind = kind;
+    }
+    return told;
+  }
+
+  /** All is told and stored up to this event, and nobody waits for more. */
+  private isUnwatched(seq: number): boolean {
+    return (
+      this.storedSeq === seq &&
+      this.toldSeq === seq &&
+      this.latest.seq === seq &&
+      this.progress === undefined &&
+      this.storing === undefined &&
+      !this.draining &&
+      !this.publishing &&
+      this.log.keep !== undefined &&
+      !this.options.listening()
+    );
+  }
+
+  flush(): void {
+    const { held, heldKind: kind, heldTexts: texts, heldTimes: times, runId } = this;
+    this.held = undefined;
+    if (held === undefined || texts.length === 0) return;
+    this.heldTexts = NOTHING;
+    this.heldTimes = NOTHING;
+    const { messageId, attempt } = held;
+    const { answerText, answerReasoning } = this.latest;
+    const offset = kind === "text" ? answerText.length : answerReasoning.length;
+    const seq = this.latest.seq + 1;
+    const last = this.latest.seq + texts.length;
+    const text = texts.join("");
+    // Folded as one: nothing came between them, and texts that are added one after the other are the same text.
+    const next = stepDelta(this.latest, {
+      seq: last,
+      timestamp: times[times.length - 1] ?? 0,
+      runId,
+      type: "token_stream",
+      data: { kind, text, messageId, attempt, offset },
+    });
+    if (next === undefined) throw new TypeError("unreachable: the token before these was taken");
+    this.latest = next;
+    try {
+      this.log.keep?.(runId, this.epoch, { seq, kind, messageId, attempt, offset, texts, times, text });
+    } catch (error) {
+      this.fail(error);
+      return;
+    }
+    this.storedSeq = last;
+    this.toldSeq = last;
+    this.options.passed(texts.length);
   }
 
   /** Once per turn of the event loop: what was committed before it ends is not there any more when the log calls. */
@@ -299,7 +398,7 @@ class OpenHead implements Head {
 
   private stored(): void {
     const { writing } = this;
-    this.durableSeq = writing[writing.length - 1]?.seq ?? this.durableSeq;
+    this.storedSeq = writing[writing.length - 1]?.seq ?? this.storedSeq;
     this.writing = NOTHING;
     this.tellStored(writing);
     if (this.unpublished.length > 0) this.publishReady();
@@ -310,7 +409,7 @@ class OpenHead implements Head {
     for (const todo of due) {
       // What one of them recorded may have made the log fail: then nothing more starts (H6).
       if (this.failure !== undefined) return;
-      if (todo.event.seq <= this.durableSeq) this.act(todo);
+      if (todo.event.seq <= this.storedSeq) this.act(todo);
       else this.starts = added(this.starts, todo);
     }
   }
@@ -321,7 +420,7 @@ class OpenHead implements Head {
     let count = 0;
     for (; count < this.unpublished.length; count++) {
       const event = this.unpublished[count];
-      if (event === undefined || (event.seq > this.durableSeq && !isHot(event))) break;
+      if (event === undefined || (event.seq > this.storedSeq && !isHot(event))) break;
       this.tell(event);
     }
     this.unpublished = count === this.unpublished.length ? NOTHING : this.unpublished.slice(count);
@@ -329,7 +428,7 @@ class OpenHead implements Head {
   }
 
   private tell(event: Event): void {
-    this.publishedSeq = event.seq;
+    this.toldSeq = event.seq;
     this.publish(event);
     if (this.progress !== undefined) this.wakeProgress();
   }
@@ -357,6 +456,9 @@ class OpenHead implements Head {
       error instanceof RubatoError
         ? error
         : new RubatoError("log", "The log could not store an event.", { cause: error });
+    this.held = undefined;
+    this.heldTexts = NOTHING;
+    this.heldTimes = NOTHING;
     this.pending = NOTHING;
     this.writing = NOTHING;
     this.unpublished = NOTHING;
@@ -380,12 +482,13 @@ class OpenHead implements Head {
   private settledDown(): boolean {
     return (
       this.failure !== undefined ||
-      (isAtRest(this.state) && this.durableSeq === this.state.seq && this.publishedSeq === this.state.seq)
+      (isAtRest(this.latest) && this.storedSeq === this.latest.seq && this.toldSeq === this.latest.seq)
     );
   }
 
   async durable(seq: number): Promise<void> {
-    while (this.durableSeq < seq) {
+    if (this.held !== undefined) this.flush();
+    while (this.storedSeq < seq) {
       if (this.failure !== undefined) throw this.failure;
       await new Promise<void>((resolve) => {
         this.storing ??= new Set();
@@ -395,8 +498,9 @@ class OpenHead implements Head {
   }
 
   volatileAfter(cursor: number): readonly Event[] {
-    if (this.publishedSeq === this.durableSeq) return [];
-    return [...this.writing, ...this.pending].filter((event) => event.seq > cursor && event.seq <= this.publishedSeq);
+    if (this.held !== undefined) this.flush();
+    if (this.toldSeq === this.storedSeq) return [];
+    return [...this.writing, ...this.pending].filter((event) => event.seq > cursor && event.seq <= this.toldSeq);
   }
 
   rest<T>(read: () => T): Promise<T> {
@@ -415,6 +519,7 @@ class OpenHead implements Head {
   }
 
   onProgress(callback: () => void): () => void {
+    if (this.held !== undefined) this.flush();
     this.progress ??= new Set();
     this.progress.add(callback);
     return () => {
@@ -423,6 +528,7 @@ class OpenHead implements Head {
   }
 
   onStored(callback: () => void): () => void {
+    if (this.held !== undefined) this.flush();
     this.storing ??= new Set();
     this.storing.add(callback);
     return () => {

@@ -222,16 +222,8 @@ class Reading implements ModelCall, Watched {
   private token(kind: "text" | "reasoning", piece: string): void {
     const text = this.wholeCharacters(kind, piece);
     if (text === "") return;
-    const { messageId, attempt } = this;
     const offset = kind === "text" ? this.textLength : this.reasoningLength;
-    const told = this.head.delta({
-      seq: this.head.nextSeq,
-      timestamp: this.clock.now(),
-      runId: this.runId,
-      type: "token_stream",
-      data: { kind, text, messageId, attempt, offset },
-    });
-    if (!told) this.end();
+    if (!this.head.token(this.options.thinking.data, kind, text, offset)) this.end();
     else if (kind === "text") this.textLength += text.length;
     else this.reasoningLength += text.length;
   }

@@ -101,6 +101,8 @@ class RunsOwner<Context> implements Owner {
       redact,
       publish: bus.publish,
       stored: bus.stored,
+      listening: () => bus.listening(),
+      passed: bus.passed,
       perform: (effect, event) => {
         this.effects.perform(effect, event);
       },

@@ -169,7 +169,10 @@ class PublicRun implements Run {
   }
 
   get stats(): Run["stats"] {
-    return () => ({ ...this.#parts.bus.stats(), tasks: this.#parts.tasks.size });
+    return () => {
+      this.#parts.head().flush?.();
+      return { ...this.#parts.bus.stats(), tasks: this.#parts.tasks.size };
+    };
   }
 
   /** What another process answered counts as it is: it was made by the same functions there. */

@@ -179,6 +179,12 @@ class ForeseeingHead implements Head {
     return false;
   }
 
+  token(): boolean {
+    return false;
+  }
+
+  flush(): void {}
+
   durable(): Promise<void> {
     return Promise.resolve();
   }

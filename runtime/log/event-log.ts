@@ -1,5 +1,6 @@
 import type { Event, Json } from "../../machines/events.ts";
 import type { Status } from "../../machines/state.ts";
+import type { HeldTokens } from "./held-tokens.ts";
 import type { SnapshotStore } from "./snapshot-store.ts";
 
 /** Some logs answer at once, others later. */
@@ -100,6 +101,13 @@ export interface Inbox {
   watch(runId: string, onChange: () => void): () => void;
 }
 
+/** Keeps events of a run that it has not appended yet. */
+export interface Holder {
+  readonly runId: string;
+  /** Appends them. Nothing where there are none. */
+  flush(): void;
+}
+
 /**
  * The port to where runs are kept. An adapter is one file; one contract suite runs on all of them.
  *
@@ -130,6 +138,14 @@ export interface EventLog {
    * deltas that nothing waits for are then appended together, at that moment or before it with the next control event.
    */
   afterTurn?(callback: () => void): void;
+  /**
+   * The owner of a run asks to keep deltas to itself until this log calls `flush`, which it does before it shows anything of the run to anybody. For
+   * a log that everybody reads through this one object. False where somebody watches the run, and where `writer`, the log that the owner appends to,
+   * is a copy of this one with an `append` of its own. It ends with the next append.
+   */
+  hold?(writer: EventLog, owner: Holder): boolean;
+  /** Appends what was held: the same as an append of the events that the tokens stand for, without making them. Present where `hold` is. */
+  keep?(runId: string, epoch: number, tokens: HeldTokens): void;
   read(runId: string, range: ReadRange): Awaitable<readonly Event[]>;
   head(runId: string): Awaitable<LogHead>;
   claim(runId: string, options?: ClaimOptions): Awaitable<Claim>;

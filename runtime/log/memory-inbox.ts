@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { Json } from "../../machines/events.ts";
-import type { Inbox } from "./event-log.ts";
+import type { Inbox, PostedCommand } from "./event-log.ts";
 import { watchers } from "./watchers.ts";
 
 interface Posted {
@@ -12,40 +12,57 @@ interface Posted {
 
 /** Commands between the agents of one process. */
 export function memoryInbox(newestEpoch: (runId: string) => number): Inbox {
-  const commands = new Map<string, Posted>();
-  const watching = watchers();
-  return {
-    post(runId, command) {
-      const id = randomUUID();
-      commands.set(id, { runId, command, taken: false, answer: undefined });
-      watching.wake(runId);
-      return id;
-    },
-    take(runId, epoch) {
-      if (epoch !== newestEpoch(runId)) return [];
-      const waiting = [...commands].filter(([, posted]) => posted.runId === runId && !posted.taken);
-      return waiting.map(([id, posted]) => {
-        posted.taken = true;
-        return { id, command: posted.command };
-      });
-    },
-    answer(runId, id, answer) {
-      const posted = commands.get(id);
-      if (posted?.runId !== runId || !posted.taken) return;
-      posted.answer = answer;
-      watching.wake(runId);
-    },
-    answered(runId, id) {
-      const posted = commands.get(id);
-      if (posted?.runId !== runId || posted.answer === undefined) return undefined;
-      commands.delete(id);
-      return posted.answer;
-    },
-    withdraw(runId, id) {
-      const posted = commands.get(id);
-      if (posted?.runId !== runId || posted.taken) return false;
-      return commands.delete(id);
-    },
-    watch: watching.watch,
-  };
+  return new MemoryInbox(newestEpoch);
+}
+
+/** A class whose map is made for the first command: every agent without a log of its own has one of these, and most are sent nothing. */
+class MemoryInbox implements Inbox {
+  private readonly newestEpoch: (runId: string) => number;
+  private readonly watching = watchers();
+  private commands: Map<string, Posted> | undefined;
+
+  constructor(newestEpoch: (runId: string) => number) {
+    this.newestEpoch = newestEpoch;
+  }
+
+  post(runId: string, command: Json): string {
+    const id = randomUUID();
+    this.commands ??= new Map();
+    this.commands.set(id, { runId, command, taken: false, answer: undefined });
+    this.watching.wake(runId);
+    return id;
+  }
+
+  take(runId: string, epoch: number): PostedCommand[] {
+    if (this.commands === undefined || epoch !== this.newestEpoch(runId)) return [];
+    const waiting = [...this.commands].filter(([, posted]) => posted.runId === runId && !posted.taken);
+    return waiting.map(([id, posted]) => {
+      posted.taken = true;
+      return { id, command: posted.command };
+    });
+  }
+
+  answer(runId: string, id: string, answer: Json): void {
+    const posted = this.commands?.get(id);
+    if (posted?.runId !== runId || !posted.taken) return;
+    posted.answer = answer;
+    this.watching.wake(runId);
+  }
+
+  answered(runId: string, id: string): Json | undefined {
+    const posted = this.commands?.get(id);
+    if (posted?.runId !== runId || posted.answer === undefined) return undefined;
+    this.commands?.delete(id);
+    return posted.answer;
+  }
+
+  withdraw(runId: string, id: string): boolean {
+    const posted = this.commands?.get(id);
+    if (posted?.runId !== runId || posted.taken) return false;
+    return this.commands?.delete(id) ?? false;
+  }
+
+  watch(runId: string, onChange: () => void): () => void {
+    return this.watching.watch(runId, onChange);
+  }
 }

@@ -1,7 +1,8 @@
 import { firstSeq, isHot, type Event } from "../../machines/events.ts";
 import { hashText } from "../../machines/hash.ts";
-import type { AppendBatch, EventLog } from "./event-log.ts";
+import type { AppendBatch, EventLog, Holder } from "./event-log.ts";
 import { memoryInbox } from "./memory-inbox.ts";
+import { tokenEvents } from "./held-tokens.ts";
 import { packedEvents, type PackedEvents } from "./packed-events.ts";
 import { prunable, type SeqRange } from "./prunable.ts";
 import { checkContiguous, checkFollows, checkNewRun, inUse, notOwner, runExists } from "./refusals.ts";
@@ -14,6 +15,8 @@ interface StoredRun {
   owned: boolean;
   events: PackedEvents;
   readonly summary: OpenSummary;
+  /** Its owner, while that keeps events to itself. */
+  holder: Holder | undefined;
 }
 
 /** A log that lives and dies with the process. An append is durable at once, as far as anything here is. */
@@ -43,13 +46,26 @@ export function memoryLog(): EventLog {
   function create(runId: string, { epoch, events }: AppendBatch, first: Event): void {
     checkNewRun(runId, first);
     checkContiguous(runId, events);
-    const created: StoredRun = { epoch, owned: true, events: packedEvents(), summary: emptySummary(runId, first) };
+    const created: StoredRun = {
+      epoch,
+      owned: true,
+      events: packedEvents(),
+      summary: emptySummary(runId, first),
+      holder: undefined,
+    };
     runs.set(runId, created);
     add(created, events);
     watching.wake(runId);
   }
 
-  return {
+  /** Whoever looks at a run sees all of it. */
+  function whole(runId: string): StoredRun | undefined {
+    const run = runs.get(runId);
+    run?.holder?.flush();
+    return run;
+  }
+
+  const log: EventLog = {
     durability: "memory",
     append(runId, batch) {
       const { epoch, events } = batch;
@@ -64,6 +80,7 @@ export function memoryLog(): EventLog {
         first.seq === stored.events.length + 1 &&
         first.type !== "gap"
       ) {
+        stored.holder = undefined;
         stored.events.append(first);
         if (!isHot(first)) summarize(stored.summary, first);
         watching.wake(runId);
@@ -77,17 +94,32 @@ export function memoryLog(): EventLog {
       if (firstSeq(first) === 1) throw runExists(runId);
       if (epoch !== stored.epoch || !stored.owned) throw notOwner(runId, stored.epoch, epoch);
       checkFollows(runId, stored.events.length, events);
+      stored.holder = undefined;
       add(stored, events);
       watching.wake(runId);
       return undefined;
     },
-    read: (runId, { after, limit }) => runs.get(runId)?.events.read(after, limit) ?? [],
+    hold(writer, holder) {
+      const stored = storedRun(holder.runId);
+      if (stored === undefined || writer.append !== log.append || watching.watched(holder.runId)) return false;
+      stored.holder = holder;
+      return true;
+    },
+    keep(runId, epoch, tokens) {
+      const stored = storedRun(runId);
+      if (stored?.epoch !== epoch || !stored.owned) throw notOwner(runId, stored?.epoch ?? 0, epoch);
+      if (tokens.seq !== stored.events.length + 1)
+        checkFollows(runId, stored.events.length, tokenEvents(runId, tokens));
+      stored.holder = undefined;
+      stored.events.appendTokens(runId, tokens);
+    },
+    read: (runId, { after, limit }) => whole(runId)?.events.read(after, limit) ?? [],
     head(runId) {
-      const run = runs.get(runId);
+      const run = whole(runId);
       return { seq: run?.events.length ?? 0, epoch: run?.epoch ?? 0, owned: run?.owned ?? false };
     },
     claim(runId, { takeover = false } = {}) {
-      const run = runs.get(runId);
+      const run = whole(runId);
       if (run === undefined) return { claimed: false, reason: "unknown_run" };
       if (run.owned && !takeover) return { claimed: false, reason: "owned" };
       run.epoch++;
@@ -96,13 +128,17 @@ export function memoryLog(): EventLog {
       return { claimed: true, epoch: run.epoch, seq: run.events.length };
     },
     release(runId, epoch) {
-      const run = runs.get(runId);
+      const run = whole(runId);
       if (run?.epoch !== epoch) return;
       run.owned = false;
       watching.wake(runId);
     },
-    watch: watching.watch,
+    watch(runId, onChange) {
+      whole(runId);
+      return watching.watch(runId, onChange);
+    },
     list(filter) {
+      for (const { holder } of runs.values()) holder?.flush();
       const summaries = [...runs.values()].map(({ summary, events, owned }) => {
         const [last] = events.read(events.length - 1, 1);
         return { ...summary, owned, seq: events.length, updatedAt: last?.timestamp ?? summary.updatedAt };
@@ -112,13 +148,14 @@ export function memoryLog(): EventLog {
     delete(runId) {
       latestId = undefined;
       latest = undefined;
+      whole(runId);
       const deleted = runs.delete(runId);
       snapshots.forget(runId);
       if (deleted) watching.wake(runId);
       return deleted;
     },
     prune(runId) {
-      const run = runs.get(runId);
+      const run = whole(runId);
       if (run === undefined) return 0;
       if (run.owned) throw inUse(runId);
       const all = run.events.read(0, run.events.length);
@@ -131,6 +168,7 @@ export function memoryLog(): EventLog {
     snapshots,
     inbox: memoryInbox((runId) => runs.get(runId)?.epoch ?? 0),
   };
+  return log;
 }
 
 function withGaps(events: readonly Event[], ranges: readonly SeqRange[]): PackedEvents {

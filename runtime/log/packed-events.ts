@@ -1,16 +1,20 @@
-import type { Event } from "../../machines/events.ts";
+import { EVENT_TYPES, firstSeq, type Event, type EventOf } from "../../machines/events.ts";
+import { tokenEvents, type HeldTokens } from "./held-tokens.ts";
 
 /**
- * A run's events in memory, with consecutive tokens of one message kept as columns instead of objects: a token costs some 30 bytes instead of
- * some 200, and the objects that carried it die young, which is most of what a long stream costs a garbage collector.
+ * A run's events in memory. What a log keeps alive is most of what many runs at once cost a garbage collector, so it keeps few objects: of a
+ * control event its data alone, with the envelope as three numbers; of consecutive tokens of one message one text, and two characters for each.
+ * The objects that carried them die young.
  *
- * E1 What is read equals what was appended, field by field; tokens are made anew at every read.
+ * E1 What is read equals what was appended, field by field; envelopes and tokens are made anew at every read, the data of control events is shared.
  */
 export interface PackedEvents {
   /** The last seq. */
   readonly length: number;
   /** The event follows: it begins at seq `length + 1`. */
   append(event: Event): void;
+  /** The same for the events that held tokens stand for. */
+  appendTokens(runId: string, tokens: HeldTokens): void;
   /** At most `limit` events with a seq above `after`. */
   read(after: number, limit: number): Event[];
 }
@@ -22,99 +26,266 @@ interface TokenRun {
   readonly kind: "text" | "reasoning";
   readonly messageId: string;
   readonly attempt: number;
-  /** Where its tokens begin in the columns. */
-  readonly at: number;
-  /** Of its first token. Those of the others follow from the lengths of the texts before them. */
+  /** Of its first token, as the two below. Those of the others follow from it. */
+  readonly seq: number;
   readonly offset: number;
+  readonly timestamp: number;
+  /** All its tokens, and per token the code of a character for its length and for its time in ms after the first. */
+  text: string;
+  lengths: string;
+  delays: string;
 }
 
 /** Tokens that one run of them may have: whoever reads in the middle of it adds up the lengths of those before. */
 const LONGEST = 256;
+/** What fits into the code of one character. */
+const MAX_CODE = 0xffff;
 
-type Segment = Event | TokenRun;
+/** The data of an event, or an event that does not fit into the numbers. */
+/** Where tokens belong. */
+type TokenPlace = Pick<TokenRun, "kind" | "messageId" | "attempt" | "offset">;
+
+type Segment = Event["data"] | Event | TokenRun;
+
+/** Numbers per segment: its first seq, its time in ms after the run's first, and {@link packedKind}. */
+const FACTS = 3;
+/** What stands for the type of a segment that is no event's data. */
+const WHOLE = 63;
+/** Types that there is room for beside it. */
+const TYPES = 64;
+const MAX_BACK = 2 ** 24;
+const TYPE_INDEX: ReadonlyMap<string, number> = new Map(EVENT_TYPES.map((type, index) => [type, index]));
 
 export function packedEvents(): PackedEvents {
-  return new Columns();
+  return new Packed();
 }
 
-class Columns implements PackedEvents {
+class Packed implements PackedEvents {
   length = 0;
   private readonly segments: Segment[] = [];
-  /** The first seq of each segment. */
-  private readonly starts: number[] = [];
-  // One column for the tokens of the whole run: a few large arrays instead of many small ones.
-  private readonly texts: string[] = [];
-  private readonly timestamps: number[] = [];
+  private readonly facts: number[] = [];
+  private runId = "";
+  private origin = 0;
+  /** The run of tokens at the end, while more may join it. Its texts and times are kept apart until it is closed. */
   private open: TokenRun | undefined;
   private nextOffset = 0;
+  private texts: string[] | undefined;
+  private delays: number[] | undefined;
+  /** The answer's text so far, where it is all in one run: the message that it becomes has the same text, and one of them is enough. */
+  private spoken: TokenRun | undefined;
 
   append(event: Event): void {
-    const start = this.length + 1;
     // A gap stands for more than one.
-    this.length = event.type === "gap" ? event.seq : start;
-    if (event.type !== "token_stream" || event.cause !== undefined) {
-      this.open = undefined;
-      this.segments.push(event);
-      this.starts.push(start);
+    this.length = event.type === "gap" ? event.seq : this.length + 1;
+    if (event.type === "token_stream" && this.joins(event)) return;
+    this.close();
+    if (event.type === "token_stream" && isPackable(event)) {
+      this.begin(event);
       return;
     }
-    const { text, offset, kind, messageId, attempt } = event.data;
-    const continues =
-      this.open !== undefined &&
-      this.texts.length - this.open.at < LONGEST &&
-      offset === this.nextOffset &&
-      this.open.kind === kind &&
-      this.open.attempt === attempt &&
-      this.open.messageId === messageId &&
-      this.open.runId === event.runId;
-    if (!continues) {
-      this.open = { type: "tokens", runId: event.runId, kind, messageId, attempt, at: this.texts.length, offset };
-      this.segments.push(this.open);
-      this.starts.push(this.length);
+    if (event.type === "message") this.share(event);
+    if (this.segments.length === 0) {
+      this.runId = event.runId;
+      this.origin = event.timestamp;
     }
-    this.texts.push(text);
-    this.timestamps.push(event.timestamp);
+    const { data, runId, timestamp } = event;
+    const delay = timestamp - this.origin;
+    const kind = packedKind(event);
+    const fits = kind !== WHOLE && runId === this.runId && Number.isInteger(delay) && this.origin + delay === timestamp;
+    if (fits) this.push(data, event.seq, delay, kind);
+    else this.push(event, firstSeq(event), 0, WHOLE);
+  }
+
+  appendTokens(runId: string, tokens: HeldTokens): void {
+    if (this.joinsAll(runId, tokens)) return;
+    for (const event of tokenEvents(runId, tokens)) this.append(event);
+  }
+
+  /** Takes them in one go, where all of them belong to the tokens at the end: no object is made for any of them. */
+  private joinsAll(runId: string, tokens: HeldTokens): boolean {
+    const { open, texts, delays } = this;
+    if (open === undefined || texts === undefined || delays === undefined) return false;
+    const count = tokens.texts.length;
+    if (texts.length + count > LONGEST || !this.continues(open, runId, tokens)) return false;
+    const codes = texts.map((text) => text.length);
+    const waits = delays.slice();
+    for (let index = 0; index < count; index++) {
+      const { length } = tokens.texts[index] ?? "";
+      const timestamp = tokens.times[index] ?? 0;
+      const delay = timestamp - open.timestamp;
+      if (length > MAX_CODE || !isCode(delay) || open.timestamp + delay !== timestamp) return false;
+      codes.push(length);
+      waits.push(delay);
+    }
+    this.length += count;
+    this.seal(open, texts.join("") + tokens.text, codes, waits);
+    return true;
+  }
+
+  private continues(open: TokenRun, runId: string, { kind, messageId, attempt, offset }: TokenPlace): boolean {
+    return (
+      offset === this.nextOffset &&
+      kind === open.kind &&
+      attempt === open.attempt &&
+      messageId === open.messageId &&
+      runId === open.runId
+    );
+  }
+
+  private push(segment: Segment, seq: number, delay: number, kind: number): void {
+    this.segments.push(segment);
+    this.facts.push(seq, delay, kind);
+  }
+
+  private joins({ runId, timestamp, data, cause }: EventOf<"token_stream">): boolean {
+    const { open, texts, delays } = this;
+    if (open === undefined || texts === undefined || delays === undefined) return false;
+    const { text, offset } = data;
+    const delay = timestamp - open.timestamp;
+    if (
+      cause !== undefined ||
+      texts.length >= LONGEST ||
+      !this.continues(open, runId, data) ||
+      text.length > MAX_CODE ||
+      !isCode(delay) ||
+      open.timestamp + delay !== timestamp
+    ) {
+      return false;
+    }
+    texts.push(text);
+    delays.push(delay);
+    this.nextOffset = offset + text.length;
+    return true;
+  }
+
+  private begin({ seq, runId, timestamp, data }: EventOf<"token_stream">): void {
+    const { kind, text, messageId, attempt, offset } = data;
+    this.open = {
+      type: "tokens",
+      runId,
+      kind,
+      messageId,
+      attempt,
+      seq,
+      offset,
+      timestamp,
+      text: "",
+      lengths: "",
+      delays: "",
+    };
+    this.push(this.open, seq, 0, WHOLE);
+    this.texts = [text];
+    this.delays = [0];
     this.nextOffset = offset + text.length;
   }
 
+  private close(): void {
+    const { open, texts, delays } = this;
+    if (open === undefined || texts === undefined || delays === undefined) return;
+    const lengths = texts.map((text) => text.length);
+    this.seal(open, texts.join(""), lengths, delays);
+  }
+
+  /** No more tokens join it. */
+  private seal(open: TokenRun, text: string, lengths: readonly number[], delays: readonly number[]): void {
+    open.text = text;
+    open.lengths = String.fromCharCode(...lengths);
+    open.delays = String.fromCharCode(...delays);
+    this.spoken = open.kind === "text" ? open : undefined;
+    this.open = undefined;
+    this.texts = undefined;
+    this.delays = undefined;
+  }
+
+  private share({ data }: EventOf<"message">): void {
+    const { spoken } = this;
+    if (spoken !== undefined && spoken.messageId === data.messageId && spoken.text === data.text)
+      spoken.text = data.text;
+    this.spoken = undefined;
+  }
+
   read(after: number, limit: number): Event[] {
+    this.close();
     const events: Event[] = [];
     let seq = after + 1;
     for (let at = this.segmentOf(seq); at < this.segments.length && seq <= this.length && events.length < limit; at++) {
       const segment = this.segments[at];
       if (segment === undefined) break;
-      if (segment.type !== "tokens") {
-        events.push(segment);
-        seq = segment.seq + 1;
-        continue;
-      }
-      const start = this.starts[at] ?? 0;
-      const end = Math.min((this.starts[at + 1] ?? this.length + 1) - 1, seq + limit - events.length - 1);
-      let { at: index, offset } = segment;
-      for (; index < segment.at + seq - start; index++) offset += this.texts[index]?.length ?? 0;
-      for (; seq <= end; seq++, index++) {
-        const text = this.texts[index] ?? "";
-        events.push(this.token(segment, index, seq, offset));
-        offset += text.length;
-      }
+      const kind = this.facts[at * FACTS + 2] ?? WHOLE;
+      if (kind !== WHOLE) events.push(this.eventAt(at, segment, kind));
+      else if (!isKeptWhole(segment)) throw new TypeError("unreachable: this kind says what is kept");
+      else if (segment.type === "tokens") addTokens(events, segment, seq, limit);
+      else events.push(segment);
+      seq = (events.at(-1)?.seq ?? this.length) + 1;
     }
     return events;
   }
 
-  private token({ runId, kind, messageId, attempt }: TokenRun, index: number, seq: number, offset: number): Event {
-    const data = { kind, text: this.texts[index] ?? "", messageId, attempt, offset };
-    return { seq, timestamp: this.timestamps[index] ?? 0, runId, type: "token_stream", data };
+  private eventAt(at: number, data: Segment, kind: number): Event {
+    const { runId } = this;
+    const seq = this.facts[at * FACTS] ?? 0;
+    const timestamp = this.origin + (this.facts[at * FACTS + 1] ?? 0);
+    const type = EVENT_TYPES[kind % TYPES];
+    const back = Math.floor(kind / TYPES);
+    const event =
+      back === 0 ? { seq, timestamp, runId, type, data } : { seq, timestamp, runId, type, data, cause: seq - back };
+    if (isOneEvent(event)) return event;
+    throw new TypeError("unreachable: type and data come from one event");
   }
 
   /** The segment that a seq lies in, by halves. */
   private segmentOf(seq: number): number {
     let low = 0;
-    let high = this.starts.length - 1;
+    let high = this.segments.length - 1;
     while (low < high) {
       const middle = (low + high + 1) >> 1;
-      if ((this.starts[middle] ?? 0) <= seq) low = middle;
+      if ((this.facts[middle * FACTS] ?? 0) <= seq) low = middle;
       else high = middle - 1;
     }
     return low;
   }
+}
+
+/** The type of an event and how far back its cause lies, or WHOLE where that cannot be told in this way. */
+function packedKind({ type, seq, cause }: Event): number {
+  const index = TYPE_INDEX.get(type) ?? WHOLE;
+  // A gap begins before its seq.
+  if (type === "gap" || index >= WHOLE) return WHOLE;
+  if (cause === undefined) return index;
+  const back = seq - cause;
+  return back > 0 && back < MAX_BACK && Number.isInteger(back) ? index + back * TYPES : WHOLE;
+}
+
+/** Type and data come from one event, which the compiler cannot follow through the columns. */
+function isOneEvent(event: { readonly type: unknown }): event is Event {
+  return event.type !== undefined;
+}
+
+function isKeptWhole(segment: Segment): segment is Event | TokenRun {
+  return "type" in segment && "seq" in segment && "runId" in segment;
+}
+
+/** Tokens from a seq on, until there are `limit` events. */
+function addTokens(events: Event[], tokens: TokenRun, from: number, limit: number): void {
+  const { runId, kind, messageId, attempt, text, lengths, delays } = tokens;
+  let at = 0;
+  for (let index = 0; index < lengths.length && events.length < limit; index++) {
+    const length = lengths.charCodeAt(index);
+    const seq = tokens.seq + index;
+    if (seq >= from) {
+      const timestamp = tokens.timestamp + delays.charCodeAt(index);
+      const data = { kind, text: text.slice(at, at + length), messageId, attempt, offset: tokens.offset + at };
+      events.push({ seq, timestamp, runId, type: "token_stream", data });
+    }
+    at += length;
+  }
+}
+
+function isPackable({ data, cause }: EventOf<"token_stream">): boolean {
+  return cause === undefined && data.text.length <= MAX_CODE;
+}
+
+/** Times before the first and fractions are possible with a clock of somebody's own. */
+function isCode(delay: number): boolean {
+  return delay >= 0 && delay <= MAX_CODE && Number.isInteger(delay);
 }

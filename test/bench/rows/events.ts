@@ -79,6 +79,10 @@ function open(): Bench {
     stored: (events) => {
       bus.stored(events);
     },
+    listening: () => bus.listening(),
+    passed: (count) => {
+      bus.passed(count);
+    },
     perform() {},
     onFailure() {},
     onRest() {},

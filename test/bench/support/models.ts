@@ -4,22 +4,25 @@ import type { ChatModel, ModelChunk } from "rubato";
  * Models for both sides: async generators, as a model written by hand is. They cost the loop and rubato the same, and nothing in them waits.
  */
 
-/** Asks for the tool in `steps` steps, each time otherwise: a run that repeats itself would be stopped. Then it answers. Every answer has 20 tokens. One run per model. */
+/**
+ * Asks for the tool in `steps` steps, of another city each time (a run that asks the same again and again is stopped), and then answers. Every answer
+ * has 20 tokens. One run per model.
+ */
 export function steppingModel(steps: number): ChatModel {
   let asked = 0;
   return {
     name: "bench",
     stream: () => {
       asked += 1;
-      return answer(asked, asked <= steps);
+      return answer(asked <= steps ? asked : 0);
     },
   };
 }
 
-async function* answer(step: number, callsTool: boolean): AsyncGenerator<ModelChunk, void, undefined> {
+async function* answer(city: number): AsyncGenerator<ModelChunk, void, undefined> {
   for (let token = 0; token < 20; token++) yield { type: "text", text: "token " };
-  if (callsTool) {
-    yield { type: "tool_call", index: 0, id: "call_1", name: "weather", args: `{"city":"Rome ${step}"}` };
+  if (city > 0) {
+    yield { type: "tool_call", index: 0, id: "call_1", name: "weather", args: `{"city":"Rome ${city}"}` };
     yield { type: "finish", finish: "tool_calls", usage: { inputTokens: 100, outputTokens: 30 } };
   } else yield { type: "finish", finish: "stop", usage: { inputTokens: 100, outputTokens: 20 } };
 }

@@ -70,7 +70,6 @@ function step(response: ServerResponse, { messages = [] }: Body): void {
   if (asked < STEPS) {
     const call = { index: 0, id: `call_${asked}`, type: "function", function: { name: "weather", arguments: "" } };
     frame(response, { tool_calls: [call] });
-    // Each time otherwise: a run that repeats itself would be stopped.
     frame(response, { tool_calls: [{ index: 0, function: { arguments: `{"city":"Rome ${asked}"}` } }] });
     frame(response, {}, "tool_calls");
   } else frame(response, {}, "stop");
