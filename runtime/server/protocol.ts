@@ -30,7 +30,8 @@ import type { InterruptReceipt, Receipt, SendReceipt } from "../run.ts";
  * 204: the run is cancelled and there is nothing after the cursor. A newer stream of the same `client` (or header `X-Client-Id`) on the same run
  * ends the older one. After `maxConnectionMs` (1 h), at a shutdown and wherever it breaks it is resumed from the last seq that came.
  * - As SSE (default): `id: SEQ`, `event: TYPE`, `data: EVENT` for each event, many per write; comments (`:`) every 15 s and before an end
- *   (`: end REASON`). Nothing but an event has an id.
+ *   (`: end REASON`), and `retry: 1000` first. Nothing but an event has an id. An `EventSource` has its own news about the connection under the name of our
+ *   `error` event as well: what has no data is that.
  * - As NDJSON (`Accept: application/x-ndjson`): one event per line; an empty line every 15 s.
  *
  * **GET /runs/:id/socket** `?after=&types=&client=` WebSocket, text frames of JSON. A browser gives its token as a second subprotocol:

@@ -70,7 +70,12 @@ export async function serve(options: ServeOptions): Promise<RubatoServer> {
     // What is no request at all: a malformed target, a host that cannot be one.
     errorHandler: () => refused(new Request("http://localhost"), refuse(400, "invalid_request", "This is no request.")),
   });
+  const hangUp = (): void => {
+    // A line that becomes idle during a shutdown is not waited for.
+    if (core.closing) setImmediate(() => server.closeIdleConnections());
+  };
   const server = createServer((incoming, outgoing) => {
+    outgoing.on("close", hangUp);
     core.tasks.adopt("a request", listener(incoming, outgoing));
   });
   const sockets = new WebSocketServer({
@@ -127,18 +132,13 @@ export async function serve(options: ServeOptions): Promise<RubatoServer> {
     });
     await Promise.race([core.connections.finish("shutdown"), tooLate]);
     core.connections.destroy();
-    await Promise.race([ended(), tooLate]);
+    server.closeIdleConnections();
+    await Promise.race([closed, tooLate]);
     cut();
     for (const socket of sockets.clients) socket.terminate();
     server.closeAllConnections();
     await closed;
     await core.tasks.idle();
-
-    async function ended(): Promise<void> {
-      // What was written last is still on its way.
-      server.closeIdleConnections();
-      await closed;
-    }
   }
   const closeOnce = (): Promise<void> => (closing ??= close());
 

@@ -31,9 +31,12 @@ class StreamSink implements Sink {
   constructor(pipe: Pipe, format: StreamFormat, gzip: boolean) {
     this.pipe = pipe;
     this.format = format;
-    if (!gzip) return;
-    this.gzip = new GzipStream();
-    pipe.write(GzipStream.head);
+    if (gzip) {
+      this.gzip = new GzipStream();
+      pipe.write(GzipStream.head);
+    }
+    // What a browser waits before it comes again, ms: its own default is several seconds.
+    if (format === "sse") this.say("retry: 1000\n\n");
   }
 
   write(chunk: Chunk): boolean {
@@ -79,6 +82,8 @@ export function nodeSink(
   socket?.setNoDelay(true);
   socket?.setTimeout(0);
   socket?.setKeepAlive(true, KEEP_ALIVE_MS);
+  // Nobody asks for more on the line of a stream that ended, and a shutdown does not wait for it.
+  outgoing.shouldKeepAlive = false;
   outgoing.writeHead(200, headers);
   outgoing.flushHeaders();
   outgoing.on("drain", events.onDrained);

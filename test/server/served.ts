@@ -121,6 +121,7 @@ export function parseSse(text: string): {
   const frames = text.split("\n\n");
   const rest = frames.pop() ?? "";
   for (const frame of frames) {
+    if (frame === "retry: 1000") continue;
     if (frame.startsWith(":")) {
       comments.push(frame.slice(1).trim());
       continue;
@@ -142,7 +143,7 @@ export function seqsOf(events: readonly Event[]): number[] {
 export async function eventually(holds: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await holds())) {
     await new Promise((resolve) => {
-      setImmediate(resolve);
+      setTimeout(resolve, 2);
     });
   }
 }
