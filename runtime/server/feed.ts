@@ -55,8 +55,13 @@ export class RunFeed {
     this.announce();
   }
 
-  private announce(): void {
+  /** What was found to be the end may not be it any more. */
+  expire(): void {
     this.changes++;
+  }
+
+  private announce(): void {
+    this.expire();
     for (const onChange of this.followers) onChange();
   }
 

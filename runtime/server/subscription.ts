@@ -157,6 +157,8 @@ export class Subscription {
   /** Everything that there is, and then the end. */
   finish(reason: EndReason): void {
     this.ending = reason;
+    // Also what was stored a moment ago and not announced yet.
+    this.options.feed.expire();
     this.pump();
   }
 
