@@ -32,6 +32,10 @@ const OPTIONS = {
   all: { type: "boolean" },
   out: { type: "string" },
   mermaid: { type: "boolean" },
+  port: { type: "string" },
+  host: { type: "string" },
+  token: { type: "string" },
+  origin: { type: "string", multiple: true },
 } as const;
 
 export type OptionName = keyof typeof OPTIONS;

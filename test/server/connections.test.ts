@@ -9,8 +9,15 @@ import { codeOf, eventually, finished, object, parseSse, post, raw, served, type
 import { socketTo } from "./socket-client.ts";
 import { open } from "./wire.ts";
 
-/** Some 20 MB as events: more than the system buffers between two processes. */
-const LONG = `${"w".repeat(4_000)} `.repeat(5_000);
+/** A finished run "r1" of some 16 MB as events: more than the system buffers between two ends of a line. */
+async function longRun(): Promise<EventLog> {
+  const log = memoryLog();
+  const agent = createAgent({ name: "test", model: scriptedModel([["word ".repeat(100_000)]]), log });
+  await agent.run("talk", { runId: "r1" }).settled();
+  await agent.close();
+  return log;
+}
+let long: Promise<EventLog> | undefined;
 
 async function openCount(it: Pick<Served, "url">): Promise<number> {
   const { body } = await raw(`${it.url}/metrics`);
@@ -140,9 +147,8 @@ describe("P33 (case 36) a connection that ends", () => {
 
 describe("P27 a client that stops reading", () => {
   it("is left behind with little in memory, holds up nobody, and catches up from the log", async () => {
-    const agent = createAgent({ name: "a", model: scriptedModel([[LONG]]) });
+    const agent = createAgent({ name: "test", model: scriptedModel([]), log: await (long ??= longRun()) });
     const handler = createHandler({ agents: agent });
-    await agent.run("talk", { runId: "r1" }).settled();
     const ask = (path: string): Promise<Response> => handler(new Request(`http://localhost${path}`));
     // Nobody reads its body.
     const stalled = await ask("/runs/r1/events?follow=false");
@@ -161,8 +167,7 @@ describe("P27 a client that stops reading", () => {
 
   it("P29 for two heartbeats is let go, also over a real line, and comes again", async () => {
     const clock = manualClock();
-    const it = await served({ model: scriptedModel([[LONG]]) }, { clock });
-    await finished(it, "r1");
+    const it = await served({ log: await (long ??= longRun()) }, { clock });
     const stream = await open(`${it.url}/runs/r1/events`);
     stream.response.pause();
     // Kernel buffers are full: the server waits.
@@ -328,8 +333,7 @@ describe("a shutdown", () => {
   });
 
   it("does not wait for a client that does not read", async () => {
-    const it = await served({ model: scriptedModel([[LONG]]) }, { closeMs: 100 });
-    await finished(it, "r1");
+    const it = await served({ log: await (long ??= longRun()) }, { closeMs: 100 });
     const stream = await open(`${it.url}/runs/r1/events`);
     stream.response.pause();
     await it.server.close();
