@@ -70,6 +70,9 @@ class StreamSink implements Sink {
 /** How long a silent peer is left alone before the system asks whether it lives, ms: ten questions, one a second, are over before a heartbeat. */
 const KEEP_ALIVE_MS = 4_000;
 
+/** Bytes that wait in a response before its client is waited for: a few chunks. */
+const NODE_HIGH_WATER = 262_144;
+
 /** Straight into node's own response: a stream in between costs memory for each of a thousand silent clients. */
 export function nodeSink(
   outgoing: ServerResponse,
@@ -90,7 +93,8 @@ export function nodeSink(
   outgoing.on("close", events.onClosed);
   outgoing.on("error", events.onClosed);
   const pipe: Pipe = {
-    write: (bytes) => outgoing.write(bytes),
+    // Node asks to wait at once at this size of chunk; with the next one at hand the line is never idle. It says when all of it went out.
+    write: (bytes) => outgoing.write(bytes) || outgoing.writableLength < NODE_HIGH_WATER,
     end() {
       outgoing.end();
     },
