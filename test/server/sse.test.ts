@@ -2,7 +2,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { EventSource } from "eventsource";
 import { createGunzip } from "node:zlib";
 import { describe, expect, it } from "vitest";
-import { memoryLog, pause, scriptedModel, type Event } from "rubato";
+import { memoryLog, pause, scriptedModel, type ChatModel, type Event } from "rubato";
 import { EVENT_TYPES, parseEvent } from "rubato/machines";
 import { deferred, until } from "../support/agents.ts";
 import { manualClock } from "../support/manual-clock.ts";
@@ -88,6 +88,46 @@ describe("P29 an independent EventSource", () => {
     const run = await it.agent.open("r1");
     expect(await run.settled()).toMatchObject({ status: "done", output: "half whole" });
     expect((await it.events("r1")).filter(({ type }) => type === "interrupt")).toEqual([]);
+  });
+});
+
+describe("case 13: a cancel over HTTP", () => {
+  it("has an outcome of its own, ends the stream, and closes what the model streamed", async () => {
+    let asked = 0;
+    let closed = false;
+    const model: ChatModel = {
+      name: "endless",
+      async *stream(_request, { signal }) {
+        try {
+          for (;;) {
+            asked++;
+            yield { type: "text", text: "word " };
+            await new Promise((resolve) => setTimeout(resolve, 1));
+            if (signal.aborted) return;
+          }
+        } finally {
+          closed = true;
+        }
+      },
+    };
+    const it = await served({ model });
+    await post(`${it.url}/runs`, { task: "talk", runId: "r1" });
+    const stream = await open(`${it.url}/runs/r1/events`);
+    await stream.until((text) => text.includes("event: token_stream"));
+    const receipt = await post(`${it.url}/runs/r1/commands`, { verb: "cancel", reason: "enough" });
+    expect([receipt.status, await receipt.json()]).toMatchObject([200, { accepted: true }]);
+    const { events, comments } = parseSse(await stream.ended);
+    expect(events).toEqual(await it.events("r1"));
+    expect(events.at(-1)).toMatchObject({ type: "cancelled", data: { reason: "enough" } });
+    expect(events.some(({ type }) => type === "done" || type === "failed")).toBe(false);
+    expect(comments).toEqual(["end cancelled"]);
+    await eventually(() => closed);
+    const before = asked;
+    await eventually(
+      async () =>
+        (await raw(`${it.url}/runs/r1/events`, { headers: { "last-event-id": String(events.length) } })).status === 204,
+    );
+    expect(asked).toBe(before);
   });
 });
 
