@@ -1,8 +1,14 @@
-import { describe, expect, it } from "vitest";
-import { createAgent, memoryLog, pause, scriptedModel, stateAt } from "rubato";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { createAgent, defineTool, fileLog, memoryLog, pause, scriptedModel, stateAt, toolCalls } from "rubato";
 import { createHandler, serve } from "rubato/server";
+import { z } from "zod";
+import { until } from "../support/agents.ts";
 import { goldenModel } from "../support/golden-run.ts";
 import { codeOf, eventually, finished, JSON_TYPE, object, parseSse, post, raw, served } from "./served.ts";
+import { open } from "./wire.ts";
 
 describe("a run over HTTP", () => {
   it("is begun, listed, shown, and its state is that of its log at any seq", async () => {
@@ -81,6 +87,9 @@ describe("a run over HTTP", () => {
       status: 409,
       receipt: { reason: "not_waiting" },
     });
+    expect(
+      await told({ verb: "approve", callId: "1.0", args: { a: 1 }, answer: "yes", forRun: true, by: "anna" }),
+    ).toMatchObject({ status: 409, receipt: { reason: "not_waiting" } });
     expect(await told({ verb: "reject", callId: "1.0" })).toMatchObject({ status: 409 });
     expect(await told({ verb: "settleCall", callId: "1.0", output: 1 })).toMatchObject({
       status: 409,
@@ -101,6 +110,57 @@ describe("a run over HTTP", () => {
       receipt: { reason: "done" },
     });
     expect(it.errors).toEqual([]);
+  });
+
+  it("has tools see the context that its request stands for", async () => {
+    const whoami = defineTool({
+      name: "whoami",
+      description: "Who asks",
+      input: z.object({}),
+      async execute(_input, ctx) {
+        return typeof ctx.context === "string" ? ctx.context : "nobody";
+      },
+    });
+    const it = await served(
+      { tools: [whoami], model: scriptedModel([toolCalls([{ name: "whoami", args: {} }]), "fine"]) },
+      { context: (request) => request.headers.get("x-user") },
+    );
+    const { headers } = await post(`${it.url}/runs`, { task: "who?", runId: "r1" }, { "x-user": "anna" });
+    expect(headers.get("x-run-id")).toBe("r1");
+    await (await it.agent.open("r1")).settled();
+    const result = (await it.events("r1")).find(({ type }) => type === "tool_result");
+    expect(result).toMatchObject({ data: { outcome: "ok", output: "anna" } });
+    // It never reaches the log but through a tool that says it.
+    expect(JSON.stringify((await it.events("r1")).filter(({ type }) => type !== "tool_result"))).not.toContain("anna");
+  });
+
+  it("that another process owns is followed and commanded like one's own (case 31)", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "rubato-server-"));
+    onTestFinished(() => {
+      rmSync(folder, { recursive: true, force: true });
+    });
+    const owner = createAgent({
+      name: "test",
+      model: scriptedModel([["half ", pause()], "whole"]),
+      log: fileLog(folder),
+    });
+    const run = owner.run("talk", { runId: "r1" });
+    await until(run, "token_stream");
+    const it = await served({ model: scriptedModel([]), tools: [], log: fileLog(folder) });
+    const stream = await open(`${it.url}/runs/r1/events`);
+    await stream.until((text) => text.includes('"text":"half"'));
+    const stopped = await post(`${it.url}/runs/r1/commands`, { verb: "interrupt", mode: "now", by: "anna" });
+    expect([stopped.status, await stopped.json()]).toMatchObject([
+      200,
+      { accepted: true, effective: true, keptChars: 5 },
+    ]);
+    expect((await post(`${it.url}/runs/r1/commands`, { verb: "resume" })).status).toBe(200);
+    await run.settled();
+    const text = await stream.until((all) => all.includes("event: done") && all.endsWith("\n\n"));
+    expect(parseSse(text).events).toEqual(await it.events("r1"));
+    expect((await it.events("r1")).some(({ type }) => type === "owner")).toBe(false);
+    stream.cut();
+    await owner.close();
   });
 
   it("of several agents is found by its id, and whose it is must be said at its start", async () => {
