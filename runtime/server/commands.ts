@@ -53,7 +53,7 @@ export async function perform(served: ServedRun, command: Command, commander: Co
   if (command.verb === "resume") {
     const { instruction, partial, budget, takeover, allowChanged } = command;
     if (takeover === true) {
-      const options = { takeover, ...defined({ allowChanged, partial, context }) };
+      const options = { takeover, ...defined({ allowChanged, partial, budget, context }) };
       const answer = await agent.resume(runId, instruction, options);
       if (!answer.accepted) return answer;
       onRun(answer.run);
@@ -71,11 +71,11 @@ export async function perform(served: ServedRun, command: Command, commander: Co
       return run.interrupt(reason, { ...defined({ mode, graceMs }), ...who });
     }
     case "approve": {
-      const { callId, args, answer, forRun } = command;
-      return told(run, await run.approve(callId, { ...defined({ args, answer, forRun }), ...who }), onRun);
+      const { callId, args, answer, forRun, argsHash } = command;
+      return told(run, await run.approve(callId, { ...defined({ args, answer, forRun, argsHash }), ...who }), onRun);
     }
     case "reject":
-      return run.reject(command.callId, command.reason, who);
+      return told(run, await run.reject(command.callId, command.reason, who), onRun);
     case "settleCall": {
       const { callId, output = null, error } = command;
       return run.settleCall(callId, error === undefined ? { output } : { error });

@@ -99,8 +99,12 @@ export const commandSchema = z.discriminatedUnion("verb", [
     verb: z.literal("approve"),
     callId,
     args: jsonSchema.optional(),
-    answer: jsonSchema.optional(),
+    /** For a tool that asks: what the person says. */
+    answer: z.string().optional(),
+    /** The tool's later calls in this run as well. */
     forRun: z.boolean().optional(),
+    /** Of the arguments that the person saw. */
+    argsHash: z.string().optional(),
     by,
   }),
   z.strictObject({ verb: z.literal("reject"), callId, reason, by }),

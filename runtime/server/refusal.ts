@@ -22,7 +22,8 @@ export function isRefusal(value: unknown): value is Refusal {
   return typeof value === "object" && value !== null && "status" in value && "code" in value && "message" in value;
 }
 
-const STATUS: Readonly<Record<RubatoErrorCode, number>> = {
+/** Every other is a failure of the server: 500. */
+const STATUS: Readonly<Partial<Record<RubatoErrorCode, number>>> = {
   invalid_option: 400,
   invalid_input: 400,
   unknown_run: 404,
@@ -32,12 +33,6 @@ const STATUS: Readonly<Record<RubatoErrorCode, number>> = {
   newer_schema: 409,
   log: 503,
   closed: 503,
-  invalid_tool: 500,
-  model: 500,
-  truncated: 500,
-  missing_key: 500,
-  missing_package: 500,
-  internal: 500,
 };
 
 /**
@@ -47,7 +42,7 @@ const STATUS: Readonly<Record<RubatoErrorCode, number>> = {
 export function refusalOf(thrown: unknown): Refusal {
   const { code, message } =
     thrown instanceof RubatoError ? thrown : { code: "internal" as const, message: "something failed" };
-  const status = STATUS[code];
+  const status = STATUS[code] ?? 500;
   if (status < 500) return refuse(status, code, message);
   if (code === "log")
     return refuse(status, code, "The log cannot be used now. Nothing was done that it does not hold.");

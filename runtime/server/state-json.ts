@@ -17,12 +17,17 @@ export function stateJson(state: AgentState) {
     metadata: state.core.start?.metadata,
     messages: state.messages,
     toolCalls: [...state.toolCalls.values()],
+    /** Calls that wait for a person. */
+    pendingApprovals: state.pendingApprovals,
+    /** Tools whose calls were approved for the whole run. */
+    allowedTools: state.allowedTools,
     partial: state.partial,
     inputs: state.core.inputs,
     usage: state.usage,
     output: state.output,
     error: state.error,
     limit: state.limit,
+    retry: state.retry,
     interrupt: state.core.interrupt,
   };
 }

@@ -88,7 +88,15 @@ describe("a run over HTTP", () => {
       receipt: { reason: "not_waiting" },
     });
     expect(
-      await told({ verb: "approve", callId: "1.0", args: { a: 1 }, answer: "yes", forRun: true, by: "anna" }),
+      await told({
+        verb: "approve",
+        callId: "1.0",
+        args: { a: 1 },
+        answer: "yes",
+        forRun: true,
+        argsHash: "x",
+        by: "anna",
+      }),
     ).toMatchObject({ status: 409, receipt: { reason: "not_waiting" } });
     expect(await told({ verb: "reject", callId: "1.0" })).toMatchObject({ status: 409 });
     expect(await told({ verb: "settleCall", callId: "1.0", output: 1 })).toMatchObject({
@@ -110,6 +118,43 @@ describe("a run over HTTP", () => {
       receipt: { reason: "done" },
     });
     expect(it.errors).toEqual([]);
+  });
+
+  it("waits for a person, who sees what it asks and allows that or not", async () => {
+    const pay = defineTool({
+      name: "pay",
+      description: "Pays",
+      input: z.object({ euros: z.number() }),
+      approval: "always",
+      async execute({ euros }) {
+        return `paid ${euros}`;
+      },
+    });
+    const calls = toolCalls([
+      { name: "pay", args: { euros: 5 } },
+      { name: "pay", args: { euros: 500 } },
+    ]);
+    const it = await served({ tools: [pay], model: scriptedModel([calls, "fine"]) });
+    const begun = await post(`${it.url}/runs`, { task: "pay", runId: "r1" }, { accept: "text/event-stream" });
+    // It rests while it waits, so the stream of its beginning ends.
+    expect(parseSse(await begun.text()).events.at(-1)?.type).toBe("approval_request");
+    const state = await object(await fetch(`${it.url}/runs/r1/state`));
+    expect(state).toMatchObject({
+      status: "waiting",
+      pendingApprovals: [{ callId: "1.0" }, { callId: "1.1", args: { euros: 500 } }],
+    });
+    const url = `${it.url}/runs/r1/commands`;
+    const other = await post(url, { verb: "approve", callId: "1.0", argsHash: "of something else" });
+    expect([other.status, await other.json()]).toMatchObject([409, { accepted: false, reason: "other_args" }]);
+    expect((await post(url, { verb: "approve", callId: "1.0", args: { euros: 4 }, by: "anna" })).status).toBe(200);
+    expect((await post(url, { verb: "reject", callId: "1.1", reason: "too much" })).status).toBe(200);
+    expect(await (await it.agent.open("r1")).settled()).toMatchObject({ status: "done", output: "fine" });
+    const resultOf = async (callId: string): Promise<unknown> =>
+      (await it.events("r1")).find(
+        ({ type, data }) => type === "tool_result" && "callId" in data && data.callId === callId,
+      );
+    expect(await resultOf("1.0")).toMatchObject({ data: { outcome: "ok", output: "paid 4" } });
+    expect(await resultOf("1.1")).toMatchObject({ data: { outcome: "rejected" } });
   });
 
   it("has tools see the context that its request stands for", async () => {
