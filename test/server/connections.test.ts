@@ -12,7 +12,16 @@ import { open } from "./wire.ts";
 /** A finished run "r1" of some 16 MB as events: more than the system buffers between two ends of a line. */
 async function longRun(): Promise<EventLog> {
   const log = memoryLog();
-  const agent = createAgent({ name: "test", model: scriptedModel([["word ".repeat(100_000)]]), log });
+  const flood = defineTool({
+    name: "flood",
+    description: "Says much",
+    input: z.object({}),
+    async execute(_input, ctx) {
+      for (let count = 0; count < 1_600; count++) ctx.emit("much", "x".repeat(10_000));
+    },
+  });
+  const model = scriptedModel([toolCalls([{ name: "flood", args: {} }]), "fine"]);
+  const agent = createAgent({ name: "test", model, tools: [flood], log });
   await agent.run("talk", { runId: "r1" }).settled();
   await agent.close();
   return log;

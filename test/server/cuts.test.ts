@@ -76,11 +76,11 @@ describe.each(CLIENTS)("P26 I17 a client over %s that resumes has exactly the lo
   it("where the line is cut behind every event", async () => {
     const it = await golden();
     const all = await it.events("r1");
+    const whole = await read(`${it.url}/runs/r1/events?follow=false`, 0);
     for (let kept = 0; kept < all.length; kept++) {
       // It forgets what it has not taken in: its cursor is the last that it did.
-      const first = (await read(`${it.url}/runs/r1/events?follow=false`, 0)).slice(0, kept);
       const rest = await read(`${it.url}/runs/r1/events?follow=false`, kept);
-      expect([...first, ...rest]).toEqual(all);
+      expect([...whole.slice(0, kept), ...rest]).toEqual(all);
     }
   });
 
