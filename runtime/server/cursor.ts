@@ -1,4 +1,4 @@
-import { typesOf } from "../bus.ts";
+import { typesOf } from "../pattern.ts";
 import { isRefusal, refuse, type Refusal } from "./refusal.ts";
 
 /** Where a client wants to read on, and what. */
