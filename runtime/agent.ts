@@ -26,7 +26,7 @@ import { forkLog } from "./fork.ts";
 import { heldRuns } from "./held-runs.ts";
 import { createRun } from "./live-run.ts";
 import type { Found, OwnedRun } from "./owned-run.ts";
-import { isRunId, type RunSummary } from "./log/event-log.ts";
+import { isRunId, type EventLog, type RunSummary } from "./log/event-log.ts";
 import { unknownRun } from "./log-pages.ts";
 import type { ChatModel } from "./models/chat-model.ts";
 import { checkSubscribeOptions, type Overflow, type SubscribeOptions } from "./overflow.ts";
@@ -40,6 +40,8 @@ import { checkTools, definitionOf, describeTools } from "./toolbox.ts";
 /** Runs conversations with one model, one set of tools and one log. */
 export interface Agent<Context = unknown> {
   readonly name: string;
+  /** Where its runs are kept. */
+  readonly log: EventLog;
   /** Starts a run at once. Throws {@link RubatoError} for a wrong option or an empty task. A runId that exists settles as `failed`. */
   run(task: string, ...options: RunArguments<Context>): Run;
   /**
@@ -253,6 +255,7 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
 
   return {
     name,
+    log,
     run,
     async open(runId, openOptions = {}) {
       checkKeys("open", openOptions, OPEN_KEYS);

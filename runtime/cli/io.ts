@@ -1,6 +1,7 @@
 import type { Agent } from "../agent.ts";
 import type { AskLine } from "./ask-line.ts";
 import type { EventLog } from "../log/event-log.ts";
+import type { Setup } from "./setup.ts";
 import type { Terminal, TerminalEvents } from "./terminal.ts";
 import type { Theme } from "./theme.ts";
 import type { Writer } from "./writer.ts";
@@ -21,6 +22,7 @@ export interface Io {
   readonly keyboard: boolean;
   /** For stdout: colours where it is a terminal that wants them. */
   readonly theme: Theme;
+  readonly env: Readonly<Record<string, string | undefined>>;
   /** How this program was called, for sentences that say what to type. */
   readonly program: string;
   readonly now: () => number;
@@ -28,10 +30,14 @@ export interface Io {
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
   /** The log to read, where there is one. Throws {@link RubatoError} where it cannot be used. */
   readonly openLog: () => EventLog | undefined;
+  /** The log to write to, made where there is none. Throws {@link RubatoError} where it cannot be. */
+  readonly makeLog: () => EventLog;
   /** Where it would be, for sentences. */
   readonly place: string;
   /** The agent over that log, with the tools that a run was begun with. A sentence says what is wrong with the settings. */
   readonly openAgent: (log: EventLog, runId: string) => Promise<Agent | string>;
+  /** The same, with what is to be said about it. */
+  readonly setUp: (log: EventLog) => Promise<Pick<Setup, "agent" | "notice"> | string>;
   /** Calls back at a signal that asks to stop, with the exit code; answers its undo. */
   readonly onSignal: (stop: (exitCode: number) => void) => () => void;
   /** Calls back when nobody reads stdout any more. */

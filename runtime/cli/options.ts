@@ -25,7 +25,7 @@ export interface PickUp {
 }
 
 /** Names that will be commands: as a task they would surprise. */
-const LATER = ["serve", "inspect", "worker"];
+const LATER = ["inspect", "worker"];
 const GENERAL: readonly OptionName[] = [
   "help",
   "version",

@@ -2,7 +2,7 @@ import { askLine } from "./ask-line.ts";
 import { toolsOfRun } from "./begun-with.ts";
 import { confirm } from "./confirm.ts";
 import type { Io } from "./io.ts";
-import { openExistingLog } from "./open-log.ts";
+import { openExistingLog, openLog } from "./open-log.ts";
 import type { Settings } from "./settings.ts";
 import { prepare } from "./setup.ts";
 import { onSignal } from "./signals.ts";
@@ -29,10 +29,12 @@ export function processIo({ settings, out, err, screen, onUnread }: ProcessIo): 
     errColumns: process.stderr.isTTY && process.env["TERM"] !== "dumb" ? process.stderr.columns : undefined,
     keyboard: process.stdin.isTTY,
     theme: createTheme(screen && wantsColour(process.env)),
+    env: process.env,
     program: programName(),
     now: Date.now,
     sleep,
     openLog: () => openExistingLog(settings.log),
+    makeLog: () => openLog(settings.log),
     place: settings.log.kind === "folder" ? settings.log.folder : "none",
     async openAgent(log, runId) {
       const setup = await prepare(settings, log, await toolsOfRun(log, runId));
@@ -40,6 +42,7 @@ export function processIo({ settings, out, err, screen, onUnread }: ProcessIo): 
       if (setup.warning !== undefined) await err.write(`${setup.warning}\n`);
       return setup.agent;
     },
+    setUp: (log) => prepare(settings, log),
     onSignal,
     onUnread,
     confirm,

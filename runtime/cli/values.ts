@@ -41,6 +41,10 @@ const OPTIONS = {
   args: { type: "string" },
   answer: { type: "string" },
   "for-run": { type: "boolean" },
+  port: { type: "string" },
+  host: { type: "string" },
+  token: { type: "string" },
+  origin: { type: "string", multiple: true },
 } as const;
 
 export type OptionName = keyof typeof OPTIONS;

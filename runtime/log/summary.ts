@@ -32,7 +32,8 @@ export function summarize(summary: OpenSummary, event: Event): void {
   summary.status = begins ? "thinking" : (statusAfter(event) ?? summary.status);
 }
 
-function titleOf(text: string): string {
+/** The first line of what was said, at most 80 characters. */
+export function titleOf(text: string): string {
   const line = text.trim().split(/[\r\n\u2028\u2029]/, 1)[0] ?? "";
   if (line.length <= 80) return line.toWellFormed();
   // Not through the middle of a character: half of one is no text.

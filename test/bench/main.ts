@@ -8,6 +8,7 @@ import { interrupt } from "./rows/interrupt.ts";
 import { manyAgentsRow } from "./rows/many-agents.ts";
 import { outside } from "./rows/outside.ts";
 import { replayed } from "./rows/replay.ts";
+import { serverRow } from "./rows/server.ts";
 import { steps } from "./rows/steps.ts";
 import { tokens } from "./rows/tokens.ts";
 import type { Line, Row } from "./support/row.ts";
@@ -29,6 +30,7 @@ const ROWS: readonly Row[] = [
   outside,
   interrupt,
   http,
+  serverRow,
 ];
 
 const { values } = parseArgs({ options: { quick: { type: "boolean", default: false }, only: { type: "string" } } });

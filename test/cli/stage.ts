@@ -64,7 +64,14 @@ export function stage({
       const command = parseCommand(argv, around);
       if (command.kind === "usage") return { code: 2, out: "", err: command.message };
       if (command.kind !== "job") throw new Error(`${argv.join(" ")} is no command over the log`);
-      const world = { ...plainIo(out, err), openLog: () => log, openAgent: async () => agent(), ...io };
+      const world = {
+        ...plainIo(out, err),
+        openLog: () => log,
+        makeLog: () => log,
+        openAgent: async () => agent(),
+        setUp: async () => ({ agent: agent(), notice: undefined }),
+        ...io,
+      };
       const code = await command.job(world).catch((error: unknown) => {
         err.add(messageOf(error));
         return 1;
@@ -122,12 +129,15 @@ function plainIo(out: Writer, err: Writer): Io {
     errColumns: undefined,
     keyboard: false,
     theme: createTheme(false),
+    env: {},
     program: "rubato",
     now: () => Date.now(),
     sleep: async () => {},
     openLog: () => undefined,
+    makeLog: memoryLog,
     place: "/home/ann/.rubato/runs",
     openAgent: async () => "no agent",
+    setUp: async () => "no agent",
     onSignal: () => () => {},
     onUnread: () => {},
     confirm: async () => false,

@@ -29,6 +29,8 @@ const FORBIDDEN: readonly (readonly [file: string, code: string, reason: string]
   ["tools/side.ts", 'import { step } from "../machines/step.ts"; export const go = step;', "floor 0"],
   ["tools/up.ts", 'import { memoryLog } from "../runtime/log/memory.ts"; export const log = memoryLog;', "floor 0"],
   ["runtime/floor-two.ts", 'import { program } from "./cli/program.ts"; export const main = program;', "floor 2"],
+  ["runtime/served.ts", 'import { serve } from "./server/serve.ts"; export const start = serve;', "floor 2"],
+  ["runtime/log/served.ts", 'import { serve } from "../server/serve.ts"; export const start = serve;', "floor 2"],
   [
     "runtime/demos.ts",
     'import { demoModel } from "../demos/support/model.ts"; export const m = demoModel;',

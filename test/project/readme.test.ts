@@ -97,6 +97,16 @@ describe("the README's code", () => {
     expect(batches.length).toBeGreaterThan(8);
     expect(lines.filter((line) => /^\d+$/.test(line)).length).toBeGreaterThan(3);
   });
+
+  it("serves an agent, and a run of it streams to its rest, as the sample of the server says", async () => {
+    const sample = codeBlocks(readReadme(), "ts").find((code) => code.includes("rubato/server")) ?? "";
+    writeFileSync(join(folder, "server.ts"), sample);
+    const ended = await source(join(folder, "server.ts"));
+    expect(ended).toMatchObject({ code: 0, err: "" });
+    expect(ended.out).toContain("id: 1\nevent: run_start\ndata: {");
+    expect(ended.out).toContain("6*7 = 42");
+    expect(ended.out.trimEnd().endsWith(": end rest")).toBe(true);
+  });
 });
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -28,6 +28,7 @@ import {
   type Tool,
   type ToolContext,
 } from "rubato";
+import { createHandler, serve, type ServerHandler } from "rubato/server";
 
 /** Read by the compiler only: nothing here runs. A wrong use that compiles makes its `@ts-expect-error` an error. */
 
@@ -295,3 +296,9 @@ async function lookBack(agent: Agent): Promise<void> {
   replay(log, "r", { limit: 3 });
 }
 expectTypeOf(lookBack).returns.resolves.toBeVoid();
+
+export function aServerTakesAgentsOfAnyContext(plain: Agent, typed: Agent<{ db: string }>): void {
+  expectTypeOf(serve).toBeCallableWith({ agents: [plain, typed] });
+  expectTypeOf(createHandler).toBeCallableWith({ agents: typed, context: () => ({ db: "x" }) });
+  expectTypeOf<ServerHandler>().toExtend<(request: Request) => Promise<Response>>();
+}

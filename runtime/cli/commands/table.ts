@@ -11,6 +11,7 @@ import { replayCommand } from "./replay.ts";
 import { resumeCommand } from "./resume.ts";
 import { runsCommand } from "./runs.ts";
 import { sendCommand } from "./send.ts";
+import { serveCommand } from "./serve.ts";
 import { showCommand } from "./show.ts";
 import { verifyCommand } from "./verify.ts";
 
@@ -30,4 +31,5 @@ export const LOG_COMMANDS: readonly LogCommand[] = [
   verifyCommand,
   exportCommand,
   chartCommand,
+  serveCommand,
 ];

@@ -1,0 +1,315 @@
+import { Hono, type Context } from "hono";
+import { z } from "zod";
+import { stateAt } from "../state-at.ts";
+import type { Run } from "../run.ts";
+import { bodyOf, jsonOf } from "./body.ts";
+import { commandOf, mayBegin, perform } from "./commands.ts";
+import { shuttingDown, type Caller, type Core } from "./core.ts";
+import { wantedOf } from "./cursor.ts";
+import { PREFLIGHT_HEADERS } from "./guard.ts";
+import { openApi } from "./openapi.ts";
+import type { ServedAgent } from "./options.ts";
+import { startSchema, type CommandReceipt } from "./protocol.ts";
+import { isRefusal, refusalOf, refuse, type Refusal } from "./refusal.ts";
+import { json, refused, SAFE_HEADERS, text, type Headers } from "./reply.ts";
+import { listQuery, ROUTES, type RoutePath } from "./routes.ts";
+import { summaryOf, type ServedRun } from "./served-runs.ts";
+import { stateJson } from "./state-json.ts";
+import { openStream, streamKindOf } from "./stream.ts";
+
+/** What node-server hands on beside the request; nothing where the handler is mounted elsewhere. */
+export interface NodeBindings {
+  readonly outgoing?: unknown;
+}
+
+interface Asked {
+  readonly request: Request;
+  readonly runId: string;
+  readonly outgoing: unknown;
+  readonly headers: Headers;
+}
+
+type Handler = (core: Core, asked: Asked) => Promise<Response | Refusal>;
+
+const HANDLERS: Readonly<Record<RoutePath, { readonly GET?: Handler; readonly POST?: Handler }>> = {
+  "/runs": { GET: listRuns, POST: startRun },
+  "/runs/:id": { GET: showRun },
+  "/runs/:id/state": { GET: showState },
+  "/runs/:id/commands": { POST: command },
+  "/runs/:id/tickets": { POST: ticket },
+  "/runs/:id/events": { GET: events },
+  "/runs/:id/socket": { GET: noSocket },
+  "/health": { GET: health },
+  "/metrics": { GET: metrics },
+  "/openapi.json": { GET: description },
+};
+
+/** Every route over HTTP. Sockets come by another way, and through the same guard. */
+export function createApp(core: Core): Hono<{ Bindings: NodeBindings }> {
+  const { basePath } = core.settings;
+  const app = new Hono<{ Bindings: NodeBindings }>();
+  for (const path of ROUTES) {
+    app.all(`${basePath}${path}`, (context) => answer(core, context, path, HANDLERS[path]));
+  }
+  app.notFound((context) => answer(core, context, undefined, {}));
+  // What a handler throws is caught below; this is for faults of the router itself.
+  app.onError((error, context) => {
+    core.report(error);
+    return refused(context.req.raw, refusalOf(undefined));
+  });
+  return app;
+}
+
+type AppContext = Context<{ Bindings: NodeBindings }>;
+type Handlers = (typeof HANDLERS)[RoutePath];
+
+/** From the guard to the answer: whatever happens, it is one JSON error and one count. */
+async function answer(
+  core: Core,
+  context: AppContext,
+  path: RoutePath | undefined,
+  handlers: Handlers,
+): Promise<Response> {
+  const request = context.req.raw;
+  const headers = core.guard.corsHeaders(request);
+  const response = await respond(core, context, path, handlers, headers);
+  const said = isRefusal(response)
+    ? refused(request, { ...response, headers: { ...headers, ...response.headers } })
+    : response;
+  core.metrics.request(path ?? "other", isSent(said) ? 200 : said.status);
+  return said;
+}
+
+/** A stream went out on its own. */
+function isSent(response: Response): boolean {
+  return response.headers.has("x-hono-already-sent");
+}
+
+async function respond(
+  core: Core,
+  context: AppContext,
+  path: RoutePath | undefined,
+  handlers: Handlers,
+  headers: Headers,
+): Promise<Response | Refusal> {
+  const request = context.req.raw;
+  try {
+    if (request.method === "OPTIONS" && "Access-Control-Allow-Origin" in headers) {
+      // The browser asks without a token, and is told nothing but what it may send.
+      return new Response(null, { status: 204, headers: { ...SAFE_HEADERS, ...headers, ...PREFLIGHT_HEADERS } });
+    }
+    const runId = context.req.param("id") ?? "";
+    const ticketRun = path === "/runs/:id/events" && request.method === "GET" ? runId : undefined;
+    const refusal = core.guard.admit(request, ticketRun);
+    if (refusal !== undefined) return refusal;
+    if (path === undefined) return refuse(404, "not_found", "There is nothing here. See GET /openapi.json.");
+    const { method } = request;
+    const handler = method === "GET" || method === "POST" ? handlers[method] : undefined;
+    if (handler === undefined) {
+      const allowed = Object.keys(handlers).join(", ");
+      return refuse(405, "method_not_allowed", `Here is ${allowed} only.`, { Allow: allowed });
+    }
+    if (core.closing) return shuttingDown();
+    return await handler(core, { request, runId, outgoing: context.env?.outgoing, headers });
+  } catch (error) {
+    const refusal = refusalOf(error);
+    if (refusal.status >= 500) core.report(error);
+    return refusal;
+  }
+}
+
+async function listRuns(core: Core, { request, headers }: Asked): Promise<Response | Refusal> {
+  const caller = await core.authorize(request, "list");
+  if (isRefusal(caller)) return caller;
+  const asked = new URL(request.url).searchParams;
+  const metadata = [...asked].flatMap(([key, value]): [string, string][] =>
+    key.startsWith("metadata.") ? [[key.slice("metadata.".length), value]] : [],
+  );
+  const plain = Object.fromEntries([...asked].filter(([key]) => !key.startsWith("metadata.")));
+  const query = listQuery.safeParse(plain);
+  if (!query.success) return refuse(400, "invalid_request", z.prettifyError(query.error));
+  const { status, agent, limit } = query.data;
+  const all = await core.runs.list(status, agent);
+  const matching = all.filter((run) =>
+    metadata.every(([key, value]) => {
+      const has = Object.hasOwn(run.metadata, key) ? run.metadata[key] : undefined;
+      return has !== undefined && (typeof has === "string" ? has : JSON.stringify(has)) === value;
+    }),
+  );
+  const runs = [];
+  // The newest, the oldest of them first.
+  for (const run of matching.toReversed()) {
+    if (runs.length === limit) break;
+    // A list must not show what its caller may not read.
+    if (!isRefusal(await core.authorize(request, "read", run))) runs.push(run);
+  }
+  return json(request, { runs: runs.reverse() }, 200, headers);
+}
+
+async function startRun(core: Core, asked: Asked): Promise<Response | Refusal> {
+  const { request, outgoing } = asked;
+  const body = await bodyOf(request, startSchema, core.settings.limits.bodyBytes);
+  if (isRefusal(body)) return body;
+  const { task, runId, messages, metadata } = body;
+  const agent = agentOf(core, body.agent);
+  const caller = await core.authorize(request, "create", { runId, agent: isRefusal(agent) ? body.agent : agent.name });
+  if (isRefusal(caller)) return caller;
+  if (isRefusal(agent)) return agent;
+  // An id is one run over all agents.
+  const taken = runId === undefined ? undefined : await core.runs.find(runId);
+  if (runId !== undefined && taken !== undefined) return runExists(runId);
+  const full = core.crowded();
+  if (full !== undefined) return full;
+  const context = core.contextOf(request, agent.name, runId);
+  const run = agent.run(task, {
+    ...(runId === undefined ? {} : { runId }),
+    ...(messages === undefined ? {} : { messages }),
+    ...(metadata === undefined ? {} : { metadata }),
+    ...(context === undefined ? {} : { context }),
+  });
+  core.working.track(run);
+  const refusal = await begun(run);
+  if (refusal !== undefined) return refusal;
+  const headers = { ...asked.headers, Location: `${core.settings.basePath}/runs/${run.id}`, "X-Run-Id": run.id };
+  const kind = streamKindOf(request);
+  if (kind === undefined) {
+    const { durableSeq: seq, state } = run;
+    return json(request, { runId: run.id, agent: agent.name, seq, status: state.status }, 201, headers);
+  }
+  const served = { runId: run.id, agent, log: agent.log, head: await agent.log.head(run.id) };
+  const wanted = wantedOf(request, run.id, 0);
+  if (isRefusal(wanted)) return wanted;
+  const untilRest = follows(request, false) ? undefined : run;
+  return openStream(core, { request, served, kind, wanted, untilRest, outgoing, headers });
+}
+
+/** Waits until the log holds the run: nobody is told of one that a crash would take back (P2). */
+async function begun(run: Run): Promise<Refusal | undefined> {
+  for await (const event of run.events()) if (event.seq >= 1) return undefined;
+  const { error } = await run.settled();
+  if (error?.code === "run_exists") return runExists(run.id);
+  return refuse(503, "log", "The log cannot be used now. The run was not begun.");
+}
+
+function runExists(runId: string): Refusal {
+  return refuse(409, "run_exists", `There is a run "${runId}" already. Leave the id out for a new one.`);
+}
+
+function agentOf(core: Core, name: string | undefined): ServedAgent | Refusal {
+  const { agents } = core.settings;
+  const [only] = agents;
+  if (name === undefined && only !== undefined && agents.length === 1) return only;
+  const named = agents.find((agent) => agent.name === name);
+  if (named !== undefined) return named;
+  const names = agents.map((agent) => `"${agent.name}"`).join(", ");
+  return refuse(400, "invalid_request", `agent: name one of ${names}.`);
+}
+
+async function showRun(core: Core, { request, runId, headers }: Asked): Promise<Response | Refusal> {
+  const found = await core.runFor(request, "read", runId);
+  if (isRefusal(found)) return found;
+  return json(request, await summaryOf(found.served), 200, headers);
+}
+
+async function showState(core: Core, { request, runId, headers }: Asked): Promise<Response | Refusal> {
+  const found = await core.runFor(request, "read", runId);
+  if (isRefusal(found)) return found;
+  const { log, head } = found.served;
+  const said = new URL(request.url).searchParams.get("seq");
+  if (said !== null && !/^\d{1,15}$/.test(said)) return refuse(400, "invalid_request", "seq: a whole number from 0.");
+  const state = await stateAt(log, runId, said === null ? head.seq : Number(said));
+  return json(request, stateJson(state), 200, headers);
+}
+
+async function command(core: Core, { request, runId, headers }: Asked): Promise<Response | Refusal> {
+  const body = await jsonOf(request, core.settings.limits.bodyBytes);
+  if (isRefusal(body)) return body;
+  const receipt = await performFor(core, request, runId, body.value);
+  if (isRefusal(receipt)) return receipt;
+  return json(request, receipt, receipt.accepted ? 200 : 409, headers);
+}
+
+/** A command as anybody may send it: over HTTP, or in a frame of a socket that `request` opened. */
+export async function performFor(
+  core: Core,
+  request: Request,
+  runId: string,
+  value: unknown,
+): Promise<CommandReceipt | Refusal> {
+  const asked = commandOf(value);
+  if (isRefusal(asked)) return asked;
+  const found = await core.runFor(request, asked.verb, runId);
+  if (isRefusal(found)) return found;
+  if (core.closing) return shuttingDown();
+  const full = mayBegin(asked) ? core.crowded(asked.verb === "fork" ? undefined : runId) : undefined;
+  if (full !== undefined) return full;
+  const { served, caller } = found;
+  const receipt = await perform(served, asked, commanderOf(core, caller, served));
+  core.metrics.command(asked.verb, receipt.accepted);
+  return receipt;
+}
+
+function commanderOf(core: Core, { request, by }: Caller, { agent, runId }: ServedRun) {
+  return {
+    by,
+    context: core.contextOf(request, agent.name, runId),
+    onRun(run: Run) {
+      core.working.track(run);
+    },
+  };
+}
+
+async function ticket(core: Core, { request, runId, headers }: Asked): Promise<Response | Refusal> {
+  const body = await bodyOf(request, z.strictObject({}), core.settings.limits.bodyBytes);
+  if (isRefusal(body)) return body;
+  const found = await core.runFor(request, "ticket", runId);
+  if (isRefusal(found)) return found;
+  return json(request, core.guard.ticketFor(runId), 201, headers);
+}
+
+async function events(core: Core, asked: Asked): Promise<Response | Refusal> {
+  const { request, runId, outgoing, headers } = asked;
+  const found = await core.runFor(request, "stream", runId);
+  if (isRefusal(found)) return found;
+  const { served } = found;
+  const wanted = wantedOf(request, runId, served.head.seq);
+  if (isRefusal(wanted)) return wanted;
+  const accept = request.headers.get("accept") ?? "*/*";
+  const kind = streamKindOf(request) ?? (/\*\/\*|\btext\/\*/.test(accept) ? "sse" : undefined);
+  if (kind === undefined) {
+    return refuse(406, "not_acceptable", "Events come as text/event-stream or application/x-ndjson.");
+  }
+  const untilRest = follows(request, true) ? undefined : await served.agent.open(runId);
+  return openStream(core, { request, served, kind, wanted, untilRest, outgoing, headers });
+}
+
+function follows(request: Request, otherwise: boolean): boolean {
+  const said = new URL(request.url).searchParams.get("follow");
+  return said === null ? otherwise : said !== "false" && said !== "0";
+}
+
+/** Upgrades do not come by this way. */
+async function noSocket(): Promise<Refusal> {
+  return refuse(426, "upgrade_required", "This is a WebSocket.", { Upgrade: "websocket", Connection: "Upgrade" });
+}
+
+async function health(core: Core, { request, headers }: Asked): Promise<Response | Refusal> {
+  const caller = await core.authorize(request, "health");
+  return isRefusal(caller) ? caller : json(request, { status: "ok" }, 200, headers);
+}
+
+async function metrics(core: Core, { request, headers }: Asked): Promise<Response | Refusal> {
+  const caller = await core.authorize(request, "metrics");
+  if (isRefusal(caller)) return caller;
+  const runs = new Map<string, number>();
+  for (const { status } of await core.runs.list(undefined, undefined)) runs.set(status, (runs.get(status) ?? 0) + 1);
+  const { connections, working } = core;
+  const body = core.metrics.text({ open: (kind) => connections.count(kind), working: working.size, runs });
+  return text(request, body, "text/plain; version=0.0.4; charset=utf-8", 200, headers);
+}
+
+async function description(core: Core, { request, headers }: Asked): Promise<Response | Refusal> {
+  const caller = await core.authorize(request, "openapi");
+  if (isRefusal(caller)) return caller;
+  return json(request, openApi(core.settings), 200, headers);
+}

@@ -1,0 +1,149 @@
+import type { EventLog } from "../log/event-log.ts";
+import { isPromiseLike } from "../promise-like.ts";
+import { encode, type Chunk, type Format } from "./encode.ts";
+
+/**
+ * What the clients of one run read: its log, encoded once for all who are at the same place.
+ *
+ * F1 Only what the log holds is handed out (P2), in order of seq, from any cursor (P26).
+ * F2 A client has nothing here but its cursor: one that stalls costs nothing. Chunks are kept while others may want them, up to a bound.
+ * F3 It looks at the log only while somebody follows. Changes within one turn of the event loop are told once, so that a busy run is many events
+ *    per write.
+ */
+export class RunFeed {
+  readonly runId: string;
+  private readonly log: EventLog;
+  private readonly views = new Map<string, FeedView>();
+  private readonly followers = new Set<() => void>();
+  private readonly onIdle: () => void;
+  private unwatch: (() => void) | undefined;
+  private due: NodeJS.Immediate | undefined;
+  /** Counts what the log announced: an answer that is older may be stale. */
+  changes = 0;
+  private glancedAt = 0;
+
+  constructor(log: EventLog, runId: string, onIdle: () => void) {
+    this.log = log;
+    this.runId = runId;
+    this.onIdle = onIdle;
+  }
+
+  /** Calls back when there may be something new, until the answered function is called. */
+  follow(onChange: () => void): () => void {
+    this.followers.add(onChange);
+    this.unwatch ??= this.log.watch(this.runId, () => {
+      this.due ??= setImmediate(() => {
+        this.due = undefined;
+        this.announce();
+      });
+    });
+    return () => {
+      if (!this.followers.delete(onChange) || this.followers.size > 0) return;
+      this.unwatch?.();
+      this.unwatch = undefined;
+      clearImmediate(this.due);
+      this.due = undefined;
+      this.views.clear();
+      this.onIdle();
+    };
+  }
+
+  /** Has everybody look, once in such a time: a log may lose an announcement. */
+  glance(now: number, everyMs: number): void {
+    if (now - this.glancedAt < everyMs) return;
+    this.glancedAt = now;
+    this.announce();
+  }
+
+  /** What was found to be the end may not be it any more. */
+  expire(): void {
+    this.changes++;
+  }
+
+  private announce(): void {
+    this.expire();
+    for (const onChange of this.followers) onChange();
+  }
+
+  view(format: Format, types: ReadonlySet<string> | undefined): FeedView {
+    const key = types === undefined ? format : `${format} ${[...types].sort().join(" ")}`;
+    const known = this.views.get(key);
+    if (known !== undefined) return known;
+    const view = new FeedView(this, this.log, format, types);
+    this.views.set(key, view);
+    return view;
+  }
+}
+
+/** Events per read. */
+const PAGE = 512;
+/** Bytes of chunks that are kept for others at the same place. */
+const KEPT = 1_048_576;
+
+/** One way to see a run: a format, and perhaps a filter. */
+export class FeedView {
+  private readonly feed: RunFeed;
+  private readonly log: EventLog;
+  private readonly format: Format;
+  private readonly types: ReadonlySet<string> | undefined;
+  /** By the cursor that they begin behind; the oldest first. */
+  private readonly chunks = new Map<number, Chunk>();
+  /** Reads under way, by cursor; only who knows of no later change may wait for one. */
+  private readonly reading = new Map<number, { readonly as: number; readonly chunk: Promise<Chunk | undefined> }>();
+  private kept = 0;
+  /** Where there was nothing, and as of which change. */
+  private empty = { at: -1, as: -1 };
+
+  constructor(feed: RunFeed, log: EventLog, format: Format, types: ReadonlySet<string> | undefined) {
+    this.feed = feed;
+    this.log = log;
+    this.format = format;
+    this.types = types;
+  }
+
+  /** What comes behind a cursor; undefined where there is nothing yet. Rejects or throws where the log cannot be read. */
+  next(cursor: number): Chunk | undefined | Promise<Chunk | undefined> {
+    const known = this.chunks.get(cursor);
+    if (known !== undefined) return known;
+    const { changes: as } = this.feed;
+    if (this.empty.at === cursor && this.empty.as === as) return undefined;
+    const under = this.reading.get(cursor);
+    if (under?.as === as) return under.chunk;
+    const page = this.log.read(this.feed.runId, { after: cursor, limit: PAGE });
+    if (!isPromiseLike(page)) return this.take(cursor, page, as);
+    const forget = (): void => {
+      if (this.reading.get(cursor) === reading) this.reading.delete(cursor);
+    };
+    const reading = {
+      as,
+      chunk: page.then(
+        (events) => {
+          forget();
+          return this.take(cursor, events, as);
+        },
+        (error: unknown) => {
+          forget();
+          throw error;
+        },
+      ),
+    };
+    this.reading.set(cursor, reading);
+    return reading.chunk;
+  }
+
+  private take(cursor: number, events: Parameters<typeof encode>[0], as: number): Chunk | undefined {
+    if (events.length === 0) {
+      this.empty = { at: cursor, as };
+      return undefined;
+    }
+    const chunk = encode(events, this.format, this.types);
+    this.chunks.set(cursor, chunk);
+    this.kept += chunk.bytes.length;
+    for (const [at, old] of this.chunks) {
+      if (this.kept <= KEPT || at === cursor) break;
+      this.chunks.delete(at);
+      this.kept -= old.bytes.length;
+    }
+    return chunk;
+  }
+}

@@ -1,0 +1,143 @@
+import type { Status } from "../../machines/state.ts";
+import { titleOf } from "../log/summary.ts";
+import { stateAt } from "../state-at.ts";
+import { isRunId, type EventLog, type LogHead, type RunSummary } from "../log/event-log.ts";
+import type { Run } from "../run.ts";
+import type { Tasks } from "../tasks.ts";
+import type { ServedAgent } from "./options.ts";
+
+/** A run that is served, and whose it is. */
+export interface ServedRun {
+  readonly runId: string;
+  readonly agent: ServedAgent;
+  readonly log: EventLog;
+  readonly head: LogHead;
+}
+
+/** Runs by id over all agents. */
+export class ServedRuns {
+  private readonly agents: readonly ServedAgent[];
+  private readonly logs: readonly EventLog[];
+
+  constructor(agents: readonly ServedAgent[]) {
+    this.agents = agents;
+    this.logs = [...new Set(agents.map(({ log }) => log))];
+  }
+
+  /** The run, where one of the agents began it: what else lies in their logs does not exist here. */
+  async find(runId: string): Promise<ServedRun | undefined> {
+    if (!isRunId(runId)) return undefined;
+    for (const log of this.logs) {
+      const head = await log.head(runId);
+      if (head.seq === 0) continue;
+      const [first] = await log.read(runId, { after: 0, limit: 1 });
+      const name = first?.type === "run_start" ? first.data.agent.name : undefined;
+      const agent = this.agents.find((one) => one.log === log && one.name === name);
+      if (agent !== undefined) return { runId, agent, log, head };
+    }
+    return undefined;
+  }
+
+  /** All of them, the oldest first. */
+  async list(status: Status | undefined, name: string | undefined): Promise<RunSummary[]> {
+    const asked = this.agents.filter((agent) => name === undefined || agent.name === name);
+    const lists = await Promise.all(asked.map((agent) => agent.runs(status === undefined ? {} : { status })));
+    return lists.flat().sort((a, b) => a.createdAt - b.createdAt);
+  }
+}
+
+/** What a list says about a run, of this one alone. The status is that of its state, where a list only estimates it. */
+export async function summaryOf({ runId, agent, log, head }: ServedRun): Promise<RunSummary> {
+  const state = await stateAt(log, runId, head.seq);
+  const [first, second] = await log.read(runId, { after: 0, limit: 2 });
+  const [last] = await log.read(runId, { after: head.seq - 1, limit: 1 });
+  const createdAt = first?.timestamp ?? 0;
+  return {
+    runId,
+    agent: agent.name,
+    status: state.status,
+    title: second?.type === "user_input" ? titleOf(second.data.text) : "",
+    metadata: state.core.start?.metadata ?? {},
+    createdAt,
+    updatedAt: last?.timestamp ?? createdAt,
+    seq: head.seq,
+    owned: head.owned,
+  };
+}
+
+/** Notes after the end are few; one page of the last events nearly always says it. */
+const LAST = 64;
+
+/** Whether a run is over for good, from its last events alone. */
+export async function isCancelled(log: EventLog, runId: string, head: number): Promise<boolean> {
+  for (let end = head; end > 0; end -= LAST) {
+    const after = Math.max(0, end - LAST);
+    const page = await log.read(runId, { after, limit: end - after });
+    for (const event of page.toReversed()) {
+      if (event.type === "cancelled") return true;
+      // Nothing but notes comes after it.
+      const note = event.type === "custom" || event.type === "error" || event.type === "tool_result";
+      if (!note) return false;
+    }
+  }
+  return false;
+}
+
+/**
+ * The runs that work because of this server, each waited for once.
+ *
+ * W1 One promise per run, however many clients wait for its rest: a client that leaves takes its callback with it.
+ */
+export class Working {
+  private readonly runs = new Map<string, Waiting>();
+  private readonly tasks: Tasks;
+  /** Runs that this server had begin. */
+  size = 0;
+
+  constructor(tasks: Tasks) {
+    this.tasks = tasks;
+  }
+
+  /** Whether this server had it begin, and it still works. */
+  has(runId: string): boolean {
+    return this.runs.get(runId)?.counts === true;
+  }
+
+  /** Counts a run until it rests. */
+  track(run: Run): void {
+    const waiting = this.wait(run);
+    if (waiting.counts) return;
+    waiting.counts = true;
+    this.size++;
+  }
+
+  /** Calls back once when it rests, with the seq where it does. Answers the undo. */
+  onRest(run: Run, callback: (seq: number) => void): () => void {
+    const { callbacks } = this.wait(run);
+    callbacks.add(callback);
+    return () => {
+      callbacks.delete(callback);
+    };
+  }
+
+  private wait(run: Run): Waiting {
+    const known = this.runs.get(run.id);
+    if (known !== undefined) return known;
+    const waiting: Waiting = { callbacks: new Set(), counts: false };
+    this.runs.set(run.id, waiting);
+    this.tasks.adopt(
+      "waiting for a run to rest",
+      run.settled().then(({ seq }) => {
+        this.runs.delete(run.id);
+        if (waiting.counts) this.size--;
+        for (const onRest of waiting.callbacks) onRest(seq);
+      }),
+    );
+    return waiting;
+  }
+}
+
+interface Waiting {
+  readonly callbacks: Set<(seq: number) => void>;
+  counts: boolean;
+}
