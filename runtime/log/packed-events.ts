@@ -205,7 +205,6 @@ class Packed implements PackedEvents {
   }
 
   read(after: number, limit: number): Event[] {
-    this.close();
     const events: Event[] = [];
     let seq = after + 1;
     for (let at = this.segmentOf(seq); at < this.segments.length && seq <= this.length && events.length < limit; at++) {
@@ -214,11 +213,29 @@ class Packed implements PackedEvents {
       const kind = this.facts[at * FACTS + 2] ?? WHOLE;
       if (kind !== WHOLE) events.push(this.eventAt(at, segment, kind));
       else if (!isKeptWhole(segment)) throw new TypeError("unreachable: this kind says what is kept");
+      else if (segment === this.open) this.addOpen(events, segment, seq, limit);
       else if (segment.type === "tokens") addTokens(events, segment, seq, limit);
       else events.push(segment);
       seq = (events.at(-1)?.seq ?? this.length) + 1;
     }
     return events;
+  }
+
+  /** Tokens of the run at the end, whose texts are not put together yet: somebody reads them while they come. */
+  private addOpen(events: Event[], open: TokenRun, from: number, limit: number): void {
+    const { texts = [], delays = [] } = this;
+    const { runId, kind, messageId, attempt } = open;
+    const begin = Math.max(0, from - open.seq);
+    let offset = this.nextOffset;
+    // From the end: who reads along wants the last few.
+    for (let index = begin; index < texts.length; index++) offset -= texts[index]?.length ?? 0;
+    for (let index = begin; index < texts.length && events.length < limit; index++) {
+      const text = texts[index] ?? "";
+      const data = { kind, text, messageId, attempt, offset };
+      const timestamp = open.timestamp + (delays[index] ?? 0);
+      events.push({ seq: open.seq + index, timestamp, runId, type: "token_stream", data });
+      offset += text.length;
+    }
   }
 
   private eventAt(at: number, data: Segment, kind: number): Event {

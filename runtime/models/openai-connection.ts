@@ -6,7 +6,8 @@ import { isRecord } from "./openai-decoder.ts";
  * the one inside Node, tells it to whoever listens on diagnostics channels.
  *
  * C1 A request is recognised by a header of its own. One that undici never tells of, of a `fetch` of another make, is never said to connect.
- * C2 The channels are listened to only while one of our requests may still connect.
+ * C2 The channels are listened to only while one of our requests may still connect, and not for one that finds a connection left by another: to
+ *    begin and end listening makes the engine throw away compiled code of undici's, which costs a request many times what the listening does.
  * C3 Nothing is unsubscribed while a channel calls its listeners: that would make it skip one of somebody else's.
  */
 
@@ -26,6 +27,32 @@ export function watchConnection(
   { onConnecting, onConnected }: { readonly onConnecting: () => void; readonly onConnected: () => void },
 ): ConnectionWatch {
   return new Watch(id, onConnecting, onConnected);
+}
+
+/** What a request is watched by that finds a connection: nobody. */
+export const UNWATCHED: ConnectionWatch = { state: undefined, leave() {} };
+
+/** How long a connection is kept for the next request, ms: somewhat less than undici and most servers do. */
+const KEPT_MS = 3_000;
+
+/** The connections that requests to one endpoint have left behind, as far as one can know. To be wrong costs a clearer error, no more. */
+export class FreeConnections {
+  private free = 0;
+  private leftAt = 0;
+
+  /** Whether a request that begins now finds one. */
+  take(): boolean {
+    if (performance.now() - this.leftAt > KEPT_MS) this.free = 0;
+    if (this.free === 0) return false;
+    this.free--;
+    return true;
+  }
+
+  /** A request has read its answer to the end. */
+  give(): void {
+    this.free++;
+    this.leftAt = performance.now();
+  }
 }
 
 const created = channel("undici:request:create");

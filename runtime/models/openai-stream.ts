@@ -4,7 +4,7 @@ import { STOPPED, type Stop } from "../lazy-signal.ts";
 import type { ModelChunk } from "./chat-model.ts";
 import { oneByOne } from "./one-by-one.ts";
 import type { BodyReader, CallOptions, ChatBody, ChatClient, Endpoint } from "./openai-client.ts";
-import { REQUEST_ID_HEADER, watchConnection } from "./openai-connection.ts";
+import { FreeConnections, REQUEST_ID_HEADER, UNWATCHED, watchConnection } from "./openai-connection.ts";
 import { chatDecoder, isRecord } from "./openai-decoder.ts";
 import { explainFailure, modelFailureOf, oneLine, timedOut } from "./openai-errors.ts";
 import { bodyFrames, closeBody, streamFrames, type Frames } from "./openai-frames.ts";
@@ -24,6 +24,7 @@ const MAX_LISTED = 10;
 
 export interface StreamSettings {
   readonly endpoint: Endpoint;
+  readonly connections: FreeConnections;
   readonly connectTimeoutMs: number;
   readonly headerTimeoutMs: number;
   readonly idleTimeoutMs: number;
@@ -42,7 +43,8 @@ async function* streamPieces(
   stop: Stop,
   settings: StreamSettings,
 ): AsyncGenerator<readonly ModelChunk[], void, undefined> {
-  const { endpoint, connectTimeoutMs, headerTimeoutMs, idleTimeoutMs, totalTimeoutMs, setTimer } = settings;
+  const { endpoint, connections, connectTimeoutMs, headerTimeoutMs, idleTimeoutMs, totalTimeoutMs, setTimer } =
+    settings;
   if (stop.aborted) return;
   const client = await endpoint.client();
   if (stop.aborted) return;
@@ -61,14 +63,16 @@ async function* streamPieces(
   let empty = true;
   const id = randomUUID();
   let connected = (): void => {};
-  const connection = watchConnection(id, {
-    onConnecting() {
-      connected = watch.limit("connect", connectTimeoutMs);
-    },
-    onConnected() {
-      connected();
-    },
-  });
+  const connection = connections.take()
+    ? UNWATCHED
+    : watchConnection(id, {
+        onConnecting() {
+          connected = watch.limit("connect", connectTimeoutMs);
+        },
+        onConnected() {
+          connected();
+        },
+      });
 
   try {
     watch.limit("total", totalTimeoutMs);
@@ -92,6 +96,7 @@ async function* streamPieces(
       if (decoder.finished && !finishedBefore) watch.start("tail", TAIL_MS);
       else watch.wait();
     }
+    if (watch.expired === undefined) connections.give();
     if (empty && watch.expired === undefined) checkContentType(contentType, endpoint.shown);
   } catch (thrown) {
     if (!stop.aborted && watch.expired === undefined && !decoder.finished) {

@@ -13,6 +13,7 @@ import {
 } from "./openai-client.ts";
 import { isRecord } from "./openai-decoder.ts";
 import { toWireMessages, toWireTools } from "./openai-messages.ts";
+import { FreeConnections } from "./openai-connection.ts";
 import { streamChat, type StreamSettings } from "./openai-stream.ts";
 import { setNodeTimer, type SetTimer } from "./openai-watchdog.ts";
 
@@ -94,6 +95,7 @@ export function openaiModelWith(options: OpenAIModelOptions, seams: OpenAIModelS
       : endpointOf(client);
   const settings: StreamSettings = {
     endpoint,
+    connections: new FreeConnections(),
     connectTimeoutMs: options.connectTimeoutMs ?? 10_000,
     headerTimeoutMs: options.headerTimeoutMs ?? 120_000,
     idleTimeoutMs: options.idleTimeoutMs ?? 60_000,

@@ -24,79 +24,84 @@ const piece = fc.record({
 
 it("E1 reads what was appended, field by field, from every seq and in every number, also while it is written", () => {
   fc.assert(
-    fc.property(fc.array(piece, { minLength: 1, maxLength: 60 }), fc.integer({ min: 1, max: 9 }), (pieces, limit) => {
-      const packed = packedEvents();
-      const all: Event[] = [];
-      const keep = (event: Event): void => {
-        all.push(event);
-        packed.append(event);
-      };
-      let attempt = 1;
-      let timestamp = 1_700_000_000_000;
-      const said = { text: "", reasoning: "" };
-      let waiting: EventOf<"token_stream">[] = [];
-      const flush = (): void => {
-        const [first] = waiting;
-        if (first === undefined) return;
-        const { kind, messageId, attempt, offset } = first.data;
-        const texts = waiting.map(({ data }) => data.text);
-        const times = waiting.map((event) => event.timestamp);
-        const text = texts.join("");
-        packed.appendTokens("r", { seq: first.seq, kind, messageId, attempt, offset, texts, times, text });
-        waiting = [];
-      };
-      const say = (event: EventOf<"token_stream">, held: boolean): void => {
-        const last = waiting.at(-1);
-        const follows = last?.data.kind === event.data.kind && last.data.attempt === event.data.attempt;
-        if (!follows || !held) flush();
-        all.push(event);
-        if (held && event.cause === undefined) waiting.push(event);
-        else packed.append(event);
-      };
-      for (const { text, kind, step, wait, end, cause, held, look } of pieces) {
-        attempt += step;
-        timestamp += wait;
-        if (step > 0) Object.assign(said, { text: "", reasoning: "" });
-        const data = { kind, text, messageId: "m1", attempt, offset: said[kind].length };
-        if (cause.cause !== undefined) flush();
-        say({ seq: all.length + 1, timestamp, runId: "r", type: "token_stream", data, ...cause }, held);
-        said[kind] += text;
-        if (look) flush();
-        if (look) expect(packed.read(0, all.length)).toEqual(all);
-        if (!end) continue;
-        flush();
-        const usage = "unknown" as const;
-        const message = {
-          messageId: "m1",
-          step: 1,
-          attempt,
-          finish: "stop" as const,
-          text: said.text,
-          calls: [],
-          usage,
+    fc.property(
+      fc.array(piece, { minLength: 1, maxLength: 60 }),
+      fc.integer({ min: 1, max: 9 }),
+      fc.constantFrom(0.1, 1_700_000_000_000),
+      (pieces, limit, began) => {
+        const packed = packedEvents();
+        const all: Event[] = [];
+        const keep = (event: Event): void => {
+          all.push(event);
+          packed.append(event);
         };
-        keep({
-          seq: all.length + 1,
-          timestamp,
-          runId: step > 0 ? "other" : "r",
-          type: "message",
-          data: message,
-          ...cause,
-        });
-        // What an app records may look like anything that is kept here.
-        const looks = { type: "tokens", seq: 1, runId: "r" };
-        const custom = { name: "n", data: looks, ...looks };
-        keep({ seq: all.length + 1, timestamp, runId: "r", type: "custom", data: custom, ...cause });
-        const gap = { from: all.length + 1, to: all.length + 1, digest: "d" };
-        keep({ seq: all.length + 1, timestamp, runId: "r", type: "gap", data: gap });
-        Object.assign(said, { text: "", reasoning: "" });
-      }
-      flush();
-      for (let after = 0; after < all.length; after++) {
-        expect(packed.read(after, limit)).toEqual(all.slice(after, after + limit));
-      }
-      expect(packed.length).toBe(all.length);
-    }),
+        let attempt = 1;
+        let timestamp = began;
+        const said = { text: "", reasoning: "" };
+        let waiting: EventOf<"token_stream">[] = [];
+        const flush = (): void => {
+          const [first] = waiting;
+          if (first === undefined) return;
+          const { kind, messageId, attempt, offset } = first.data;
+          const texts = waiting.map(({ data }) => data.text);
+          const times = waiting.map((event) => event.timestamp);
+          const text = texts.join("");
+          packed.appendTokens("r", { seq: first.seq, kind, messageId, attempt, offset, texts, times, text });
+          waiting = [];
+        };
+        const say = (event: EventOf<"token_stream">, held: boolean): void => {
+          const last = waiting.at(-1);
+          const follows = last?.data.kind === event.data.kind && last.data.attempt === event.data.attempt;
+          if (!follows || !held) flush();
+          all.push(event);
+          if (held && event.cause === undefined) waiting.push(event);
+          else packed.append(event);
+        };
+        for (const { text, kind, step, wait, end, cause, held, look } of pieces) {
+          attempt += step;
+          timestamp += wait;
+          if (step > 0) Object.assign(said, { text: "", reasoning: "" });
+          const data = { kind, text, messageId: "m1", attempt, offset: said[kind].length };
+          if (cause.cause !== undefined) flush();
+          say({ seq: all.length + 1, timestamp, runId: "r", type: "token_stream", data, ...cause }, held);
+          said[kind] += text;
+          if (look) flush();
+          if (look) expect(packed.read(0, all.length)).toEqual(all);
+          if (!end) continue;
+          flush();
+          const usage = "unknown" as const;
+          const message = {
+            messageId: "m1",
+            step: 1,
+            attempt,
+            finish: "stop" as const,
+            text: said.text,
+            calls: [],
+            usage,
+          };
+          keep({
+            seq: all.length + 1,
+            timestamp,
+            runId: step > 0 ? "other" : "r",
+            type: "message",
+            data: message,
+            ...cause,
+          });
+          // What an app records may look like anything that is kept here.
+          const looks = { type: "tokens", seq: 1, runId: "r" };
+          const custom = { name: "n", data: looks, ...looks };
+          keep({ seq: all.length + 1, timestamp, runId: "r", type: "custom", data: custom, ...cause });
+          const gap = { from: all.length + 1, to: all.length + 1, digest: "d" };
+          keep({ seq: all.length + 1, timestamp, runId: "r", type: "gap", data: gap });
+          Object.assign(said, { text: "", reasoning: "" });
+        }
+        flush();
+        for (let after = 0; after < all.length; after++) {
+          expect(packed.read(after, limit)).toEqual(all.slice(after, after + limit));
+        }
+        expect(packed.length).toBe(all.length);
+      },
+    ),
     { numRuns: 150 },
   );
 });

@@ -117,18 +117,41 @@ describe("P31 connect_timeout", () => {
     expect(await next).toBe("end");
   });
 
-  it("does not count where the connection is there already", async () => {
-    const server = await faultServer([{ frames: [deltaFrame({}, "stop")], end: "done" }, { silent: true }]);
+  it("is not watched where the request before has left its connection, and is for one more at the same time", async () => {
+    const server = await faultServer([
+      { frames: [deltaFrame({}, "stop")], end: "done" },
+      { silent: true },
+      { silent: true },
+    ]);
     closing.push(() => server.close());
-    const first = ask({ baseURL: server.baseURL });
-    expect(await first.read()).toMatchObject({ type: "finish" });
-    expect(await first.read()).toBe("end");
-    const second = ask({ baseURL: server.baseURL });
-    const next = second.read();
+    const timers = handTimers();
+    const controller = new AbortController();
+    const model = openaiModelWith(
+      {
+        model: "m",
+        baseURL: server.baseURL,
+        connectTimeoutMs: CONNECT,
+        headerTimeoutMs: HEADERS,
+        totalTimeoutMs: TOTAL,
+      },
+      { environment: {}, setTimer: timers.setTimer },
+    );
+    const begin = () => model.stream(request, { signal: controller.signal })[Symbol.asyncIterator]();
+    const first = begin();
+    expect((await first.next()).value).toMatchObject({ type: "finish" });
+    expect((await first.next()).done).toBe(true);
+    await timers.started(CONNECT);
+
+    const second = begin().next();
     await server.request(1);
-    expect(second.timers.active()).toEqual([TOTAL, HEADERS]);
-    second.controller.abort();
-    await next;
+    expect(timers.count(CONNECT)).toBe(1);
+    expect(timers.active()).toEqual([TOTAL, HEADERS]);
+
+    const third = begin().next();
+    await server.request(2);
+    controller.abort();
+    await Promise.all([second, third]);
+    expect(timers.count(CONNECT)).toBe(2);
   });
 
   it("never counts for a fetch that tells nobody when it connects", async () => {

@@ -9,6 +9,8 @@ export interface HandTimers {
   started(ms: number): Promise<void>;
   /** Lets the time of every active timer of this length run out. */
   runOut(ms: number): void;
+  /** How many timers of this length there have been. */
+  count(ms: number): number;
   /** How often timers of this length were started again. */
   refreshed(ms: number): number;
 }
@@ -38,6 +40,7 @@ export function handTimers(): HandTimers {
     runOut(ms) {
       for (const timer of timers) if (timer.live && timer.ms === ms) timer.callback();
     },
+    count: (ms) => timers.filter((timer) => timer.ms === ms).length,
     refreshed: (ms) => timers.filter((timer) => timer.ms === ms).reduce((sum, { refreshes }) => sum + refreshes, 0),
   };
 }
