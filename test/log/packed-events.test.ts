@@ -119,3 +119,27 @@ it("E1 holds for answers of any length and for a clock with fractions", () => {
   expect(packed.read(0, 1_000).map((event) => event.seq)).toEqual(Array.from({ length: 600 }, (_, at) => at + 1));
   expect(packed.read(598, 1_000)).toEqual([token(599, "ab", 1_196), token(600, "ab", 1_198)]);
 });
+
+it("E1 holds for a time that is a whole number after another one by rounding alone", () => {
+  const later = 3.6999999999999997;
+  expect(later - 0.7).toBe(3);
+  expect(0.7 + 3).not.toBe(later);
+  const token = (seq: number, timestamp: number): Event => ({
+    seq,
+    timestamp,
+    runId: "r",
+    type: "token_stream",
+    data: { kind: "text", text: "a", messageId: "m1", attempt: 1, offset: seq - 2 },
+  });
+  const input = (seq: number, timestamp: number): Event => ({
+    seq,
+    timestamp,
+    runId: "r",
+    type: "user_input",
+    data: { id: `i${seq}`, text: "go", when: "step" },
+  });
+  const all = [input(1, 0.7), token(2, 0.7), token(3, later), input(4, later)];
+  const packed = packedEvents();
+  for (const event of all) packed.append(event);
+  expect(packed.read(0, 9)).toEqual(all);
+});
