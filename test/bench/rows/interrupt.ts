@@ -21,9 +21,9 @@ interface Bench {
 const TOKENS_BEFORE = 5;
 
 /**
- * The p99 of 1,000 rounds is the tenth slowest of them, and on a machine that does something else as well the slow ones are the machine's: of the
- * loop against itself it came out between 0.63 and 1.65 in nine measurements of ten, so that it said nothing about a limit of 1.2. The median of 41
- * blocks' ratios lay between 0.86 and 1.22 at the same time. An odd number: then the median is one block's ratio.
+ * The p99 of 1,000 rounds is the tenth slowest of them, and on a machine that does something else as well the slow ones are the machine's. On a busy
+ * one the loop compared with itself came out between 0.63 and 1.65 in nine of ten measurements, which says nothing about a limit of 1.2; the median of
+ * the ratios of 40 blocks of 100 rounds came out between 0.86 and 1.22. An odd number of blocks: then the median is the ratio of one of them.
  */
 const BLOCK = 100;
 const BLOCKS = 41;
