@@ -26,10 +26,15 @@ const THROWN: readonly (readonly [string, unknown])[] = [
   ["headers of numbers", Object.assign(new Error("x"), { status: 503, headers: { get: () => 5, values: () => [] } })],
 ];
 
-async function* breaking(error: unknown): AsyncGenerator<ModelChunk> {
+async function* breaking(thrown: unknown): AsyncGenerator<ModelChunk> {
   yield { type: "text", text: "I " };
   await Promise.resolve();
-  throw error;
+  throw thrown;
+}
+
+async function rejected(thrown: unknown): Promise<never> {
+  await Promise.resolve();
+  throw thrown;
 }
 
 function failing(error: unknown): ChatModel {
@@ -44,7 +49,7 @@ describe("an error that is hard to read", () => {
         description: "",
         input: z.object({}),
         execute() {
-          if (late) return Promise.reject(error);
+          if (late) return rejected(error);
           throw error;
         },
       });
