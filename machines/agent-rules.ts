@@ -239,13 +239,16 @@ function isGranted(kind: string): boolean {
 /** Everything that ends with the rest: granted or asked anew in the next turn. */
 const restOver: Patch = { turnSteps: 0, interrupt: "none", resuming: "no", limit: "none" };
 
+/** What a `resume` raises, whenever it is said: one that comes before the rest counts as one after it. */
+function raisedSteps(event: Event): Patch {
+  const maxSteps = event.type === "resume" ? event.data.budget?.["maxSteps"] : undefined;
+  return maxSteps === undefined ? {} : { maxSteps };
+}
+
 /** Every update of the context, as a pure function. */
 export const agentUpdates = {
   startRun: ({ event }: Args): Patch => (event.type === "run_start" ? { maxSteps: event.data.limits.maxSteps } : {}),
-  beginTurn: ({ context, event }: Args): Patch => {
-    const maxSteps = event.type === "resume" ? event.data.budget?.["maxSteps"] : undefined;
-    return { ...restOver, turn: context.turn + 1, ...(maxSteps === undefined ? {} : { maxSteps }) };
-  },
+  beginTurn: ({ context, event }: Args): Patch => ({ ...restOver, turn: context.turn + 1, ...raisedSteps(event) }),
   beginTurnWithInput: ({ context }: Args): Patch => ({ ...restOver, turn: context.turn + 1, next: context.next + 1 }),
   beginTurnWithFollowUp: ({ context }: Args): Patch => ({
     ...restOver,
@@ -294,7 +297,7 @@ export const agentUpdates = {
       resuming: event.data.redirect === undefined ? "no" : "input",
     };
   },
-  resumeLater: (): Patch => ({ resuming: "recorded" }),
+  resumeLater: ({ event }: Args): Patch => ({ resuming: "recorded", ...raisedSteps(event) }),
   tripLimit: (): Patch => ({ limit: "tripped" }),
   noteLimit: ({ event }: Args): Patch =>
     event.type === "limit" ? { limit: isGranted(event.data.kind) ? "steps" : "budget" } : {},

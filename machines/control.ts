@@ -89,6 +89,9 @@ export function reduceControlOf(control: Control, event: Event, { newTurn, wasAt
         : { ...next, model: event.data.fallback, retries: 0 };
     case "deadline":
       return event.data.name === "wall_time" ? { ...next, timeUp: true } : next;
+    case "owner":
+      // A person allowed them in the run that this one was copied from, not in this one.
+      return event.data.why === "fork" && next.allowed.length > 0 ? { ...next, allowed: NO_CONTROL.allowed } : next;
     case "approval":
       return event.data.forRun === true && tool !== undefined && !next.allowed.includes(tool)
         ? { ...next, allowed: [...next.allowed, tool] }

@@ -20,12 +20,13 @@ export function reachedLimit(state: AgentState): Limit | undefined {
   return spent ?? repeatLimit(state, start?.limits.maxRepeats);
 }
 
-/** How many of the calls of a complete message may run; those after them are skipped. */
+/** How many more calls of a complete message may run, beside those that are announced and did not start; those after them are skipped. */
 export function callsAllowed({ usage, core }: AgentState): number {
   const { limits, toolCalls } = core.control;
   if (limits === undefined) return Number.POSITIVE_INFINITY;
   if (spentLimit(usage, core.control) !== undefined) return 0;
-  return limits.toolCalls === undefined ? Number.POSITIVE_INFINITY : Math.max(0, limits.toolCalls - toolCalls);
+  if (limits.toolCalls === undefined) return Number.POSITIVE_INFINITY;
+  return Math.max(0, limits.toolCalls - toolCalls - core.context.pending - core.context.ready);
 }
 
 /** Whether a run that rests at a budget could go on with these. */

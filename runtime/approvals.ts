@@ -109,8 +109,12 @@ export function checkAnswer<Context>(
   const tool = call === undefined ? undefined : tools.get(call.name);
   const timed = { ...asked, at: now };
   if (call?.phase !== "awaiting_approval" || tool === undefined) return timed;
-  if (tool.asks && (asked.answer === undefined || asked.answer.trim() === "")) {
-    return unfit("answer_needed", `"${tool.name}" asks a question: approve it with an answer.`);
+  if (tool.asks) {
+    if (asked.answer === undefined || asked.answer.trim() === "")
+      return unfit("answer_needed", `"${tool.name}" asks a question: approve it with an answer.`);
+    // An answer is for one question: the others that wait have none yet.
+    if (asked.forRun === true)
+      return unfit("one_answer", `"${tool.name}" asks a question: answer each by itself, without forRun.`);
   }
   if (asked.args === undefined) return timed;
   const args = redact === undefined ? asked.args : redactJson(asked.args, redact);

@@ -46,8 +46,16 @@ const RETRYABLE: ReadonlySet<ErrorClass> = new Set<ErrorClass>([
 /** Longer waits than this are the program's decision, not the endpoint's. */
 export const MAX_RETRY_AFTER_MS = 60_000;
 
-/** Classifies what a model threw. `now` is ms since 1970, for a Retry-After that is a date. Never throws. */
+/** Classifies what a model threw. `now` is ms since 1970, for a Retry-After that is a date. Never throws: what cannot be read is `unknown`. */
 export function classify(error: unknown, message: string, now: number): ClassifiedError {
+  try {
+    return judge(error, message, now);
+  } catch {
+    return { class: "unknown", code: "model", message, retryable: false, severity: "high", retryAfterMs: undefined };
+  }
+}
+
+function judge(error: unknown, message: string, now: number): ClassifiedError {
   const failure = modelFailureOf(error);
   const kind = classOf(error, failure);
   const said = failure.kind === "status" ? failure.header("x-should-retry") : undefined;
@@ -75,6 +83,14 @@ const UNREACHED: ReadonlySet<string> = new Set([
 
 /** The model was not asked, so that it has used nothing: the endpoint refused the request, or there was no connection. */
 export function wasNotAsked(error: unknown): boolean {
+  try {
+    return neverSent(error);
+  } catch {
+    return false;
+  }
+}
+
+function neverSent(error: unknown): boolean {
   if (error instanceof RubatoError && error.code === "connect_timeout") return true;
   const failure = modelFailureOf(error);
   switch (failure.kind) {

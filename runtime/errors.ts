@@ -41,8 +41,16 @@ export class RubatoError extends Error {
   }
 }
 
-/** The sentence in whatever was thrown. Never a stack trace. */
+/** The sentence in whatever was thrown. Never a stack trace. Never throws: what a tool or a model throws may have any fields, and getters. */
 export function messageOf(thrown: unknown): string {
-  if (thrown instanceof Error) return thrown.message === "" ? thrown.name : thrown.message;
+  try {
+    if (thrown instanceof Error) {
+      const told: readonly unknown[] = [thrown.message, thrown.name];
+      const text = told.find((one) => one !== "");
+      return typeof text === "string" ? text : "an Error without a message was thrown";
+    }
+  } catch {
+    return "an Error that cannot be read was thrown";
+  }
   return typeof thrown === "string" ? thrown : "something that is not an Error was thrown";
 }

@@ -1,6 +1,7 @@
 import type { Command } from "../machines/command.ts";
 import type { Event } from "../machines/events.ts";
 import { isAtRest, type AgentState } from "../machines/state.ts";
+import { checkBudget } from "./agent-options.ts";
 import { toJson } from "./arguments.ts";
 import { checkBatchOptions, readBatches } from "./batches.ts";
 import type { Bus } from "./bus.ts";
@@ -255,6 +256,7 @@ class PublicRun implements Run {
       '"keep", "continue" or "discard"',
     );
     checkWords({ instruction: instruction ?? "", by });
+    if (budget !== undefined) checkBudget("budget", budget, ["maxSteps"]);
     const text = instruction === undefined || instruction.trim() === "" ? undefined : instruction;
     const more = budget === undefined ? {} : { budget: { ...budget } };
     return this.#order(

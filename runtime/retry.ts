@@ -81,13 +81,22 @@ export function retryPolicy(options: RetryOptions = {}, random: () => number = M
       const handler = on[error.class];
       const wanted = handler === undefined ? error.retryable : ask(handler, error, context);
       if (!wanted || context.retries >= retries) return { do: "fail" };
-      if (!bucket.take(now)) {
+      if (!takeFrom(bucket, now)) {
         return { do: "fail", why: "It is not tried again: this process has used up its retries for now." };
       }
       const own = random() * Math.min(maxMs, baseMs * 2 ** context.retries);
       return { do: "retry", delayMs: Math.round(error.retryAfterMs ?? own) };
     },
   };
+}
+
+/** A bucket of somebody's own that throws gives nothing: the failure that is at hand has to be told. */
+function takeFrom(bucket: RetryBucket, now: number): boolean {
+  try {
+    return bucket.take(now);
+  } catch {
+    return false;
+  }
 }
 
 function ask(handler: RecoveryHandler, error: ClassifiedError, context: RetryContext): boolean {

@@ -56,7 +56,7 @@ export interface ApproveOptions {
   readonly args?: Json;
   /** For a tool that asks: the person's answer, its result. Any other tool finds it in `ctx.answer`. */
   readonly answer?: string;
-  /** The tool's later calls in this run, and those that wait now, are approved as well. */
+  /** The tool's later calls in this run, and those that wait now, are approved as well; not in a fork of it. Not for a tool that asks. */
   readonly forRun?: boolean;
   /** Of the arguments that the person saw (`state.pendingApprovals`): an approval of others is refused. */
   readonly argsHash?: string;

@@ -161,17 +161,22 @@ class RunsCalls<Context> implements ToolCalls {
     const open = this.head.state.core.calls.filter(isOpen);
     // Where the run was stopped nothing of this runs again: it is settled at once, before the stop is, and needs no check.
     this.whenAll(stopped ? [] : open.map((call) => this.calls.check(call)), (checked) => {
-      for (const { prepared } of checked) if (prepared !== undefined) this.prepared = added(this.prepared, prepared);
       const recorded: Draft[] = [];
       const unknown: string[] = [];
+      const unannounced: Checked<Context>[] = [];
       for (const [index, call] of open.entries()) {
-        const draft = checked[index]?.draft;
+        const answer = checked[index];
+        if (call.phase === "complete") {
+          if (answer !== undefined) unannounced.push(answer);
+          continue;
+        }
+        if (answer?.prepared !== undefined) this.prepared = added(this.prepared, answer.prepared);
         if (call.phase === "orphaned") recorded.push(...this.orphan(call, stopped, unknown));
-        if (call.phase === "orphaned" || call.phase === "awaiting_approval" || draft === undefined) continue;
-        // The skipping that belongs to a stop came first: these are refused then.
-        if (call.phase === "complete") recorded.push(draft);
-        else if (draft.type === "tool_result") recorded.push({ ...draft, data: { ...draft.data, from: "ready" } });
+        if (call.phase !== "ready" || answer?.draft.type !== "tool_result") continue;
+        recorded.push({ ...answer.draft, data: { ...answer.draft.data, from: "ready" } });
       }
+      // The skipping that belongs to a stop came first: these are refused then. The limits count for them as they did in the process that died.
+      recorded.push(...this.withinLimits(unannounced));
       this.head.record(this.withRequests(recorded), cause);
       this.dispatch(cause);
       this.approvals.look();

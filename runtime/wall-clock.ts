@@ -1,6 +1,8 @@
 import type { Clock } from "./clock.ts";
 import type { Head } from "./head.ts";
 
+const LONGEST = 2_147_483_647;
+
 /** Says when the time is up that a run may work, where it has such a limit. Its rests do not count. */
 export class WallClock {
   private readonly head: Head;
@@ -16,10 +18,19 @@ export class WallClock {
   work(): void {
     const { limits, workedMs, timeUp } = this.head.state.core.control;
     if (limits?.wallMs === undefined || timeUp || this.cancel !== undefined || this.head.atRest) return;
-    const left = Math.max(0, limits.wallMs - workedMs);
-    this.cancel = this.clock.timer(Math.min(left, 2_147_483_647), () => {
+    this.ringAt(limits.wallMs, limits.wallMs - workedMs);
+  }
+
+  private ringAt(wallMs: number, left: number): void {
+    const ms = Math.min(Math.max(0, left), LONGEST);
+    this.cancel = this.clock.timer(ms, () => {
       this.cancel = undefined;
-      this.head.record([{ type: "deadline", data: { name: "wall_time" } }]);
+      const { limits } = this.head.state.core.control;
+      if (limits?.wallMs === undefined) return;
+      // The limit may have been raised meanwhile, without a rest, and no timer holds as long as a limit may be.
+      const more = limits.wallMs - wallMs + left - ms;
+      if (more > 0) this.ringAt(limits.wallMs, more);
+      else this.head.record([{ type: "deadline", data: { name: "wall_time" } }]);
     });
   }
 

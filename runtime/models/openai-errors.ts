@@ -38,7 +38,10 @@ export function modelFailureOf(error: unknown): ModelFailure {
       kind: "status",
       status,
       code: wordIn(thrown, body, status),
-      header: (key) => (isHeaders(headers) ? headers.get(key) : undefined) ?? undefined,
+      header(key) {
+        const value: unknown = isHeaders(headers) ? headers.get(key) : undefined;
+        return typeof value === "string" ? value : undefined;
+      },
     };
   }
   if (body !== undefined && body !== null) {

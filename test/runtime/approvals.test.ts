@@ -201,6 +201,37 @@ describe("a call that a person has to allow", () => {
     },
   );
 
+  it("is allowed for this run alone: a copy of it asks again", async () => {
+    const ledger: Ledger = [];
+    const model = scriptedModel([{ calls: [PAY] }, "Done.", { calls: [PAY] }, "Done."]);
+    const { agent, log } = testAgent({ model, tools: [gated(ledger)] });
+    const run = agent.run("go");
+    await waiting(run);
+    await run.approve("1.0", { forRun: true });
+    expect(await run.settled()).toMatchObject({ status: "done" });
+    const fork = await agent.fork(run.id, { at: run.state.seq });
+    expect(fork.state.allowedTools).toEqual([]);
+    await fork.send("again");
+    expect(await waiting(fork)).toHaveLength(1);
+    expect(ledger).toHaveLength(1);
+    checkLog(await stored(log, fork.id));
+  });
+
+  it("an answer is for one question: it cannot be given for the rest of the run", async () => {
+    const ledger: Ledger = [];
+    const model = scriptedModel([{ calls: [PAY, PAY] }, "Done."]);
+    const { agent } = testAgent({ model, tools: [gated(ledger, "pay", { asks: true })] });
+    const run = agent.run("go");
+    await waiting(run);
+    expect(await run.approve("1.0", { answer: "yes", forRun: true })).toMatchObject({
+      accepted: false,
+      reason: "one_answer",
+    });
+    expect(await run.approve("1.0", { answer: "yes" })).toMatchObject({ accepted: true });
+    expect(await waiting(run)).toEqual(["1.1"]);
+    expect(ledger).toMatchObject([{ answer: "yes" }]);
+  });
+
   it("expires: the clock rejects it, and an answer that comes too late is refused", async () => {
     const { agent, model, log, clock, ledger } = asking([PAY], { approvalTimeoutMs: 1_000 });
     const run = agent.run("pay Ann");

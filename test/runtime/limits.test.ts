@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
-import { createAgent, defineTool, pause, scriptedModel, type Run, type ScriptStep } from "rubato";
-import { eventsOf, testAgent } from "../support/agents.ts";
+import { createAgent, defineTool, pause, scriptedModel, type AgentOptions, type Run, type ScriptStep } from "rubato";
+import { deferred, eventsOf, testAgent } from "../support/agents.ts";
 import { checkLog } from "../support/invariants.ts";
 import { leftBehind } from "../support/left-behind.ts";
 import { stored } from "../support/logs.ts";
@@ -209,6 +209,118 @@ describe("a limit rests the run, says what to raise, and is raised by resume", (
       checkLog(await stored(left, "r"));
       await other.close();
     }
+  });
+
+  it("P8 counts also for calls that a process announced in part, or not at all, before it died", async () => {
+    const options = { name: "test", tools: [count], budget: { toolCalls: 2 } };
+    const { agent, log } = testAgent({
+      ...options,
+      model: scriptedModel([{ calls: [call(1), call(2), call(3)] }, "Done."]),
+    });
+    const run = agent.run("go", { runId: "r" });
+    await atLimit(run, "tool_calls");
+    const events = await stored(log, "r");
+    await agent.close();
+    for (let k = events.findIndex(({ type }) => type === "message") + 1; k <= events.length; k++) {
+      const left = await leftBehind(events.slice(0, k));
+      const other = createAgent({ ...options, model: scriptedModel(["Done."]), log: left, clock: manualClock() });
+      await other.resume("r");
+      await (await other.open("r")).settled();
+      const after = await stored(left, "r");
+      const first = after.filter((event) => event.type === "tool_start" && event.data.attempt === 1);
+      expect(first, `at ${k}`).toHaveLength(2);
+      checkLog(after);
+      await other.close();
+    }
+  });
+
+  /** A run that is told to stop and to go on with a higher budget while its tool runs: it goes on without a rest. */
+  async function raisedWhileDraining(
+    script: readonly ScriptStep[],
+    options: Pick<AgentOptions, "clock" | "budget" | "maxSteps">,
+    budget: Readonly<Record<string, number>>,
+  ): Promise<Run> {
+    const begun = deferred();
+    const end = deferred();
+    const slow = defineTool({
+      name: "slow",
+      description: "",
+      input: z.object({}),
+      async execute() {
+        begun.resolve();
+        await end.promise;
+        return 1;
+      },
+    });
+    const { agent } = testAgent({
+      ...options,
+      model: scriptedModel([{ calls: [{ name: "slow" }] }, ...script]),
+      tools: [slow, count],
+    });
+    const run = agent.run("go");
+    await begun.promise;
+    const stopped = run.interrupt("wait", { mode: "step" });
+    expect(await run.resume(undefined, { budget })).toMatchObject({ accepted: true });
+    end.resolve();
+    await stopped;
+    return run;
+  }
+
+  it("a maximum of steps that is raised before the run rests is raised", async () => {
+    const script = [{ calls: [call(1)] }, { calls: [call(2)] }, { calls: [call(3)] }, "Done."];
+    const run = await raisedWhileDraining(script, { maxSteps: 2 }, { maxSteps: 20 });
+    expect(await run.settled()).toMatchObject({ status: "done" });
+  });
+
+  it("time that is raised before the run rests is raised: what rings for the old limit ends nothing", async () => {
+    const clock = manualClock();
+    const gate = pause();
+    const script: ScriptStep[] = [["Let me see.", gate, { calls: [call(1)] }], "Done."];
+    const run = await raisedWhileDraining(script, { clock, budget: { wallMs: 1_000 } }, { wallMs: 9_000 });
+    await gate.reached;
+    clock.advance(8_999);
+    expect(run.state.core.control.timeUp).toBe(false);
+    clock.advance(1);
+    gate.open();
+    await atLimit(run, "wall_time");
+    expect(run.state.limit).toMatchObject({ max: 9_000 });
+  });
+
+  it("a limit that no timer holds as long as is not reached when the longest timer rings", async () => {
+    const clock = manualClock();
+    const day = 86_400_000;
+    const slow = defineTool({
+      name: "slow",
+      description: "",
+      input: z.object({ days: z.number() }),
+      execute({ days }) {
+        clock.advance(days * day);
+        return days;
+      },
+    });
+    const calls = (days: number): ScriptStep => ({ calls: [{ name: "slow", args: { days } }] });
+    const model = scriptedModel([calls(20), calls(9), calls(1), "Done."]);
+    const { agent } = testAgent({ model, tools: [slow], clock, budget: { wallMs: 30 * day } });
+    const run = agent.run("go");
+    await atLimit(run, "wall_time");
+    expect(run.state.limit).toMatchObject({ used: 30 * day });
+    expect(model.requests).toHaveLength(3);
+  });
+
+  it.each([
+    [{ outputTokens: Number.NaN }],
+    [{ outputTokens: Number.POSITIVE_INFINITY }],
+    [{ wallMs: -1 }],
+    [{ maxSteps: 0.5 }],
+    [{ nonsense: 3 }],
+  ])("refuses to raise what is no budget: %o", async (budget) => {
+    const model = scriptedModel([{ calls: [call(1)], usage: usage(1, 50) }, "Done."]);
+    const { agent, log } = testAgent({ model, tools: [count], budget: { outputTokens: 10 } });
+    const run = agent.run("go");
+    await atLimit(run, "output_tokens");
+    const before = await stored(log, run.id);
+    await expect(run.resume(undefined, { budget })).rejects.toMatchObject({ code: "invalid_option" });
+    expect(await stored(log, run.id)).toEqual(before);
   });
 
   it("an interrupt comes before a limit: the limit is told when the run goes on", async () => {
