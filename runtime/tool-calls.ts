@@ -165,6 +165,8 @@ class RunsCalls<Context> implements ToolCalls {
       const unknown: string[] = [];
       const unannounced: Checked<Context>[] = [];
       for (const [index, call] of open.entries()) {
+        // It may have been settled while the checks ran: what is said of it then would be refused, and all that comes behind it.
+        if (this.phaseOf(call.callId) !== call.phase) continue;
         const answer = checked[index];
         if (call.phase === "complete") {
           if (answer !== undefined) unannounced.push(answer);
@@ -200,6 +202,10 @@ class RunsCalls<Context> implements ToolCalls {
       return [];
     }
     return [{ type: "tool_result", data: { callId, attempt, outcome: "unknown", from: "orphaned" } }];
+  }
+
+  private phaseOf(callId: string): string | undefined {
+    return this.head.state.core.calls.find((call) => call.callId === callId)?.phase;
   }
 
   private keyOf(callId: string): string {
