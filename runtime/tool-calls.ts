@@ -131,6 +131,8 @@ class RunsCalls<Context> implements ToolCalls {
 
   /** Asks for what has to be asked for, behind all announcements. */
   private withRequests(drafts: Draft[]): Draft[] {
+    // Most steps ask for nothing.
+    if (this.head.state.core.context.pending === 0 && !drafts.some(asks)) return drafts;
     const expiresAt = this.clock.now() + this.options.approvals.timeoutMs;
     const requests: Draft[] = [];
     // A log may end between an announcement and its request: then the request is missing (P8).
@@ -430,6 +432,10 @@ function isOpen({ phase }: ToolCallState): boolean {
 }
 
 function waits<Context>({ draft }: Checked<Context>): boolean {
+  return asks(draft);
+}
+
+function asks(draft: Draft): boolean {
   return draft.type === "tool_call" && draft.data.approval === "required";
 }
 

@@ -4,7 +4,7 @@ import { STOPPED, type Stop } from "../lazy-signal.ts";
 import type { ModelChunk } from "./chat-model.ts";
 import { oneByOne } from "./one-by-one.ts";
 import type { BodyReader, CallOptions, ChatBody, ChatClient, Endpoint } from "./openai-client.ts";
-import { FreeConnections, REQUEST_ID_HEADER, UNWATCHED, watchConnection } from "./openai-connection.ts";
+import { REQUEST_ID_HEADER, UNWATCHED, watchConnection, type FreeConnections } from "./openai-connection.ts";
 import { chatDecoder, isRecord } from "./openai-decoder.ts";
 import { explainFailure, modelFailureOf, oneLine, timedOut } from "./openai-errors.ts";
 import { bodyFrames, closeBody, streamFrames, type Frames } from "./openai-frames.ts";
