@@ -9,5 +9,7 @@ export default defineConfig(({ mode }) => ({
     exclude: mode === "full" ? [] : ["test/**/*.full.test.ts"],
     globalSetup: mode === "full" || mode === "kills" ? [] : ["test/support/left-out.ts"],
     testTimeout: 60_000,
+    // One for each core of the smallest machine that it has to be quick on: by itself vitest leaves one core to others.
+    maxWorkers: 2,
   },
 }));

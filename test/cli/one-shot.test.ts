@@ -1,14 +1,8 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { parseEvent } from "../../machines/events.ts";
 import { rubato, start } from "./child.ts";
-
-function frame(choice: object): string {
-  return `data: ${JSON.stringify({ id: "c", object: "chat.completion.chunk", choices: [{ index: 0, ...choice }] })}\n\n`;
-}
 
 describe.concurrent("rubato with a task, as a process", () => {
   it("answers on stdout, tells what it does on stderr, and ends with 0", async () => {
@@ -19,63 +13,6 @@ describe.concurrent("rubato with a task, as a process", () => {
     expect(err).toContain('· list_files path: "tools"');
     expect(err).toMatch(/list_files → files: /);
     expect(out).not.toContain("list_files");
-  });
-
-  it("takes the task from a pipe", async () => {
-    const { code, out } = await rubato([], "list files in tools\n");
-    expect([code, out.includes("standard.ts")]).toEqual([0, true]);
-  });
-
-  it("prints each event as one line of JSON", async () => {
-    const { code, out } = await rubato(["run", "--json", "list files in tools"]);
-    expect(code).toBe(0);
-    const events = out
-      .trimEnd()
-      .split("\n")
-      .map((line) => parseEvent(JSON.parse(line)));
-    expect(events.map((event) => event.seq)).toEqual(events.map((_event, index) => index + 1));
-    expect(events[0]?.type).toBe("run_start");
-    expect(events.at(-1)?.type).toBe("done");
-  });
-
-  it.each([
-    ["an unknown option", ["--nonsense"], "Unknown option '--nonsense'"],
-    ["a root that is none", ["--root", "/does/not/exist", "hi"], "--root must be a folder"],
-  ])("answers %s with one sentence and 2", async (_name, args, sentence) => {
-    const { code, out, err } = await rubato(args);
-    expect(code).toBe(2);
-    expect(out).toBe("");
-    expect(err).toContain(sentence);
-    expect(err.trimEnd().split("\n")).toHaveLength(1);
-  });
-
-  it("answers an empty pipe with one sentence and 2", async () => {
-    const { code, err } = await rubato([], "");
-    expect([code, err]).toEqual([2, "rubato: The task is empty.\n"]);
-  });
-
-  it("answers an endpoint that is not there with one sentence and 1", async () => {
-    const { code, out, err } = await rubato(["hi", "--model", "m"], "", { OPENAI_BASE_URL: "http://127.0.0.1:9" });
-    expect(code).toBe(1);
-    expect(out).toBe("");
-    expect(err).toMatch(/^(?:\(asked again in [^\n]*\n){3}rubato: [^\n]*127\.0\.0\.1:9[^\n]*\n$/);
-  });
-
-  it("--yes asks nobody, loudly", async () => {
-    const folder = mkdtempSync(join(tmpdir(), "rubato-yes-"));
-    try {
-      const { code, err } = await rubato(["write 'hello' to notes.txt", "--yes", "--root", folder]);
-      expect(code).toBe(0);
-      expect(err).toContain("NOBODY IS ASKED");
-      expect(readFileSync(join(folder, "notes.txt"), "utf8")).toBe("hello");
-    } finally {
-      rmSync(folder, { recursive: true });
-    }
-  });
-
-  it("--tools read has no tools that act", async () => {
-    const { out } = await rubato(["write 'hello' to no.txt", "--tools", "read"]);
-    expect(out).toContain("needs the tool write_file, which I do not have here");
   });
 
   it("a call that waits for a person ends it with 3, and says how to answer", async () => {
@@ -96,18 +33,6 @@ describe.concurrent("rubato with a task, as a process", () => {
     }
   });
 
-  it("a budget of tokens is an interrupt that says what to raise", async () => {
-    const folder = mkdtempSync(join(tmpdir(), "rubato-budget-"));
-    try {
-      const { code, err } = await rubato(["what is 2+2", "--max-tokens", "1", "--log", folder]);
-      expect(code).toBe(130);
-      expect(err).toMatch(/stopped at the limit of 1 output token \(\d+ used\)/);
-      expect(err).toMatch(/rubato: to go on: rubato resume run_\w+ --budget outputTokens=\d+ /);
-    } finally {
-      rmSync(folder, { recursive: true });
-    }
-  });
-
   it("SIGINT within an answer keeps it, says where it stopped, and ends with 130", async () => {
     const child = start(["write a long answer about tides"]);
     await child.until(/tides/);
@@ -118,37 +43,6 @@ describe.concurrent("rubato with a task, as a process", () => {
     expect(err).toMatch(/interrupted, step 1, (mid-sentence|after a sentence), \d+ characters kept, /);
   });
 
-  it("SIGINT while a tool runs says so", async () => {
-    const child = start(["wait 60 seconds"]);
-    await child.until(/· wait seconds: 60/);
-    child.process.kill("SIGINT");
-    const { code, err } = await child.ended;
-    expect(code).toBe(130);
-    expect(err).toMatch(/interrupted, step 1, (during wait \(aborted\)|before a tool ran)/);
-  });
-
-  it("SIGTERM ends with 143", async () => {
-    const child = start(["wait 60 seconds"]);
-    await child.until(/· wait seconds: 60/);
-    child.process.kill("SIGTERM");
-    expect((await child.ended).code).toBe(143);
-  });
-
-  it("a limit is an interrupt that says what to raise", async () => {
-    const { code, err } = await rubato(["--max-steps", "1", "list files in tools"]);
-    expect(code).toBe(130);
-    expect(err).toContain("stopped at the limit of 1 step per turn (raise it with --max-steps)");
-  });
-
-  it("a reader that goes away ends it quietly", async () => {
-    const child = start(["write a long answer about tides"]);
-    await child.until(/longer text/);
-    child.process.stdout?.destroy();
-    const { code, err } = await child.ended;
-    expect(code).toBe(141);
-    expect(err.trimEnd().split("\n")).toHaveLength(1);
-  });
-
   it("hostile text reaches neither stream as a control sequence", async () => {
     const hostile = 'search for "\u001b]52;c;ZXZpbA==\u0007\u009b31m\u202e"';
     const { out, err } = await rubato([hostile]);
@@ -156,27 +50,6 @@ describe.concurrent("rubato with a task, as a process", () => {
     const json = await rubato(["--json", hostile]);
     expect(json.out).not.toMatch(/[^\P{Cc}\n]|\u202e/u);
     expect(json.out).toContain("\\u009b");
-  });
-
-  it("a hostile model reaches neither stream with a control sequence, however it is split", async () => {
-    const hostile = "safe \u001b]52;c;ZXZpbA==\u0007\u001b[31m\u009b2Jtext\u202e\rend";
-    const server = createServer((request, response) => {
-      request.resume();
-      response.writeHead(200, { "content-type": "text/event-stream" });
-      for (const content of hostile) response.write(frame({ delta: { content } }));
-      response.end(`${frame({ delta: {}, finish_reason: "stop" })}data: [DONE]\n\n`);
-    });
-    await new Promise<void>((resolve) => {
-      server.listen(0, "127.0.0.1", resolve);
-    });
-    const address = server.address();
-    const port = typeof address === "object" && address !== null ? address.port : 0;
-    try {
-      const { code, out, err } = await rubato(["--base-url", `http://127.0.0.1:${port}/v1`, "--model", "m", "hi"]);
-      expect({ code, out, err }).toEqual({ code: 0, out: "safe text\nend\n", err: "" });
-    } finally {
-      server.close();
-    }
   });
 
   it("says its version", async () => {
