@@ -16,6 +16,7 @@ function agentOn(log: EventLog, started: string[], enough: () => boolean): Agent
   return createAgent({
     name: "full",
     maxSteps: 10_000,
+    maxRepeats: 0,
     model: scriptedModel(() => (enough() ? ["The answer."] : { calls: [{ name: "fill", args: {} }] })),
     tools: [
       defineTool({
