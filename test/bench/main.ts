@@ -8,7 +8,6 @@ import { interrupt } from "./rows/interrupt.ts";
 import { manyAgentsRow } from "./rows/many-agents.ts";
 import { outside } from "./rows/outside.ts";
 import { replayed } from "./rows/replay.ts";
-import { serverRow } from "./rows/server.ts";
 import { steps } from "./rows/steps.ts";
 import { tokens } from "./rows/tokens.ts";
 import type { Line, Row } from "./support/row.ts";
@@ -18,6 +17,13 @@ import { table } from "./support/table.ts";
 //
 // Every figure stands beside that of a loop written by hand, measured in turn with it in the same run: absolute figures drift with the machine,
 // ratios hardly do. It judges speed, not correctness: a missed target does not fail, a wrong answer does.
+
+/** Loaded when it is measured: what a server brings along makes other rows slower that never use it. */
+const server: Row = {
+  name: "server",
+  title: "the server, SSE and WebSocket",
+  measure: async (options) => (await import("./rows/server.ts")).serverRow.measure(options),
+};
 
 const ROWS: readonly Row[] = [
   steps,
@@ -30,7 +36,7 @@ const ROWS: readonly Row[] = [
   outside,
   interrupt,
   http,
-  serverRow,
+  server,
 ];
 
 const { values } = parseArgs({ options: { quick: { type: "boolean", default: false }, only: { type: "string" } } });
