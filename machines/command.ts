@@ -158,17 +158,23 @@ function resume(state: AgentState, command: Of<"resume">): CommandAnswer {
     case "failed":
       return accept(resumeDrafts(command));
     case "paused":
-      if (context.limit === "budget" && !(command.budget !== undefined && wouldSuffice(state, command.budget)))
-        return refuse("limit");
+      if (mustRaise(state, command)) return refuse("limit");
       // Who resumes without saying how such a call ended leaves it to the model, as unknown.
       return accept([...unknownDrafts(state), ...resumeDrafts(command)]);
     case "draining":
     case "working":
       if (context.cancelling) return refuse("cancelling");
+      // A limit is told on the way to its rest: a process can die between the two.
+      if (mustRaise(state, command)) return refuse("limit");
       if (context.interrupt === "none") return refuse("running");
       if (context.resuming === "recorded") return refuse("already_resuming");
       return accept(resumeDrafts(command));
   }
+}
+
+/** Whether a budget is used up that the command does not raise. */
+function mustRaise(state: AgentState, { budget }: Of<"resume">): boolean {
+  return state.core.context.limit === "budget" && !(budget !== undefined && wouldSuffice(state, budget));
 }
 
 /** An instruction is an input like any other: it has an id, its place in the queue and its receipt. Text that follows a message ends it. */

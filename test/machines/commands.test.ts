@@ -209,6 +209,17 @@ describe("the finer points of commands", () => {
     expect(respond(limited, commands["send now"])).toMatchObject({ accepted: true, drafts: [{ type: "user_input" }] });
     const refused = step(limited, eventOf(draft("resume"), limited.seq + 1));
     expect(refused.accepted).toBe(false);
+
+    // A process that died between the two events of the stop left the limit told and the run on its way to rest.
+    const { core } = drive(...begun, stopNow);
+    const dying = new AgentState(
+      { ...core, context: { ...core.context, limit: "budget" }, limit, control, usage },
+      limited.seq,
+      undefined,
+    );
+    expect(dying.value).toBe("interrupted.draining");
+    expect(respond(dying, commands.resume)).toEqual({ accepted: false, reason: "limit" });
+    expect(respond(dying, { ...commands.resume, budget: { outputTokens: 11 } })).toMatchObject({ accepted: true });
   });
 
   it("an interrupt in backoff and while waiting for approval acts at once in both modes", () => {
