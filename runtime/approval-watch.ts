@@ -1,10 +1,7 @@
 import { isExpired } from "../machines/command.ts";
 import type { Draft } from "../machines/events.ts";
-import type { Clock } from "./clock.ts";
+import { LONGEST_TIMER_MS, type Clock } from "./clock.ts";
 import type { Head } from "./head.ts";
-
-/** The longest that a timer holds, ms. */
-const LONGEST = 2_147_483_647;
 
 /**
  * Ends the wait for people who do not answer: what expired is rejected, by the clock.
@@ -39,7 +36,7 @@ export class ApprovalWatch {
     }
     if (drafts.length > 0) this.head.record(drafts);
     if (next === Number.POSITIVE_INFINITY || this.head.failure !== undefined) return;
-    this.cancel = this.clock.timer(Math.min(LONGEST, Math.max(1, next - now)), () => this.look(), true);
+    this.cancel = this.clock.timer(Math.min(LONGEST_TIMER_MS, Math.max(1, next - now)), () => this.look(), true);
   }
 
   stop(): void {

@@ -1,3 +1,4 @@
+import { LONGEST_TIMER_MS } from "./clock.ts";
 import { RubatoError } from "./errors.ts";
 
 /** A text that a person says must not be empty. */
@@ -29,7 +30,7 @@ export function checkKeys(where: string, options: object, known: readonly string
 
 /** Milliseconds that a timer can hold: a longer one would ring at once. */
 export function isDelay(value: number, least: number): boolean {
-  return Number.isFinite(value) && value >= least && value <= 2_147_483_647;
+  return Number.isFinite(value) && value >= least && value <= LONGEST_TIMER_MS;
 }
 
 /** Words of a command, which are recorded as they are. */

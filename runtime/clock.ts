@@ -11,6 +11,9 @@ export interface Clock {
   timer(ms: number, callback: () => void, quiet?: boolean): () => void;
 }
 
+/** The longest wait that a timer of Node or of a browser can have, in milliseconds: a longer one would ring at once. */
+export const LONGEST_TIMER_MS = 2_147_483_647;
+
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),

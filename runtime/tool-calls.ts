@@ -317,11 +317,12 @@ class RunsCalls<Context> implements ToolCalls {
     entry.work = Promise.resolve(answer)
       .then(
         (value: unknown): Ending => {
-          leaveCall();
+          // One that was given up has been left.
+          if (!entry.settled) leaveCall();
           return returned(found.tool, value);
         },
         (error: unknown): Ending => {
-          leaveCall();
+          if (!entry.settled) leaveCall();
           return thrown(entry.stop, error, timeoutMs);
         },
       )
@@ -403,6 +404,8 @@ class RunsCalls<Context> implements ToolCalls {
       entry.giveUpAt = giveUpAt;
       entry.cancelGrace?.();
       entry.cancelGrace = this.clock.timer(graceMs, () => {
+        // It holds nothing up any more. Waited for until it ends, one that never does would keep the scope on for the whole process.
+        leaveCall();
         this.settle(entry, {
           outcome: "unknown",
           error: { code: "abandoned", message: `It did not stop within ${graceMs} ms after it was told to.` },

@@ -1,7 +1,5 @@
-import type { Clock } from "./clock.ts";
+import { LONGEST_TIMER_MS, type Clock } from "./clock.ts";
 import type { Head } from "./head.ts";
-
-const LONGEST = 2_147_483_647;
 
 /** Says when the time is up that a run may work, where it has such a limit. Its rests do not count. */
 export class WallClock {
@@ -22,7 +20,7 @@ export class WallClock {
   }
 
   private ringAt(wallMs: number, left: number): void {
-    const ms = Math.min(Math.max(0, left), LONGEST);
+    const ms = Math.min(Math.max(0, left), LONGEST_TIMER_MS);
     this.cancel = this.clock.timer(ms, () => {
       this.cancel = undefined;
       const { limits } = this.head.state.core.control;

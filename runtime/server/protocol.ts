@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { jsonSchema, type Event, type Json } from "../../machines/events.ts";
 import { messageSchema } from "../../machines/messages.ts";
+import { LONGEST_TIMER_MS } from "../clock.ts";
 import type { InterruptReceipt, Receipt, SendReceipt } from "../run.ts";
 
 /**
@@ -72,7 +73,7 @@ export type StartRequest = Readonly<z.input<typeof startSchema>>;
 
 /** Who asks, for the log. What `authorize` says about the caller comes before it. */
 const by = z.string().max(128).optional();
-const graceMs = z.number().nonnegative().max(2_147_483_647).optional();
+const graceMs = z.number().nonnegative().max(LONGEST_TIMER_MS).optional();
 const reason = z.string().optional();
 const callId = z.string();
 

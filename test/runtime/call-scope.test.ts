@@ -164,4 +164,37 @@ describe("commands from inside a tool resolve when they are recorded", () => {
     gate.open();
     expect(await stop).toMatchObject({ accepted: true, effective: true });
   });
+
+  it("of a tool that was given up wait like any others: it holds nothing up, and no later call is inside of it", async () => {
+    const gate = pause();
+    const over = pause();
+    let own: Run | undefined;
+    let seen: boolean | undefined;
+    const deaf = tool("deaf", async () => {
+      await gate.pass(new AbortController().signal);
+      seen = insideCall(own?.id ?? "");
+      over.open();
+    });
+    own = createAgent({ name: "a", model: calling("deaf"), tools: [deaf] }).run("go");
+    await gate.reached;
+    await own.interrupt("stop", { mode: "now", graceMs: 0 });
+    expect([...own.state.toolCalls.values()]).toMatchObject([{ outcome: "unknown" }]);
+    gate.open();
+    await over.pass(new AbortController().signal);
+    expect(seen).toBe(false);
+    // Left once and no more: the next call is counted as before.
+    let inside: boolean | undefined;
+    const next: Run = createAgent({
+      name: "b",
+      model: calling("look"),
+      tools: [
+        tool("look", async () => {
+          await loop();
+          inside = insideCall(next.id);
+        }),
+      ],
+    }).run("go");
+    expect((await next.settled()).status).toBe("done");
+    expect(inside).toBe(true);
+  });
 });
