@@ -12,11 +12,12 @@ import {
 } from "rubato/machines";
 import type { Event } from "rubato/machines";
 import { alphabet, eventOf } from "../support/alphabet.ts";
+import { numRuns } from "../support/depth.ts";
 import { fold } from "../support/invariants.ts";
 import { projectLog } from "../support/project-log.ts";
 import { choices, randomLog } from "../support/random-walk.ts";
 
-const walks = { numRuns: 200, seed: 1 };
+const walks = { numRuns: numRuns(200), seed: 1 };
 
 it("the walks reach what matters: deep logs, every state, most event types", () => {
   const types = new Set<string>();
@@ -113,7 +114,7 @@ it("versions share storage and never show what came later, also when two branche
       expect(grow(left)).toBe(first);
       expect(encodeState(state)).toBe(bytes);
     }),
-    { ...walks, numRuns: 100 },
+    { ...walks, numRuns: numRuns(100) },
   );
 });
 

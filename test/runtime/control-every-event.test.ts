@@ -3,6 +3,7 @@ import { verify } from "rubato";
 import type { Event } from "rubato/machines";
 import { memoryLog } from "../../runtime/log/memory.ts";
 import { bringToEnd, CONTROL_ANSWER, controlAgent } from "../support/control-run.ts";
+import { moments } from "../support/depth.ts";
 import { checkLog } from "../support/invariants.ts";
 import { leftBehind } from "../support/left-behind.ts";
 import { stored } from "../support/logs.ts";
@@ -78,7 +79,7 @@ it("the run meets everything that holds a run up", () => {
 it.each(["step", "now"] as const)(
   "interrupt %s at every event: the same end, a valid log (P17-P20, P25)",
   async (mode) => {
-    for (let k = 1; k <= undisturbed.events.length; k++) {
+    for (const k of moments(1, undisturbed.events.length)) {
       const played = await play(k, (run) => run.interrupt("test", { mode }));
       holds(played, `${mode} at ${k}`);
       const accepted = played.events.filter((event) => event.type === "interrupt").length;
@@ -93,7 +94,7 @@ it.each(["step", "now"] as const)(
 
 it("redirect, steer and follow up at every event: heard once (P23)", async () => {
   for (const when of ["now", "step", "done"] as const) {
-    for (let k = 1; k <= undisturbed.events.length; k++) {
+    for (const k of moments(1, undisturbed.events.length)) {
       const played = await play(k, (run) => run.send("Please hurry.", { when, id: "more" }));
       holds(played, `${when} at ${k}`);
       const heard = played.events.filter((event) => event.type === "input_delivered" && event.data.id === "more");
@@ -103,7 +104,7 @@ it("redirect, steer and follow up at every event: heard once (P23)", async () =>
 });
 
 it("cancel at every event ends it for good, with no timer left", async () => {
-  for (let k = 1; k <= undisturbed.events.length; k++) {
+  for (const k of moments(1, undisturbed.events.length)) {
     const played = await play(k, (run) => run.cancel("enough"));
     checkLog(played.events);
     const over = played.events.some((event) => event.type === "cancelled");
@@ -112,7 +113,7 @@ it("cancel at every event ends it for good, with no timer left", async () => {
 });
 
 it("a process that dies after any event: another one brings the run to the same end (P8, P11, I5, I14, I15)", async () => {
-  for (let k = 2; k <= undisturbed.events.length; k++) {
+  for (const k of moments(2, undisturbed.events.length)) {
     const prefix = undisturbed.events.slice(0, k);
     const log = await leftBehind(prefix);
     const clock = manualClock();
