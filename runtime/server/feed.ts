@@ -6,9 +6,11 @@ import { encode, type Chunk, type Format } from "./encode.ts";
  * What the clients of one run read: its log, encoded once for all who are at the same place.
  *
  * F1 Only what the log holds is handed out (P2), in order of seq, from any cursor (P26).
- * F2 A client has nothing here but its cursor: one that stalls costs nothing. Chunks are kept while others may want them, up to a bound.
+ * F2 A client has nothing here but its cursor: one that stalls costs nothing. Chunks are kept for a while, up to a bound.
  * F3 It looks at the log only while somebody follows. Changes within one turn of the event loop are told once, so that a busy run is many events
  *    per write.
+ * F4 Whoever catches up is handed one chunk in a turn of the event loop, in turns with the others: those who came together stay together and share
+ *    what is read and encoded, and nobody's long log holds up the rest of the process.
  */
 export class RunFeed {
   readonly runId: string;
@@ -18,6 +20,8 @@ export class RunFeed {
   private readonly onIdle: () => void;
   private unwatch: (() => void) | undefined;
   private due: NodeJS.Immediate | undefined;
+  private readonly waiting = new Set<() => void>();
+  private turn: NodeJS.Immediate | undefined;
   /** Counts what the log announced: an answer that is older may be stale. */
   changes = 0;
   private glancedAt = 0;
@@ -38,20 +42,36 @@ export class RunFeed {
       });
     });
     return () => {
+      this.waiting.delete(onChange);
       if (!this.followers.delete(onChange) || this.followers.size > 0) return;
       this.unwatch?.();
       this.unwatch = undefined;
       clearImmediate(this.due);
       this.due = undefined;
+      clearImmediate(this.turn);
+      this.turn = undefined;
       this.views.clear();
       this.onIdle();
     };
+  }
+
+  /** Calls a follower again in the next turn of the event loop (F4), once however often it asks. */
+  again(onChange: () => void): void {
+    if (!this.followers.has(onChange)) return;
+    this.waiting.add(onChange);
+    this.turn ??= setImmediate(() => {
+      this.turn = undefined;
+      const these = [...this.waiting];
+      this.waiting.clear();
+      for (const follower of these) follower();
+    });
   }
 
   /** Has everybody look, once in such a time: a log may lose an announcement. */
   glance(now: number, everyMs: number): void {
     if (now - this.glancedAt < everyMs) return;
     this.glancedAt = now;
+    if (this.waiting.size === 0) for (const view of this.views.values()) view.forget();
     this.announce();
   }
 
@@ -77,8 +97,8 @@ export class RunFeed {
 
 /** Events per read. */
 const PAGE = 512;
-/** Bytes of chunks that are kept for others at the same place. */
-const KEPT = 1_048_576;
+/** Bytes of chunks that are kept for others who come to the same place a moment later: as far as a hundred of them are apart who came at once. */
+const KEPT = 4_194_304;
 
 /** One way to see a run: a format, and perhaps a filter. */
 export class FeedView {
@@ -129,6 +149,12 @@ export class FeedView {
     };
     this.reading.set(cursor, reading);
     return reading.chunk;
+  }
+
+  /** Nobody catches up: what was kept for those who do is given back. */
+  forget(): void {
+    this.chunks.clear();
+    this.kept = 0;
   }
 
   private take(cursor: number, events: Parameters<typeof encode>[0], as: number): Chunk | undefined {

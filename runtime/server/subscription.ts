@@ -53,6 +53,9 @@ export class Subscription {
   /** It ends when everything that there is was delivered. */
   private ending: EndReason | undefined;
   private readonly leave: () => void;
+  private readonly onChange = (): void => {
+    this.pump();
+  };
   private stopTimer: () => void = () => {};
   private readonly closeAt: number;
   /** Of the last byte, or of the last chunk that was taken while it waits for that. */
@@ -68,9 +71,7 @@ export class Subscription {
     this.lastAt = clock.monotonic();
     this.beatAt = this.lastAt;
     this.closeAt = this.lastAt + maxConnectionMs;
-    this.leave = feed.follow(() => {
-      this.pump();
-    });
+    this.leave = feed.follow(this.onChange);
     this.arm();
   }
 
@@ -121,8 +122,9 @@ export class Subscription {
     if (chunk.count === 0) return true;
     this.lastAt = this.options.clock.monotonic();
     this.options.onDelivered(chunk.count, chunk.bytes.length);
-    if (this.options.sink.write(chunk)) return true;
-    if (this.state === "idle") this.state = "full";
+    if (!this.options.sink.write(chunk)) {
+      if (this.state === "idle") this.state = "full";
+    } else this.options.feed.again(this.onChange);
     return false;
   }
 

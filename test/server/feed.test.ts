@@ -1,0 +1,112 @@
+import { expect, it } from "vitest";
+import { createAgent, memoryLog, scriptedModel, type EventLog } from "rubato";
+import { RunFeed } from "../../runtime/server/feed.ts";
+import { Subscription, type Sink } from "../../runtime/server/subscription.ts";
+import { manualClock } from "../support/manual-clock.ts";
+
+const TOKENS = 3_000;
+const HEARTBEAT_MS = 15_000;
+
+function turn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+}
+
+/** A run of some chunks, and a feed of it that counts what it reads, by cursor. */
+async function longRun() {
+  const log = memoryLog();
+  const text = Array.from({ length: TOKENS }, (_, index) => `token ${index} `);
+  await createAgent({ name: "a", model: scriptedModel([text]), log })
+    .run("go", { runId: "r" })
+    .settled();
+  const reads: number[] = [];
+  const counting: EventLog = {
+    ...log,
+    read(runId, options) {
+      reads.push(options.after);
+      return log.read(runId, options);
+    },
+  };
+  const clock = manualClock();
+  const feed = new RunFeed(counting, "r", () => {});
+  const follow = (cursor = 0) => {
+    const taken = { chunks: 0, events: 0, to: cursor };
+    const sink: Sink = {
+      write(chunk) {
+        taken.chunks++;
+        taken.events += chunk.count;
+        taken.to = chunk.to;
+        return true;
+      },
+      beat: () => true,
+      end() {},
+      destroy() {},
+    };
+    const subscription = new Subscription({
+      feed,
+      view: feed.view("sse", undefined),
+      cursor,
+      sink,
+      clock,
+      heartbeatMs: HEARTBEAT_MS,
+      beatsAlways: false,
+      maxConnectionMs: 3_600_000,
+      cancelled: false,
+      onDispose() {},
+      onError(error) {
+        throw error;
+      },
+      onDelivered() {},
+    });
+    subscription.pump();
+    return { subscription, taken };
+  };
+  const { length } = await log.read("r", { after: 0, limit: Number.MAX_SAFE_INTEGER });
+  return { feed, follow, reads, clock, length };
+}
+
+it("F4 who catches up is handed one chunk in a turn of the event loop, however fast it takes them", async () => {
+  const { follow, length } = await longRun();
+  const { subscription, taken } = follow();
+  let turns = 0;
+  for (; taken.events < length; turns++) {
+    expect(taken.chunks).toBe(turns + 1);
+    await turn();
+  }
+  expect(turns).toBeGreaterThan(4);
+  subscription.dispose();
+});
+
+it("F2 F4 those who came together share what is read, and what is kept for them is given back when nobody catches up", async () => {
+  const { follow, reads, clock, length } = await longRun();
+  const both = [follow(), follow(), follow()];
+  const late = follow();
+  while ([...both, late].some(({ taken }) => taken.events < length)) await turn();
+  await turn();
+  // Each cursor once; the last is where nothing more is.
+  expect(reads).toEqual([...new Set(reads)]);
+  const once = reads.length;
+
+  clock.advance(HEARTBEAT_MS);
+  const next = follow();
+  while (next.taken.events < length) await turn();
+  await turn();
+  expect(reads.length, "nothing was kept").toBeGreaterThanOrEqual(2 * once - 1);
+  for (const { subscription } of [...both, late, next]) subscription.dispose();
+});
+
+it("who leaves in the middle is not called again", async () => {
+  const { follow, feed } = await longRun();
+  const { subscription, taken } = follow();
+  const stays = follow();
+  subscription.dispose();
+  await turn();
+  expect(taken.chunks).toBe(1);
+  expect(stays.taken.chunks).toBe(2);
+  stays.subscription.dispose();
+  feed.again(() => {
+    throw new Error("It does not follow.");
+  });
+  await turn();
+});
