@@ -45,7 +45,7 @@ export class Core {
   feed({ runId, log }: ServedRun): RunFeed {
     const known = this.feeds.get(runId);
     if (known !== undefined) return known;
-    const feed = new RunFeed(log, runId, () => {
+    const feed = new RunFeed(log, runId, this.settings.clock, () => {
       if (this.feeds.get(runId) === feed) this.feeds.delete(runId);
     });
     this.feeds.set(runId, feed);

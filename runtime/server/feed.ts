@@ -1,3 +1,4 @@
+import type { Clock } from "../clock.ts";
 import type { EventLog } from "../log/event-log.ts";
 import { isPromiseLike } from "../promise-like.ts";
 import { encode, type Chunk, type Format } from "./encode.ts";
@@ -17,6 +18,7 @@ export class RunFeed {
   private readonly log: EventLog;
   private readonly views = new Map<string, FeedView>();
   private readonly followers = new Set<() => void>();
+  private readonly clock: Clock;
   private readonly onIdle: () => void;
   private unwatch: (() => void) | undefined;
   private due: NodeJS.Immediate | undefined;
@@ -25,10 +27,13 @@ export class RunFeed {
   /** Counts what the log announced: an answer that is older may be stale. */
   changes = 0;
   private glancedAt = 0;
+  private encodedAt = 0;
+  private stopTimer: (() => void) | undefined;
 
-  constructor(log: EventLog, runId: string, onIdle: () => void) {
+  constructor(log: EventLog, runId: string, clock: Clock, onIdle: () => void) {
     this.log = log;
     this.runId = runId;
+    this.clock = clock;
     this.onIdle = onIdle;
   }
 
@@ -50,6 +55,8 @@ export class RunFeed {
       this.due = undefined;
       clearImmediate(this.turn);
       this.turn = undefined;
+      this.stopTimer?.();
+      this.stopTimer = undefined;
       this.views.clear();
       this.onIdle();
     };
@@ -71,9 +78,20 @@ export class RunFeed {
   glance(now: number, everyMs: number): void {
     if (now - this.glancedAt < everyMs) return;
     this.glancedAt = now;
-    if (this.waiting.size === 0) for (const view of this.views.values()) view.forget();
     this.announce();
   }
+
+  /** Something was encoded and is kept: not for longer than somebody else may want it (F2). */
+  encoded(): void {
+    this.encodedAt = this.clock.monotonic();
+    this.stopTimer ??= this.clock.timer(KEPT_MS, this.sweep, true);
+  }
+
+  private readonly sweep = (): void => {
+    const left = this.encodedAt + KEPT_MS - this.clock.monotonic();
+    this.stopTimer = left > 0 ? this.clock.timer(left, this.sweep, true) : undefined;
+    if (left <= 0) for (const view of this.views.values()) view.forget();
+  };
 
   /** What was found to be the end may not be it any more. */
   expire(): void {
@@ -99,6 +117,8 @@ export class RunFeed {
 const PAGE = 512;
 /** Bytes of chunks that are kept for others who come to the same place a moment later: as far as a hundred of them are apart who came at once. */
 const KEPT = 4_194_304;
+/** How long after the last one, ms. */
+const KEPT_MS = 1_000;
 
 /** One way to see a run: a format, and perhaps a filter. */
 export class FeedView {
@@ -151,7 +171,7 @@ export class FeedView {
     return reading.chunk;
   }
 
-  /** Nobody catches up: what was kept for those who do is given back. */
+  /** Gives back what was kept for others. */
   forget(): void {
     this.chunks.clear();
     this.kept = 0;
@@ -164,6 +184,7 @@ export class FeedView {
     }
     const chunk = encode(events, this.format, this.types);
     this.chunks.set(cursor, chunk);
+    this.feed.encoded();
     this.kept += chunk.bytes.length;
     for (const [at, old] of this.chunks) {
       if (this.kept <= KEPT || at === cursor) break;
