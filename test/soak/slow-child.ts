@@ -13,12 +13,14 @@ export interface SlowReport {
   readonly growthMiB: number;
   /** Of the run. */
   readonly ms: number;
-  /** Events, or bytes in events of the same size, that the reader had at the end of the run. */
+  /** Events, for a client on the line an estimate from its bytes, that the reader had at the end of the run. */
   readonly delivered: number;
 }
 
 /** The reader takes so many events, and then waits a millisecond: 5,000 a second at most, where a run makes half a million. */
 const PACE = 5;
+/** Of a token as it comes over the line, about. */
+const EVENT_BYTES = 180;
 
 const [way = "", tokens = ""] = process.argv.slice(2);
 const folder = mkdtempSync(join(tmpdir(), "rubato-slow-"));
@@ -94,8 +96,6 @@ function overflowOf(said: string): Overflow {
       throw new Error(`There is no policy "${said}".`);
   }
 }
-
-const EVENT_BYTES = 180;
 
 /** Takes a kilobyte, and waits. */
 function readSse(): Reader {
