@@ -4,7 +4,7 @@ import { WebSocket } from "ws";
 import { createAgent, pause, scriptedModel } from "rubato";
 import { serve } from "rubato/server";
 
-// `npm run soak`, `npm run soak -- --cycles 10000`: clients that come to a run that works and go, one after the other and in every way, and what
+// `npm run soak`, `npm run soak -- --cycles 10000`: clients that come to a run that works, or begin one, and go, one after the other and in every way, and what
 // they leave behind (P33): heap, handles, listeners, and how long a client waits for its first event early and late.
 
 const { values } = parseArgs({ options: { cycles: { type: "string", default: "2000" } } });
@@ -12,7 +12,9 @@ const cycles = Number(values.cycles);
 const WARMUP = 300;
 
 const agent = createAgent({ name: "soak", model: scriptedModel([["some words ", pause()]]) });
-const server = await serve({ agents: agent, port: 0 });
+// For those who begin a run of their own and hang up on it.
+const brief = createAgent({ name: "brief", model: scriptedModel(() => "a short answer") });
+const server = await serve({ agents: [agent, brief], port: 0 });
 const run = agent.run("talk", { runId: "r1" });
 for await (const event of run) if (event.type === "token_stream") break;
 
@@ -39,7 +41,8 @@ async function snapshot(): Promise<Snapshot> {
 /** Comes, reads its first bytes, goes. Answers the ms until they came. */
 async function cycle(at: number): Promise<number> {
   const began = performance.now();
-  if (at % 3 === 2) {
+  if (at % 4 === 3) return begin();
+  if (at % 4 === 2) {
     const socket = new WebSocket(`${server.url.replace("http", "ws")}/runs/r1/socket`);
     await new Promise((resolve, reject) => {
       socket.on("message", resolve);
@@ -48,15 +51,15 @@ async function cycle(at: number): Promise<number> {
     const took = performance.now() - began;
     await new Promise((resolve) => {
       socket.on("close", resolve);
-      if (at % 2 === 0) socket.terminate();
+      if (at % 8 === 2) socket.terminate();
       else socket.close();
     });
     return took;
   }
   return new Promise((resolve, reject) => {
     const headers = {
-      accept: at % 3 === 0 ? "text/event-stream" : "application/x-ndjson",
-      "accept-encoding": at % 2 === 0 ? "gzip" : "identity",
+      accept: at % 4 === 0 ? "text/event-stream" : "application/x-ndjson",
+      "accept-encoding": at % 8 < 4 ? "gzip" : "identity",
     };
     const request = get(`${server.url}/runs/r1/events`, { headers, agent: false }, (response) => {
       response.once("data", () => {
@@ -70,6 +73,26 @@ async function cycle(at: number): Promise<number> {
     });
     request.on("error", reject);
   });
+}
+
+/** Begins a run, reads its first bytes, hangs up. The run goes on to its end (P24), and is deleted: what is measured is not what a log keeps. */
+async function begin(): Promise<number> {
+  const began = performance.now();
+  const stop = new AbortController();
+  const response = await fetch(`${server.url}/runs`, {
+    method: "POST",
+    headers: { "content-type": "application/json", accept: "text/event-stream" },
+    body: JSON.stringify({ agent: "brief", task: "talk" }),
+    signal: stop.signal,
+  });
+  await response.body?.getReader().read();
+  const took = performance.now() - began;
+  stop.abort();
+  const runId = response.headers.get("x-run-id") ?? "";
+  const { status } = await (await brief.open(runId)).settled();
+  if (status !== "done") throw new Error(`The run of a client that hung up is ${status}.`);
+  await brief.log.delete(runId);
+  return took;
 }
 
 async function cyclesFrom(from: number, count: number): Promise<number[]> {
