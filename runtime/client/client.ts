@@ -53,7 +53,7 @@ export function createClient(options: ClientOptions): Client {
   const settings = settingsOf(options);
   const held = new Set<{ close(): void }>();
   const closing = new AbortController();
-  const host = { settings, held, isClosed: () => closing.signal.aborted };
+  const host = { settings, held, signal: closing.signal };
 
   async function withSignal<T>(signal: AbortSignal | undefined, does: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const controller = new AbortController();
@@ -66,7 +66,7 @@ export function createClient(options: ClientOptions): Client {
   }
 
   function attach(runId: string, attachOptions: AttachOptions = {}): ClientRun {
-    if (host.isClosed()) throw closedError();
+    if (closing.signal.aborted) throw closedError();
     return clientRun(host, runId, attachOptions);
   }
 

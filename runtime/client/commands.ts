@@ -74,15 +74,15 @@ export interface CommanderOptions {
   readonly runId: string;
   /** The line that is open, where it takes commands. */
   readonly line: () => Connection["command"];
-  /** Ends every command that waits. */
-  readonly signal: AbortSignal;
+  /** Each ends every command that waits. */
+  readonly signals: readonly AbortSignal[];
   readonly onAccepted: (seq: number) => void;
 }
 
-export function commandsOf({ settings, runId, line, signal: closing, onAccepted }: CommanderOptions): RunCommands {
+export function commandsOf({ settings, runId, line, signals, onAccepted }: CommanderOptions): RunCommands {
   async function perform(command: CommandRequest, signal: AbortSignal | undefined): Promise<CommandReceipt> {
     const controller = new AbortController();
-    const unlink = [link(closing, controller), link(signal, controller)];
+    const unlink = [...signals, signal].map((one) => link(one, controller));
     try {
       if (controller.signal.aborted) throw abortedBy(controller.signal);
       const receipt = (await overLine(command, controller.signal)) ?? (await overHttp(command, controller.signal));

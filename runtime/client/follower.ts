@@ -166,6 +166,8 @@ export class Follower {
   /** The log reaches at least there, as a receipt says: the run does not rest before it. */
   expect(seq: number): void {
     this.expected = Math.max(this.expected, seq);
+    // The server can be reached again.
+    if (this.stream.status === "failed" && this.watchers > 0) this.follow();
   }
 
   /**

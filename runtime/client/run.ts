@@ -68,7 +68,8 @@ export interface ClientRun extends AsyncIterable<Event>, RunCommands {
 
 export interface RunHost {
   readonly settings: Settings;
-  readonly isClosed: () => boolean;
+  /** Of the client, when it is closed. */
+  readonly signal: AbortSignal;
   /** Kept as long as the run holds anything. */
   readonly held: Set<{ close(): void }>;
 }
@@ -89,7 +90,7 @@ export function clientRun(host: RunHost, runId: string, options: AttachOptions):
     settings,
     runId,
     line: () => follower.stream.command,
-    signal: closing.signal,
+    signals: [closing.signal, host.signal],
     onAccepted(seq) {
       follower.expect(seq);
     },
@@ -135,7 +136,7 @@ export function clientRun(host: RunHost, runId: string, options: AttachOptions):
   }
 
   function mustBeOpen(): void {
-    if (closed || host.isClosed()) throw new RubatoError("closed", "This run was closed here. Attach to it again.");
+    if (closed || host.signal.aborted) throw new RubatoError("closed", "This run was closed here. Attach to it again.");
   }
 
   function read(

@@ -18,6 +18,8 @@ export class Silence {
   private readonly options: SilenceOptions;
   private lastAt: number;
   private dueAt = 0;
+  /** A timer rang too late, and nothing has come since. */
+  private forgiven = false;
   private stopTimer: (() => void) | undefined;
 
   constructor(options: SilenceOptions) {
@@ -29,6 +31,7 @@ export class Silence {
   /** Something came. */
   alive(): void {
     this.lastAt = this.options.clock.monotonic();
+    this.forgiven = false;
   }
 
   /** Nobody reads, so nothing can come. */
@@ -61,8 +64,11 @@ export class Silence {
   private ring(): void {
     const { clock, heartbeatMs, onQuiet, onDead } = this.options;
     const now = clock.monotonic();
-    // One more heartbeat for what waits to be read: hidden pages have their timers throttled, and laptops are closed.
-    if (now - this.dueAt > LATE_MS) this.lastAt = Math.max(this.lastAt, now - heartbeatMs);
+    if (now - this.dueAt > LATE_MS && !this.forgiven) {
+      // One more heartbeat for what waits to be read: hidden pages have their timers throttled, and laptops are closed.
+      this.forgiven = true;
+      this.lastAt = Math.max(this.lastAt, now - heartbeatMs);
+    }
     const quiet = now - this.lastAt;
     this.stopTimer = undefined;
     if (quiet >= 2 * heartbeatMs) {

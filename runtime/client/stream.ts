@@ -48,6 +48,8 @@ export class EventStream {
   private openedAt = 0;
   private noSocket = false;
   private noSse = false;
+  /** Sockets can be opened here: one that is not now was refused, or its server is away. */
+  private hadSocket = false;
 
   constructor(settings: Settings, runId: string, name: string, events: StreamEvents) {
     this.settings = settings;
@@ -105,6 +107,7 @@ export class EventStream {
     const events: ConnectionEvents = {
       onOpen: () => {
         mine(() => {
+          this.hadSocket ||= this.transport === "websocket";
           this.openedAt = this.settings.clock.monotonic();
           this.status = "open";
           this.events.onChange();
@@ -226,6 +229,10 @@ export class EventStream {
     const { reconnect, clock, random } = this.settings;
     const lived = this.status === "open" && clock.monotonic() - this.openedAt >= 1_000;
     this.drop();
+    if (this.hadSocket) {
+      this.transport = "websocket";
+      this.noSocket = false;
+    }
     if (orderly) this.attempt = 0;
     this.attempt++;
     if (this.attempt > reconnect.attempts) {

@@ -22,6 +22,8 @@ export interface RunStore {
   /** Another run from now on. */
   readonly show: (run: ClientRun) => void;
   readonly fail: (error: unknown) => void;
+  /** A command was answered: what an earlier one failed with is over. */
+  readonly recover: () => void;
 }
 
 /** The shortest time between two drawings, ms: a frame. Not `requestAnimationFrame`, which rests while the page is hidden. */
@@ -119,6 +121,11 @@ export function createRunStore(client: Client, runId: string | undefined, clock 
       if (subscribers.size > 0) draw();
     },
     fail,
+    recover() {
+      if (failure === undefined) return;
+      failure = undefined;
+      if (subscribers.size > 0) draw();
+    },
   };
 }
 

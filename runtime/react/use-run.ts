@@ -90,7 +90,9 @@ function commandsOf(client: Client, store: RunStore): Commands {
 
   async function safely<Receipt>(does: () => Promise<Receipt>): Promise<Receipt | Refused> {
     try {
-      return await does();
+      const receipt = await does();
+      store.recover();
+      return receipt;
     } catch (error) {
       store.fail(error);
       const reason = error instanceof RubatoError ? error.code : "internal";

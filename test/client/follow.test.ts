@@ -2,7 +2,8 @@ import { describe, expect, it } from "vitest";
 import { pause, scriptedModel, type Event } from "rubato";
 import { encodeState } from "rubato/machines";
 import { stateAt } from "rubato";
-import { eventually, finished, raw, served, type Served } from "../server/served.ts";
+import { eventually, finished, served, type Served } from "../server/served.ts";
+import { openCount } from "./follow.ts";
 import { clientTo, collect, line, TRANSPORTS } from "./support.ts";
 
 async function expectWhole(it: Served, got: readonly Event[], state: Parameters<typeof encodeState>[0]): Promise<void> {
@@ -74,8 +75,3 @@ describe.each(TRANSPORTS)("over %s", (transport) => {
     expect(again.state.output).toBe("one two");
   });
 });
-
-export async function openCount(it: Pick<Served, "url">): Promise<number> {
-  const { body } = await raw(`${it.url}/metrics`);
-  return [...body.matchAll(/connections_open\{.*\} (\d+)/g)].reduce((sum, [, count]) => sum + Number(count), 0);
-}
