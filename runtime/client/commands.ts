@@ -49,24 +49,28 @@ export type ForkReceipt =
  * `unknown_outcome` where the line broke under it and nobody knows whether it arrived. Only `send` is repeated then, as its id makes twice once.
  */
 export interface RunCommands {
-  send(text: string, options?: SendOptions & CommandOptions): Promise<SendReceipt>;
+  readonly send: (text: string, options?: SendOptions & CommandOptions) => Promise<SendReceipt>;
   /** Answered when everything is quiet. */
-  interrupt(reason?: string, options?: InterruptOptions & CommandOptions): Promise<InterruptReceipt>;
-  resume(instruction?: string, options?: ClientResumeOptions): Promise<Receipt>;
-  approve(callId: string, options?: ApproveOptions & CommandOptions): Promise<Receipt>;
-  reject(callId: string, reason?: string, options?: { readonly by?: string } & CommandOptions): Promise<Receipt>;
-  settleCall(
+  readonly interrupt: (reason?: string, options?: InterruptOptions & CommandOptions) => Promise<InterruptReceipt>;
+  readonly resume: (instruction?: string, options?: ClientResumeOptions) => Promise<Receipt>;
+  readonly approve: (callId: string, options?: ApproveOptions & CommandOptions) => Promise<Receipt>;
+  readonly reject: (
+    callId: string,
+    reason?: string,
+    options?: { readonly by?: string } & CommandOptions,
+  ) => Promise<Receipt>;
+  readonly settleCall: (
     callId: string,
     result: { readonly output: Json } | { readonly error: string },
     options?: CommandOptions,
-  ): Promise<Receipt>;
+  ) => Promise<Receipt>;
   /** Ends the run for good. */
-  cancel(
+  readonly cancel: (
     reason?: string,
     options?: { readonly graceMs?: number; readonly by?: string } & CommandOptions,
-  ): Promise<Receipt>;
+  ) => Promise<Receipt>;
   /** The new run is named in the receipt; `client.attach` follows it. */
-  fork(options: ClientForkOptions): Promise<ForkReceipt>;
+  readonly fork: (options: ClientForkOptions) => Promise<ForkReceipt>;
 }
 
 export interface CommanderOptions {

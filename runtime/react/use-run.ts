@@ -29,7 +29,7 @@ export interface UseRun extends RunCommands {
   readonly connection: ClientConnection;
   readonly state: AgentState;
   /** Begins a run, which is shown from then on. */
-  start(task: string, options?: StartOptions): Promise<StartReceipt>;
+  readonly start: (task: string, options?: StartOptions) => Promise<StartReceipt>;
 }
 
 /**

@@ -4,7 +4,7 @@ import { z } from "zod";
 import { defineTool, pause, scriptedModel, toolCalls } from "rubato";
 import type { ClientRun } from "rubato/client";
 import { eventually, finished, served } from "../server/served.ts";
-import { clientTo, collect, line, TRANSPORTS } from "./support.ts";
+import { addressOf, clientTo, collect, line, TRANSPORTS } from "./support.ts";
 
 const write = defineTool({
   name: "write",
@@ -194,7 +194,7 @@ describe("what goes along", () => {
       headers: { "X-Tenant": "t1" },
       credentials: "include",
       fetch: (input, init) => {
-        seen.push({ url: String(input), init });
+        seen.push({ url: addressOf(input), init });
         return fetch(input, init);
       },
     });
@@ -291,7 +291,7 @@ describe("the way that events come", () => {
     const run = clientTo(it.url, {
       fetch: async (input, init) => {
         const response = await fetch(input, init);
-        if (!String(input).includes("/events")) return response;
+        if (!addressOf(input).includes("/events")) return response;
         await response.body?.cancel();
         return new Response(null, { headers: response.headers });
       },

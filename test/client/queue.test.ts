@@ -1,11 +1,11 @@
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { createAgent, defineTool, memoryLog, pause, scriptedModel, toolCalls, type Event, type EventLog } from "rubato";
 import { encodeState } from "rubato/machines";
 import { z } from "zod";
 import { manualClock } from "../support/manual-clock.ts";
 import { eventually, finished, served, type Served } from "../server/served.ts";
 import { openCount } from "./follow.ts";
-import { clientTo, collect, line, TRANSPORTS } from "./support.ts";
+import { clientTo, collect, line, plainFetch, TRANSPORTS } from "./support.ts";
 
 /** A finished run "r1" of some 32 MB as events: more than the system buffers between two ends of a line. */
 async function longRun(): Promise<EventLog> {
@@ -39,10 +39,8 @@ describe.each(TRANSPORTS)("over %s", (transport) => {
   it("P27 a loop that stops reading stops the line, and later gets everything", async () => {
     const it = await served({ log: await longRun() });
     // Compressed it would all fit into what the system buffers.
-    const plain: typeof fetch = (input, init) =>
-      fetch(input, { ...init, headers: { ...init?.headers, "Accept-Encoding": "identity" } });
     const proxy = await line(it.server.port);
-    const run = clientTo(proxy.url, { transport, fetch: plain, queue: { events: 50 } }).attach("r1");
+    const run = clientTo(proxy.url, { transport, fetch: plainFetch, queue: { events: 50 } }).attach("r1");
     const events = run.events();
     const got: Event[] = [];
     for (let count = 0; count < 3; count++) {
@@ -208,15 +206,7 @@ describe("P33 (case 36) a client that was closed", () => {
 
 /** Listeners that were added to a signal and not removed. */
 function countListeners(signal: AbortSignal): () => number {
-  let count = 0;
-  const { addEventListener, removeEventListener } = signal;
-  signal.addEventListener = (...args: Parameters<typeof addEventListener>) => {
-    count++;
-    addEventListener.apply(signal, args);
-  };
-  signal.removeEventListener = (...args: Parameters<typeof removeEventListener>) => {
-    count--;
-    removeEventListener.apply(signal, args);
-  };
-  return () => count;
+  const added = vi.spyOn(signal, "addEventListener");
+  const removed = vi.spyOn(signal, "removeEventListener");
+  return () => added.mock.calls.length - removed.mock.calls.length;
 }

@@ -15,6 +15,18 @@ export function clientTo(url: string, options: Partial<ClientOptions> = {}): Cli
   return client;
 }
 
+/** Not compressed: what is said many times would fit into a few bytes. */
+export const plainFetch: typeof fetch = (input, init) => {
+  const headers = new Headers(init?.headers);
+  headers.set("Accept-Encoding", "identity");
+  return fetch(input, { ...init, headers });
+};
+
+export function addressOf(input: Parameters<typeof fetch>[0]): string {
+  if (typeof input === "string") return input;
+  return input instanceof URL ? input.href : input.url;
+}
+
 export async function collect(events: AsyncIterable<Event>): Promise<Event[]> {
   const all: Event[] = [];
   for await (const event of events) all.push(event);
