@@ -94,6 +94,8 @@ export class Follower {
     // Since it was asked, somebody may have said something.
     this.forget();
     this.follow();
+    this.balance();
+    this.checkAll();
   }
 
   leave(reader: Reading): void {
@@ -107,6 +109,7 @@ export class Follower {
     let watching = true;
     this.watchers++;
     this.follow();
+    this.balance();
     return () => {
       if (!watching) return;
       watching = false;
@@ -143,6 +146,20 @@ export class Follower {
     }
   }
 
+  /** F3 */
+  private balance(): void {
+    for (const reader of this.readers) {
+      if (!reader.full) continue;
+      if (this.readers.size + this.watchers === 1) {
+        this.stream.pause();
+        return;
+      }
+      this.readers.delete(reader);
+      reader.evict();
+    }
+    this.drained();
+  }
+
   private take(events: readonly Event[]): void {
     for (const event of events) {
       this.state = foldLogged(this.state, event);
@@ -150,14 +167,7 @@ export class Follower {
     }
     const last = events.at(-1);
     if (last !== undefined) this.lagMs = Math.max(0, this.options.settings.clock.now() - last.timestamp);
-    for (const reader of this.readers) {
-      if (!reader.full) continue;
-      if (this.readers.size + this.watchers === 1) this.stream.pause();
-      else {
-        this.readers.delete(reader);
-        reader.evict();
-      }
-    }
+    this.balance();
     // Also those who want nothing of what came wait for the rest.
     this.checkAll();
     this.options.onChange();

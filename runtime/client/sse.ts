@@ -20,6 +20,7 @@ export function openSse(settings: Settings, url: string, events: ConnectionEvent
   let goOn: (() => void) | undefined;
   let gate: Promise<void> | undefined;
   let silence: Silence | undefined;
+  let cancel = (): void => {};
   const stopConnect = clock.timer(connectMs, () => {
     end({ kind: "cut", error: new RubatoError("disconnected", `The server did not answer within ${connectMs} ms.`) });
   });
@@ -31,6 +32,7 @@ export function openSse(settings: Settings, url: string, events: ConnectionEvent
     silence?.stop();
     goOn?.();
     controller.abort();
+    cancel();
   }
 
   function end(how: ConnectionEnd): void {
@@ -65,7 +67,10 @@ export function openSse(settings: Settings, url: string, events: ConnectionEvent
       };
     }
     stopConnect();
-    if (over) return { kind: "over" };
+    if (over) {
+      letGo(response.body);
+      return { kind: "over" };
+    }
     silence = new Silence({
       clock,
       heartbeatMs,
@@ -75,7 +80,11 @@ export function openSse(settings: Settings, url: string, events: ConnectionEvent
     });
     if (gate !== undefined) silence.hold();
     events.onOpen();
-    return read(response.body.getReader());
+    const reader = response.body.getReader();
+    cancel = () => {
+      letGo(reader);
+    };
+    return read(reader);
   }
 
   async function read(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<ConnectionEnd> {
@@ -138,6 +147,14 @@ export function openSse(settings: Settings, url: string, events: ConnectionEvent
     },
     close,
   };
+}
+
+/** Also of a fetch that does not heed its signal. */
+function letGo(body: Pick<ReadableStream, "cancel">): void {
+  body.cancel().then(
+    () => {},
+    () => {},
+  );
 }
 
 /** What the server said before it ended the stream. */

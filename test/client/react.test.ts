@@ -1,4 +1,4 @@
-import { createElement, StrictMode, useEffect, type ReactElement } from "react";
+import { createElement, StrictMode, type ReactElement } from "react";
 import { createRoot, type Root } from "react-dom/client";
 import { Window } from "happy-dom";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
@@ -29,12 +29,10 @@ interface Shown {
 function show(client: Client, runId?: string, strict = true): Shown {
   let last: UseRun | undefined;
   let renders = 0;
-  let mounted: (() => void) | undefined;
   function Chat({ id }: { readonly id: string | undefined }): ReactElement {
     const run = useRun(client, id);
     renders++;
     last = run;
-    useEffect(() => mounted?.(), []);
     return createElement("p", null, run.messages.map(({ role, content }) => `${role}: ${content}`).join("|"));
   }
   const host = browser.document.createElement("div");
