@@ -212,7 +212,7 @@ describe("P33 (case 36) a client that was closed", () => {
     gate.open();
   });
 
-  it("a thousand loops that are left leave the process as it was", async () => {
+  it("a hundred loops that are left leave the process as it was", async () => {
     const it = await served({ model: scriptedModel([["one ", pause()]]) });
     it.agent.run("talk", { runId: "r1" });
     const client = clientTo(it.url);
