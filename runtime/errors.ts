@@ -7,6 +7,10 @@
  * `missing_key`, `missing_package`: the endpoint cannot be used yet. `log`: the log refused or failed. `closed`: the agent was closed.
  * `overflow`: a subscriber was too slow for its queue, and its policy says `disconnect`.
  * `internal`: a fault of rubato's own or of an injected part (a clock, a tool object).
+ *
+ * Of a client: `disconnected` (the server could not be reached within the attempts), `unknown_outcome` (the line was cut while a command was on its
+ * way: whether it arrived is not known), `superseded` (a newer stream of the same client), `protocol` (what came is not this protocol), `refused` (an
+ * answer that is not the server's own, such as a proxy's), `aborted` (by a signal), and whatever the server says ({@link ServerErrorCode}).
  */
 export type RubatoErrorCode =
   | "invalid_option"
@@ -28,7 +32,37 @@ export type RubatoErrorCode =
   | "log"
   | "closed"
   | "overflow"
-  | "internal";
+  | "internal"
+  | "disconnected"
+  | "unknown_outcome"
+  | "superseded"
+  | "protocol"
+  | "refused"
+  | "aborted"
+  | ServerErrorCode;
+
+/** What only `rubato/server` says, over HTTP and in a socket's frames; its other codes are among those above. */
+export type ServerErrorCode =
+  | "invalid_json"
+  | "invalid_request"
+  | "unknown_command"
+  | "invalid_cursor"
+  | "cursor_beyond_head"
+  | "cursor_of_another_run"
+  | "unauthorized"
+  | "forbidden"
+  | "forbidden_host"
+  | "forbidden_origin"
+  | "not_found"
+  | "method_not_allowed"
+  | "not_acceptable"
+  | "too_large"
+  | "unsupported_media_type"
+  | "upgrade_required"
+  | "too_many_runs"
+  | "too_many_connections"
+  | "too_many_commands"
+  | "closing";
 
 /** The one error class. The message says what happened and what to do; `cause` keeps what lay below. */
 export class RubatoError extends Error {

@@ -54,8 +54,9 @@ export function openSocket({ core, socket, request, served, wanted, cancelled, c
     write(chunk: Chunk): boolean {
       const { bytes } = chunk;
       socket.send(bytes, { binary: false }, (error) => {
-        if (error === undefined || error === null) subscription.drained();
-        else subscription.dispose();
+        if (error !== undefined && error !== null) subscription.dispose();
+        // Each frame is answered, many at once: more for every answer would be more under way with each round.
+        else if (socket.bufferedAmount < HIGH_WATER) subscription.drained();
       });
       return socket.bufferedAmount < HIGH_WATER;
     },

@@ -36,6 +36,14 @@ const FORBIDDEN: readonly (readonly [file: string, code: string, reason: string]
     'import { demoModel } from "../demos/support/model.ts"; export const m = demoModel;',
     "point down",
   ],
+  ["runtime/client/fs.ts", 'import { readFileSync } from "node:fs"; export const read = readFileSync;', "in a browser"],
+  ["runtime/client/socket.ts", 'import { WebSocket } from "ws"; export const Socket = WebSocket;', "in a browser"],
+  ["runtime/client/bytes.ts", "export const empty = (): unknown => Buffer.alloc(0);", "in a browser"],
+  ["runtime/client/timer.ts", "export const wait = (): unknown => setTimeout(() => {}, 1);", "injected clock"],
+  ["runtime/react/crypto.ts", 'import { randomUUID } from "crypto"; export const id = randomUUID;', "in a browser"],
+  ["runtime/server/protocol.ts", 'import { Hono } from "hono"; export const App = Hono;', "in a browser"],
+  ["runtime/clock.ts", 'import { hrtime } from "node:process"; export const time = hrtime;', "in a browser"],
+  ["runtime/up.ts", 'import { useRun } from "./react/use-run.ts"; export const use = useRun;', "floor 2"],
   ["runtime/cli/name.ts", 'import { createAgent } from "rubato"; export const create = createAgent;', "by path"],
 ];
 const ALLOWED = [

@@ -59,7 +59,14 @@ describe("the README's code", () => {
     const snippets = codeBlocks(readReadme(), "ts");
     expect(snippets.length).toBeGreaterThan(1);
     for (const [index, code] of snippets.entries()) writeFileSync(join(folder, `snippet-${index}.ts`), code);
-    const config = { extends: join(ROOT, "tsconfig.json"), include: ["*.ts"] };
+    const pages = codeBlocks(readReadme(), "tsx");
+    expect(pages.length).toBeGreaterThan(0);
+    for (const [index, code] of pages.entries()) writeFileSync(join(folder, `page-${index}.tsx`), code);
+    const config = {
+      extends: join(ROOT, "tsconfig.json"),
+      compilerOptions: { jsx: "react-jsx" },
+      include: ["*.ts", "*.tsx"],
+    };
     writeFileSync(join(folder, "tsconfig.json"), JSON.stringify(config));
     const { code, out } = await node([join(ROOT, "node_modules/typescript/bin/tsc"), "-p", folder]);
     expect({ code, out }).toEqual({ code: 0, out: "" });
@@ -99,13 +106,27 @@ describe("the README's code", () => {
   });
 
   it("serves an agent, and a run of it streams to its rest, as the sample of the server says", async () => {
-    const sample = codeBlocks(readReadme(), "ts").find((code) => code.includes("rubato/server")) ?? "";
+    const sample =
+      codeBlocks(readReadme(), "ts").find(
+        (code) => code.includes("rubato/server") && code.includes("text/event-stream"),
+      ) ?? "";
     writeFileSync(join(folder, "server.ts"), sample);
     const ended = await source(join(folder, "server.ts"));
     expect(ended).toMatchObject({ code: 0, err: "" });
     expect(ended.out).toContain("id: 1\nevent: run_start\ndata: {");
     expect(ended.out).toContain("6*7 = 42");
     expect(ended.out.trimEnd().endsWith(": end rest")).toBe(true);
+  });
+
+  it("follows a run from a client, as the sample of the client says", async () => {
+    const sample = codeBlocks(readReadme(), "ts").find((code) => code.includes("rubato/client")) ?? "";
+    writeFileSync(join(folder, "client.ts"), sample);
+    const ended = await source(join(folder, "client.ts"));
+    expect(ended).toMatchObject({ code: 0, err: "" });
+    const lines = ended.out.trimEnd().split("\n");
+    expect(lines.filter((line) => line.endsWith(" open")).length).toBeGreaterThan(3);
+    expect(ended.out).toMatch(/done \{ accepted: true, seq: \d+, id: 'in_/);
+    expect(lines.at(-1)).toBe("done");
   });
 });
 

@@ -28,6 +28,9 @@ import {
   type Tool,
   type ToolContext,
 } from "rubato";
+import { WebSocket } from "ws";
+import { createClient, type Client, type ClientConnection, type ClientRun, type ForkReceipt } from "rubato/client";
+import { useRun, type ChatMessage, type StartReceipt } from "rubato/react";
 import { createHandler, serve, type ServerHandler } from "rubato/server";
 
 /** Read by the compiler only: nothing here runs. A wrong use that compiles makes its `@ts-expect-error` an error. */
@@ -301,4 +304,39 @@ export function aServerTakesAgentsOfAnyContext(plain: Agent, typed: Agent<{ db: 
   expectTypeOf(serve).toBeCallableWith({ agents: [plain, typed] });
   expectTypeOf(createHandler).toBeCallableWith({ agents: typed, context: () => ({ db: "x" }) });
   expectTypeOf<ServerHandler>().toExtend<(request: Request) => Promise<Response>>();
+}
+
+// --- the client -----------------------------------------------------------------------------------------------------------------------
+
+export async function aClientIsLikeARun(client: Client, remote: ClientRun): Promise<void> {
+  createClient({ url: "/api", WebSocket, fetch: globalThis.fetch, transport: "websocket", reconnect: { attempts: 3 } });
+  // @ts-expect-error There is no such way.
+  createClient({ url: "/api", transport: "polling" });
+  // @ts-expect-error A client needs a server.
+  createClient({});
+  expectTypeOf(client.start("x", { metadata: { user: "u" } })).resolves.toEqualTypeOf<ClientRun>();
+  expectTypeOf(client.attach("r", { after: 3, types: ["tool_*", "done"] })).toEqualTypeOf<ClientRun>();
+  // @ts-expect-error There is no such type.
+  client.attach("r", { types: "tokens" });
+  for await (const heard of remote) expectTypeOf(heard).toEqualTypeOf<Event>();
+  expectTypeOf(remote.state).toEqualTypeOf<AgentState>();
+  expectTypeOf(remote.connection).toEqualTypeOf<ClientConnection>();
+  expectTypeOf(remote.settled()).resolves.toEqualTypeOf<Outcome>();
+  expectTypeOf(remote.send("x", { when: "now" })).resolves.toEqualTypeOf<SendReceipt>();
+  expectTypeOf(remote.interrupt()).resolves.toEqualTypeOf<InterruptReceipt>();
+  expectTypeOf(remote.fork({ at: 3 })).resolves.toEqualTypeOf<ForkReceipt>();
+  // What takes a run's commands takes a client's too.
+  expectTypeOf(remote).toExtend<
+    Pick<Run, "send" | "interrupt" | "resume" | "approve" | "reject" | "settleCall" | "cancel" | "settled">
+  >();
+}
+
+export function AComponent(client: Client): void {
+  const chat = useRun(client, "r");
+  expectTypeOf(chat.messages).toEqualTypeOf<readonly ChatMessage[]>();
+  expectTypeOf(chat.isStreaming).toEqualTypeOf<boolean>();
+  expectTypeOf(chat.start("x")).resolves.toEqualTypeOf<StartReceipt>();
+  expectTypeOf(chat.interrupt()).resolves.toEqualTypeOf<InterruptReceipt>();
+  // @ts-expect-error The client comes first.
+  useRun("r");
 }

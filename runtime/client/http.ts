@@ -1,0 +1,141 @@
+import { RubatoError } from "../errors.ts";
+import { abortedBy, backoffMs, link, retryAfterMs, sleep } from "./backoff.ts";
+import { parseJson } from "./decode.ts";
+import { httpError, isRecord, isWireError, networkError } from "./failure.ts";
+import type { Settings } from "./options.ts";
+
+/** Statuses that another attempt may change. */
+export function isPassing(status: number): boolean {
+  return status === 408 || status === 425 || status === 429 || status >= 500;
+}
+
+export function headersOf({ token, headers }: Settings): Record<string, string> {
+  return { ...headers, ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }) };
+}
+
+/** The JSON of a body; undefined for anything else. */
+export async function bodyOf(response: Response): Promise<unknown> {
+  const text = await response.text();
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+export interface Ask {
+  readonly method: "GET" | "POST";
+  /** Below the server's url. */
+  readonly path: string;
+  readonly body?: unknown;
+  readonly signal: AbortSignal;
+  /** Until the answer is complete, ms. */
+  readonly timeoutMs: number;
+  /** Whether it may be asked again where nobody knows whether it arrived. */
+  readonly repeatable: boolean;
+  /** Whoever asks asks again himself. */
+  readonly once?: boolean;
+  /** What it is, for an error. */
+  readonly what: string;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly value: unknown;
+  /** Asked more than once: an earlier one may have arrived. */
+  readonly repeated: boolean;
+}
+
+type Once =
+  | { readonly kind: "answer"; readonly status: number; readonly value: unknown }
+  /** Refused before anything was done. */
+  | { readonly kind: "later"; readonly error: RubatoError; readonly retryAfterMs: number | undefined }
+  /** Nobody knows. */
+  | { readonly kind: "cut"; readonly error: RubatoError };
+
+/**
+ * Asks the server, again where that is safe: what was refused before anything was done (429, shutting down), and what may be `repeatable`.
+ *
+ * Rejects with {@link RubatoError}: the server's code and sentence, `unknown_outcome`, `disconnected`, `aborted`, `protocol`.
+ */
+export async function ask(settings: Settings, asked: Ask): Promise<Answer> {
+  const { reconnect, clock, random } = settings;
+  let arrived = false;
+  for (let attempt = 1; ; attempt++) {
+    const once = await askOnce(settings, asked);
+    if (once.kind === "answer") return { status: once.status, value: once.value, repeated: arrived };
+    const { error } = once;
+    if (once.kind === "cut") {
+      if (asked.signal.aborted) throw abortedBy(asked.signal);
+      if (!asked.repeatable) throw unknownOutcome(asked.what, error);
+      arrived = true;
+    }
+    if (asked.once === true || attempt > reconnect.attempts)
+      throw arrived ? unknownOutcome(asked.what, error, asked.method === "GET") : error;
+    const wait = once.kind === "later" ? once.retryAfterMs : undefined;
+    await sleep(clock, wait ?? backoffMs(reconnect, attempt, random), asked.signal);
+  }
+}
+
+export function unknownOutcome(what: string, cause: RubatoError, harmless = false): RubatoError {
+  if (harmless) return cause;
+  return new RubatoError(
+    "unknown_outcome",
+    `The line broke while ${what} was on its way: whether it arrived is not known. Look at the run before you ask again.`,
+    { cause },
+  );
+}
+
+async function askOnce(settings: Settings, asked: Ask): Promise<Once> {
+  const { clock, secrets, credentials } = settings;
+  const { method, path, body, signal, timeoutMs } = asked;
+  const controller = new AbortController();
+  const unlink = link(signal, controller);
+  const stop = clock.timer(timeoutMs, () => {
+    controller.abort(new RubatoError("disconnected", `The server did not answer within ${timeoutMs} ms.`));
+  });
+  try {
+    if (signal.aborted) throw abortedBy(signal);
+    const response = await settings.fetch(`${settings.url}${path}`, {
+      method,
+      headers: {
+        ...headersOf(settings),
+        Accept: "application/json",
+        ...(body === undefined ? {} : { "Content-Type": "application/json" }),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      signal: controller.signal,
+      ...(credentials === undefined ? {} : { credentials }),
+    });
+    const { status } = response;
+    if (status >= 200 && status < 300) return { kind: "answer", status, value: parseJson(await response.text()) };
+    const value = await bodyOf(response);
+    // A command that was not accepted is answered, not refused.
+    if (status === 409 && isRecord(value) && value["accepted"] === false) return { kind: "answer", status, value };
+    const error = httpError(status, value, secrets);
+    const code = isRecord(value) && isWireError(value["error"]) ? value["error"].code : undefined;
+    if (status === 429 || code === "closing") {
+      return { kind: "later", error, retryAfterMs: retryAfterMs(response.headers.get("retry-after"), clock.now()) };
+    }
+    // Of somebody in between, who cannot know. What the server itself says is an answer.
+    if (isPassing(status) && (code === undefined || asked.repeatable)) return { kind: "cut", error };
+    throw new Answered(error);
+  } catch (thrown) {
+    if (thrown instanceof Answered) throw thrown.error;
+    const reason: unknown = controller.signal.aborted ? controller.signal.reason : thrown;
+    return { kind: "cut", error: networkError(reason, secrets) };
+  } finally {
+    stop();
+    unlink();
+  }
+}
+
+/** Carries an answer out of the reach of what catches a broken line. */
+class Answered extends Error {
+  readonly error: RubatoError;
+
+  constructor(error: RubatoError) {
+    super(error.message);
+    this.error = error;
+  }
+}
