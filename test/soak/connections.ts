@@ -3,6 +3,7 @@ import { parseArgs } from "node:util";
 import { WebSocket } from "ws";
 import { createAgent, pause, scriptedModel } from "rubato";
 import { serve } from "rubato/server";
+import { talkingModel } from "../bench/support/models.ts";
 
 // `npm run soak`, `npm run soak -- --cycles 10000`: clients that come to a run that works, or begin one, and go, one after the other and in every way, and what
 // they leave behind (P33): heap, handles, listeners, and how long a client waits for its first event early and late.
@@ -12,8 +13,8 @@ const cycles = Number(values.cycles);
 const WARMUP = 300;
 
 const agent = createAgent({ name: "soak", model: scriptedModel([["some words ", pause()]]) });
-// For those who begin a run of their own and hang up on it.
-const brief = createAgent({ name: "brief", model: scriptedModel(() => "a short answer") });
+// For those who begin a run of their own and hang up on it. Not a scripted model: it keeps every request.
+const brief = createAgent({ name: "brief", model: talkingModel(4) });
 const server = await serve({ agents: [agent, brief], port: 0 });
 const run = agent.run("talk", { runId: "r1" });
 for await (const event of run) if (event.type === "token_stream") break;
