@@ -86,6 +86,7 @@ async function goOn(core: Core, asked: Asked, input: AguiInput, said: Said | und
 
 function requestOf(input: AguiInput, notices: AguiRequest["notices"]): AguiRequest {
   return {
+    threadId: input.threadId,
     runId: input.runId,
     known: new Set(input.messages.flatMap(({ id, role }) => (role === "user" ? [id] : []))),
     state: input.state,

@@ -7,12 +7,10 @@ export type PatchOperation =
 
 type JsonObject = Readonly<Record<string, Json>>;
 
-/** What makes `after` of `before`. Objects are compared key by key, lists of the same length item by item; another list is replaced as a whole. */
+/** What makes `after` of `before`. Objects are compared key by key, lists item by item from their beginning. */
 export function patchOf(before: Json, after: Json, path = ""): PatchOperation[] {
   if (before === after) return [];
-  if (isList(before) && isList(after) && before.length === after.length) {
-    return after.flatMap((item, index) => patchOf(before[index] ?? null, item, `${path}/${index}`));
-  }
+  if (isList(before) && isList(after)) return listPatch(before, after, path);
   if (!isObject(before) || !isObject(after)) {
     return JSON.stringify(before) === JSON.stringify(after) ? [] : [{ op: "replace", path, value: after }];
   }
@@ -25,6 +23,18 @@ export function patchOf(before: Json, after: Json, path = ""): PatchOperation[] 
     if (Object.hasOwn(before, key)) patch.push(...patchOf(before[key] ?? null, value, at));
     else patch.push({ op: "add", path: at, value });
   }
+  return patch;
+}
+
+function listPatch(before: readonly Json[], after: readonly Json[], path: string): PatchOperation[] {
+  const patch: PatchOperation[] = [];
+  for (const [index, value] of after.entries()) {
+    const was = before[index];
+    if (was === undefined) patch.push({ op: "add", path: `${path}/${index}`, value });
+    else patch.push(...patchOf(was, value, `${path}/${index}`));
+  }
+  for (let index = before.length - 1; index >= after.length; index--)
+    patch.push({ op: "remove", path: `${path}/${index}` });
   return patch;
 }
 

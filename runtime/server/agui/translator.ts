@@ -40,7 +40,9 @@ import { sharedState } from "./shared-state.ts";
 export type AguiEvent = { readonly type: string } & Readonly<Record<string, unknown>>;
 
 export interface AguiRequest {
-  /** Of the request, echoed. The thread is the run. */
+  /** The run. */
+  readonly threadId: string;
+  /** The name of this answer, echoed. */
   readonly runId: string;
   /** What the client shows already of what people said. */
   readonly known: ReadonlySet<string>;
@@ -82,9 +84,9 @@ export class AguiTranslator implements Translator {
   }
 
   begin(state: AgentState): readonly AguiEvent[] {
-    const { runId, state: own, notices } = this.request;
+    const { threadId, runId, state: own, notices } = this.request;
     const { partial } = state;
-    const said: AguiEvent[] = [{ type: "RUN_STARTED", threadId: state.runId, runId, protocolVersion: "1.0" }];
+    const said: AguiEvent[] = [{ type: "RUN_STARTED", threadId, runId, protocolVersion: "1.0" }];
     if (partial !== undefined) {
       this.answer = shownOf(partial);
       if (partial.reasoning !== "") this.reasoning.set(reasoningId(partial.messageId), partial.reasoning);
@@ -120,7 +122,7 @@ export class AguiTranslator implements Translator {
     const told = usage.length === 0 ? {} : { usage };
     const finished = (fields: Readonly<Record<string, unknown>>): AguiEvent => ({
       type: "RUN_FINISHED",
-      threadId: state.runId,
+      threadId: this.request.threadId,
       runId: this.request.runId,
       ...fields,
       ...told,
@@ -246,7 +248,7 @@ export class AguiTranslator implements Translator {
     if (!differs && data.text.length > answer.text.length)
       said.push(...this.text(answer, data.text.slice(answer.text.length)));
     const asked = new Set<string>();
-    for (const { callId, name, args } of data.calls) {
+    for (const { callId, name, args } of callsOf(data)) {
       asked.add(callId);
       const told = answer.calls.get(callId)?.args ?? "";
       if (args.startsWith(told)) said.push(...this.call(answer, callId, name, args.slice(told.length)));
@@ -353,6 +355,11 @@ function shownOf({ messageId, base, text, reasoning, calls }: PartialAnswer): Sh
     reasoning,
     calls: new Map(named.map(({ callId, args }) => [callId, { args, open: false }])),
   };
+}
+
+/** Those of a cut message are dropped. */
+function callsOf({ finish, calls }: EventData<"message">): EventData<"message">["calls"] {
+  return finish === "interrupted" || finish === "truncated" ? [] : calls;
 }
 
 function emptyAnswer(messageId: string): Shown {

@@ -1,4 +1,4 @@
-import type { Event, EventData, EventOf, Json } from "../../../machines/events.ts";
+import type { Event, EventData, EventOf } from "../../../machines/events.ts";
 import { isAtRest, type AgentState, type ToolCallState } from "../../../machines/state.ts";
 import type { EndReason } from "../protocol.ts";
 import { messageIdOf, resultOf, whyInterrupted } from "../spoken.ts";
@@ -54,14 +54,15 @@ export interface UiRequest {
   readonly goesOn: boolean;
 }
 
-interface Part {
-  readonly id: string;
-  readonly kind: "text" | "reasoning";
-}
+type Kind = "text" | "reasoning";
 
 export class UiTranslator implements Translator {
   private readonly request: UiRequest;
-  private part: Part | undefined;
+  /** The parts that are open, by id. That of the text stays open until its message is complete: only what is open can be marked. */
+  private readonly open: { text: string | undefined; reasoning: string | undefined } = {
+    text: undefined,
+    reasoning: undefined,
+  };
   private parts = 0;
   /** What of the answer that streams was said: its texts and the arguments of its calls. */
   private said = { text: "", reasoning: "" };
@@ -129,18 +130,22 @@ export class UiTranslator implements Translator {
         return [transient("gap", event.data)];
       case "interrupted":
         this.stopped = whyInterrupted(after, event.data);
-        return this.dropAnswer();
+        return this.dropAnswer(SUPERSEDED);
       case "done":
       case "failed":
       case "cancelled":
-        return this.dropAnswer();
+        return this.dropAnswer(SUPERSEDED);
       default:
         return [];
     }
   }
 
   end(state: AgentState, reason: EndReason): readonly UiChunk[] {
-    const said = [...this.closePart(), ...this.finishStep()];
+    const said = this.dropAnswer();
+    // Complete, and not checked yet.
+    for (const { callId, name, rawArgs, outcome } of state.core.calls)
+      if (outcome === undefined && !this.inputs.has(callId)) said.push(this.input(callId, name, parsed(rawArgs)));
+    said.push(...this.finishStep());
     const works = !isAtRest(state) && reason !== "rest";
     const status = works ? "working" : isAtRest(state) ? state.status : "interrupted";
     const metadata = { rubato: { runId: state.runId, status, ...(works ? { ended: reason } : {}) } };
@@ -182,15 +187,13 @@ export class UiTranslator implements Translator {
     return data.text === "" ? [] : this.words(data.kind, data.text);
   }
 
-  private words(kind: Part["kind"], delta: string): UiChunk[] {
-    const said: UiChunk[] = [];
-    if (this.part?.kind !== kind) {
-      said.push(...this.closePart());
-      this.part = { kind, id: `${this.step}.${kind}.${++this.parts}` };
-      said.push({ type: `${kind}-start`, id: this.part.id });
-    }
+  private words(kind: Kind, delta: string): UiChunk[] {
+    const said = kind === "text" ? this.closePart("reasoning") : [];
+    const id = this.open[kind] ?? `${this.step}.${kind}.${++this.parts}`;
+    if (this.open[kind] === undefined) said.push({ type: `${kind}-start`, id });
+    this.open[kind] = id;
     this.said[kind] += delta;
-    said.push({ type: `${kind}-delta`, id: this.part.id, delta });
+    said.push({ type: `${kind}-delta`, id, delta });
     return said;
   }
 
@@ -198,8 +201,7 @@ export class UiTranslator implements Translator {
     const told = this.args.get(data.callId);
     if (told === undefined && data.name === undefined) return [];
     const said: UiChunk[] = [];
-    // The text is told already; with this its part is over.
-    if (this.part?.kind === "reasoning") said.push(...this.closePart());
+    said.push(...this.closePart("reasoning"));
     if (told === undefined) said.push({ type: "tool-input-start", toolCallId: data.callId, toolName: data.name });
     if (data.name !== undefined) this.names.set(data.callId, data.name);
     this.args.set(data.callId, (told ?? "") + data.args);
@@ -218,9 +220,10 @@ export class UiTranslator implements Translator {
       said.push(...this.words("reasoning", reasoning.slice(this.said.reasoning.length)));
     if (text.startsWith(this.said.text) && text.length > this.said.text.length)
       said.push(...this.words("text", text.slice(this.said.text.length)));
-    said.push(...this.closePart());
+    said.push(...this.closeParts());
     this.finish = data.finish;
-    const kept = new Set(data.calls.map(({ callId }) => callId));
+    const cut = data.finish === "interrupted" || data.finish === "truncated";
+    const kept = new Set(cut ? [] : data.calls.map(({ callId }) => callId));
     said.push(...this.dropCalls(kept, "The answer was cut before this call was complete. It did not run."));
     return said;
   }
@@ -272,7 +275,7 @@ export class UiTranslator implements Translator {
       partial !== undefined && (after.partial === undefined || after.partial.text.length < partial.text.length);
     if (event.type === "owner" && !lost) return [];
     const spoke = this.said.text !== (partial?.base ?? "") || this.said.reasoning !== "" || this.args.size > 0;
-    const said = this.closePart({ rubato: { superseded: true } });
+    const said = this.closeParts(SUPERSEDED);
     this.said = { text: "", reasoning: "" };
     // A call of the next attempt has the same id and takes the place of the one that is taken back.
     said.push(...this.dropCalls(new Set(), "The answer that asked for this call is made again. It did not run."));
@@ -281,9 +284,9 @@ export class UiTranslator implements Translator {
   }
 
   /** An answer that ended without its message. */
-  private dropAnswer(): UiChunk[] {
+  private dropAnswer(mark?: Marked): UiChunk[] {
     return [
-      ...this.closePart(),
+      ...this.closeParts(mark),
       ...this.dropCalls(new Set(), "The answer was cut before this call was complete. It did not run."),
     ];
   }
@@ -305,19 +308,28 @@ export class UiTranslator implements Translator {
     return said;
   }
 
-  private closePart(providerMetadata?: Readonly<Record<string, Readonly<Record<string, Json>>>>): UiChunk[] {
-    const { part } = this;
-    this.part = undefined;
-    if (part === undefined) return [];
-    return [{ type: `${part.kind}-end`, id: part.id, ...(providerMetadata === undefined ? {} : { providerMetadata }) }];
+  private closePart(kind: Kind, mark?: Marked): UiChunk[] {
+    const id = this.open[kind];
+    this.open[kind] = undefined;
+    return id === undefined ? [] : [{ type: `${kind}-end`, id, ...mark }];
+  }
+
+  private closeParts(mark?: Marked): UiChunk[] {
+    return [...this.closePart("reasoning", mark), ...this.closePart("text", mark)];
   }
 
   private finishStep(): UiChunk[] {
     if (!this.stepOpen) return [];
     this.stepOpen = false;
-    return [...this.closePart(), { type: "finish-step" }];
+    return [...this.closeParts(), { type: "finish-step" }];
   }
 }
+
+interface Marked {
+  readonly providerMetadata: { readonly rubato: { readonly superseded: true } };
+}
+/** On what was said and does not count. */
+const SUPERSEDED: Marked = { providerMetadata: { rubato: { superseded: true } } };
 
 function callOf({ core }: AgentState, callId: string): ToolCallState | undefined {
   const open = core.calls.find((call) => call.callId === callId);
