@@ -51,7 +51,7 @@ export async function checkUi(said: readonly unknown[], before?: UIMessage): Pro
   const failed = ends[0]?.type === "error";
   const reading = readUIMessageStream({
     stream,
-    ...(before === undefined ? {} : { message: before }),
+    ...(before === undefined ? {} : { message: structuredClone(before) }),
     onError(error) {
       if (!failed) problems.push(String(error));
     },

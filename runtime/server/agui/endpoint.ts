@@ -1,6 +1,7 @@
 import { isRunId } from "../../log/event-log.ts";
 import { beginRun } from "../begin-run.ts";
 import { bodyOf } from "../body.ts";
+import type { Command } from "../commands.ts";
 import type { Core } from "../core.ts";
 import { checkMessageId, performAll, stateBehind, streamTurn, textOfSpoken } from "../protocol-turn.ts";
 import { isRefusal, refuse, type Refusal } from "../refusal.ts";
@@ -53,7 +54,7 @@ async function begin(core: Core, asked: Asked, input: AguiInput, said: Said | un
   if (isRefusal(begun)) return begun;
   const { run, agent } = begun;
   const served = { runId, agent, log: agent.log, head: await agent.log.head(runId) };
-  const translator = new AguiTranslator(requestOf(input, ignoredOf(input, true)));
+  const translator = new AguiTranslator(requestOf(input, said, ignoredOf(input, true)));
   return streamTurn(core, asked, { kind: "agui", run, served, state: await stateBehind(served, 0), translator });
 }
 
@@ -79,17 +80,25 @@ async function goOn(core: Core, asked: Asked, input: AguiInput, said: Said | und
   const head = await agent.log.head(runId);
   const served = { ...found.served, head };
   const refused = performed.refused.map((value) => ({ name: "rubato.refused", value: { ...value } }));
-  const translator = new AguiTranslator(requestOf(input, [...ignoredOf(input, false), ...refused]));
+  const translator = new AguiTranslator(
+    requestOf(input, isInstruction(commands) ? undefined : said, [...ignoredOf(input, false), ...refused]),
+  );
   const from = performed.seq === undefined ? head.seq : performed.seq - 1;
   return streamTurn(core, asked, { kind: "agui", run, served, state: await stateBehind(served, from), translator });
 }
 
-function requestOf(input: AguiInput, notices: AguiRequest["notices"]): AguiRequest {
+/** The text of the message is that of a resume, which the run hears under an id of its own. */
+function isInstruction(commands: readonly Command[]): boolean {
+  return commands.some((command) => command.verb === "resume" && command.instruction !== undefined);
+}
+
+function requestOf(input: AguiInput, said: Said | undefined, notices: AguiRequest["notices"]): AguiRequest {
   return {
     threadId: input.threadId,
     runId: input.runId,
     known: new Set(input.messages.flatMap(({ id, role }) => (role === "user" ? [id] : []))),
     state: input.state,
+    said,
     reasoning: reasoningOf(input),
     notices,
   };

@@ -8,7 +8,6 @@ import type { AgentState, ToolCallState } from "../../../machines/state.ts";
 export function sharedState(state: AgentState): Readonly<Record<string, Json>> {
   const { core, error, limit, retry } = state;
   return {
-    runId: state.runId,
     status: state.status,
     turn: state.turn,
     step: state.step,

@@ -44,8 +44,10 @@ export interface AguiRequest {
   readonly threadId: string;
   /** The name of this answer, echoed. */
   readonly runId: string;
-  /** What the client shows already of what people said. */
+  /** What the client shows already of what people said, by id. */
   readonly known: ReadonlySet<string>;
+  /** What this request says: the client shows it, and the run has not heard it when the stream begins. */
+  readonly said?: { readonly id: string; readonly text: string } | undefined;
   /** The client's own state: it is kept beside ours. */
   readonly state?: Json | undefined;
   /** Reasoning that the client has, in full: a snapshot that holds any has to hold all. */
@@ -66,6 +68,7 @@ interface Shown {
 
 export class AguiTranslator implements Translator {
   private readonly request: AguiRequest;
+  private known: ReadonlySet<string>;
   private answer: Shown | undefined;
   private textOpen = false;
   private reasoningOpen = false;
@@ -80,6 +83,7 @@ export class AguiTranslator implements Translator {
 
   constructor(request: AguiRequest) {
     this.request = request;
+    this.known = request.known;
     for (const { id, content } of request.reasoning) this.reasoning.set(id, content);
   }
 
@@ -285,7 +289,7 @@ export class AguiTranslator implements Translator {
   private heard(before: AgentState, { id, delivered }: EventData<"input_delivered">): AguiEvent[] {
     const messageId = messageIdOf(before, id);
     const input = before.inputs.find((waiting) => waiting.id === id);
-    if (!delivered || input === undefined || this.request.known.has(messageId)) return [];
+    if (!delivered || input === undefined || this.known.has(messageId)) return [];
     return [
       { type: "TEXT_MESSAGE_START", messageId, role: "user" },
       { type: "TEXT_MESSAGE_CONTENT", messageId, delta: input.text },
@@ -301,9 +305,15 @@ export class AguiTranslator implements Translator {
     this.usage.set(this.model, told);
   }
 
+  /** The client shows this and nothing else. */
   private snapshot(state: AgentState): AguiEvent {
-    const reasoning = [...this.reasoning].map(([id, content]): AguiMessage => ({ id, role: "reasoning", content }));
-    return { type: "MESSAGES_SNAPSHOT", messages: [...messagesOf(state), ...reasoning] };
+    const messages = messagesOf(state);
+    const { said } = this.request;
+    if (said !== undefined && !messages.some(({ id }) => id === said.id))
+      messages.push({ id: said.id, role: "user", content: said.text });
+    this.known = new Set(messages.flatMap(({ id, role }) => (role === "user" ? [id] : [])));
+    for (const [id, content] of this.reasoning) messages.push({ id, role: "reasoning", content });
+    return { type: "MESSAGES_SNAPSHOT", messages };
   }
 
   private stateDelta(after: AgentState): AguiEvent[] {
