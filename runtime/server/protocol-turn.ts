@@ -25,6 +25,11 @@ export function checkMessageId(id: string): Refusal | undefined {
   return refuse(400, "invalid_request", `The id of a message has 1 to 128 characters, and is not "${FIRST_INPUT}".`);
 }
 
+/** Why there is no room for the stream that would tell what comes of it: asked before anything is done. */
+export function noRoom(core: Core, request: Request, kind: ConnectionKind, runId: string): Refusal | undefined {
+  return core.connections.refusal({ kind, runId, client: clientOf(request) });
+}
+
 /** The text of a message that the run has heard or will hear, by the id that its client gave it. */
 export function textOfSpoken(state: AgentState, id: string): string | undefined {
   const waiting = state.inputs.find((input) => messageIdOf(state, input.id) === id);

@@ -31,6 +31,7 @@ import type { InterruptReceipt, Receipt, SendReceipt } from "../run.ts";
  * `agent` for a new chat. 204 where nothing is being made. ui-stream/endpoint.ts, ui-stream/translator.ts.
  * Both: a stream ends where the run rests, and with last words of its protocol also where it ends before (`maxConnectionMs`, a shutdown). The `id:` of the
  * last line that an event led to is its seq. To leave a stream stops nothing: stop is `POST /runs/:id/commands` `{ "verb": "interrupt", "mode": "now" }`.
+ * `authorize` is asked for `create`, or for `stream` and for each command by its verb.
  * 400 no_user_message, unsupported_content; 409 other_agent, message_changed, not_regenerated, not_waiting and the other reasons of a receipt.
  *
  * **GET /runs/:id/events** `?after=SEQ&types=PATTERN,PATTERN&follow=false&client=ID`. Stored events only, in order of seq, those after the cursor.

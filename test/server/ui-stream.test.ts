@@ -336,6 +336,22 @@ describe("useChat's own client", () => {
     expect([silent.status, codeOf(await silent.text())]).toEqual([400, "no_user_message"]);
   });
 
+  it("begins nothing where there is no room for its stream", async () => {
+    const gate = pause();
+    const it = await served(scripted([["one ", gate], "Two."]), { limits: { connections: 1 } });
+    const begun = await post(`${it.url}/ui/chat`, { id: "c1", messages: [said("u1", "hi")] });
+    for (const [path, body] of [
+      ["/ui/chat", { id: "c2", messages: [said("u1", "hi")] }],
+      ["/agui", { threadId: "c2", runId: "a", messages: [{ id: "u1", role: "user", content: "hi" }] }],
+    ] as const) {
+      const full = await post(it.url + path, body);
+      expect([full.status, codeOf(await full.text())]).toEqual([429, "too_many_connections"]);
+    }
+    expect(await it.log.head("c2")).toMatchObject({ seq: 0 });
+    gate.open();
+    await begun.text();
+  });
+
   it("is let in as everywhere, and begins with the history that it brings", async () => {
     const token = "a-token-of-sixteen-and-more";
     const model = scriptedModel(["Hello."]);

@@ -3,7 +3,7 @@ import { beginRun } from "../begin-run.ts";
 import { bodyOf } from "../body.ts";
 import type { Command } from "../commands.ts";
 import type { Core } from "../core.ts";
-import { checkMessageId, performAll, stateBehind, streamTurn, textOfSpoken } from "../protocol-turn.ts";
+import { checkMessageId, noRoom, performAll, stateBehind, streamTurn, textOfSpoken } from "../protocol-turn.ts";
 import { isRefusal, refuse, type Refusal } from "../refusal.ts";
 import type { Asked } from "../reply.ts";
 import { FIRST_MESSAGE, spokenIds } from "../spoken.ts";
@@ -27,6 +27,8 @@ export async function agui(core: Core, asked: Asked): Promise<Response | Refusal
   if (isRefusal(said)) return said;
   const badId = said === undefined ? undefined : checkMessageId(said.id);
   if (badId !== undefined) return badId;
+  const full = noRoom(core, request, "agui", input.threadId);
+  if (full !== undefined) return full;
   const known = (await core.runs.find(input.threadId)) !== undefined;
   return known ? goOn(core, asked, input, said) : begin(core, asked, input, said);
 }

@@ -5,7 +5,7 @@ import { beginRun } from "../begin-run.ts";
 import { bodyOf } from "../body.ts";
 import type { Command } from "../commands.ts";
 import type { Core } from "../core.ts";
-import { checkMessageId, performAll, stateBehind, streamTurn, textOfSpoken } from "../protocol-turn.ts";
+import { checkMessageId, noRoom, performAll, stateBehind, streamTurn, textOfSpoken } from "../protocol-turn.ts";
 import { isRefusal, refuse, type Refusal } from "../refusal.ts";
 import { SAFE_HEADERS, type Asked } from "../reply.ts";
 import type { ServedRun } from "../served-runs.ts";
@@ -31,6 +31,8 @@ export async function uiChat(core: Core, asked: Asked): Promise<Response | Refus
   if (isRefusal(said)) return said;
   const badId = said === undefined ? undefined : checkMessageId(said.id);
   if (badId !== undefined) return badId;
+  const full = noRoom(core, asked.request, "ui", input.id);
+  if (full !== undefined) return full;
   return (await core.runs.find(input.id)) === undefined
     ? begin(core, asked, input, said)
     : goOn(core, asked, input, said);
