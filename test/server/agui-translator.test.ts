@@ -5,9 +5,9 @@ import { recordedLogs } from "../support/recorded-logs.ts";
 import { aguiDifference } from "./agui-check.ts";
 
 describe("a run in AG-UI", () => {
-  it("is valid and shows what the log says, for every prefix of real runs", async () => {
+  it("is valid and shows what the log says, for a sample of prefixes of real runs", async () => {
     for (const log of await recordedLogs()) {
-      for (let to = 1; to <= log.length; to += 7) expect(await aguiDifference(log, 0, to)).toEqual([]);
+      for (let to = 1; to <= log.length; to += 17) expect(await aguiDifference(log, 0, to)).toEqual([]);
       expect(await aguiDifference(log, 0, log.length)).toEqual([]);
     }
   });

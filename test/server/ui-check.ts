@@ -117,3 +117,23 @@ export function toolStates(message: UIMessage | undefined): Record<string, strin
     (message?.parts ?? []).flatMap((part) => (isToolUIPart(part) ? [[part.toolCallId, part.state]] : [])),
   );
 }
+
+/** What is wrong with the message that a client makes of the first events of a log. */
+export async function uiProblems(log: readonly Event[], to: number, whole = false): Promise<string[]> {
+  const { chunks, state } = uiStream(log, 0, to, { whole });
+  const { message, problems } = await checkUi(chunks);
+  const found = [...problems];
+  const said = saidIn(log.slice(0, to), !whole);
+  if (textOf(message) !== said)
+    found.push(`text: ${JSON.stringify(textOf(message))} instead of ${JSON.stringify(said)}`);
+  const states = toolStates(message);
+  for (const { callId, outcome, phase } of state.toolCalls.values()) {
+    const shown = states[callId] ?? "nothing";
+    if (outcome !== undefined && !shown.startsWith("output-"))
+      found.push(`${callId} is ${outcome} and shown as ${shown}`);
+    const asked = log.slice(0, to).some((event) => event.type === "approval_request" && event.data.callId === callId);
+    if (asked && phase === "awaiting_approval" && shown !== "approval-requested")
+      found.push(`${callId} waits and is ${shown}`);
+  }
+  return found.map((problem) => `0..${to}: ${problem}`);
+}
