@@ -24,7 +24,7 @@ describe("a run in another protocol is valid and shows what the log says", { tim
           expect(await uiProblems(log, to)).toEqual([]);
         }
       }),
-      { numRuns: 150, endOnFailure: true },
+      { numRuns: 25, endOnFailure: true },
     );
   });
 });

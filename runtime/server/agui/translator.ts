@@ -95,7 +95,7 @@ export class AguiTranslator implements Translator {
       this.answer = shownOf(partial);
       if (partial.reasoning !== "") this.reasoning.set(reasoningId(partial.messageId), partial.reasoning);
     }
-    if (state.core.history.length > 0 || partial !== undefined) said.push(this.snapshot(state));
+    if (partial !== undefined || messagesOf(state).length > 0) said.push(this.snapshot(state));
     this.shared = sharedState(state);
     said.push({ type: "STATE_SNAPSHOT", snapshot: { ...(isObject(own) ? own : {}), rubato: this.shared } });
     return [...said, ...notices.map(({ name, value }) => custom(name, value))];
