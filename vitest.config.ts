@@ -8,6 +8,8 @@ export default defineConfig(({ mode }) => ({
     include: mode === "kills" ? ["test/**/*.kills.ts"] : ["test/**/*.test.ts"],
     exclude: mode === "full" ? [] : ["test/**/*.full.test.ts"],
     globalSetup: mode === "full" || mode === "kills" ? [] : ["test/support/left-out.ts"],
+    // Under our condition these would be loaded as TypeScript, which Node cannot: vitest compiles them.
+    server: { deps: { inline: [/node_modules\/(?:ai|@ai-sdk|eventsource-parser)\//] } },
     testTimeout: 60_000,
     // One for each core of the smallest machine that it has to be quick on: by itself vitest leaves one core to others.
     maxWorkers: 2,

@@ -1,32 +1,26 @@
 import { Hono, type Context } from "hono";
 import { z } from "zod";
 import { stateAt } from "../state-at.ts";
-import type { Run } from "../run.ts";
+import { agui } from "./agui/endpoint.ts";
 import { bodyOf, jsonOf } from "./body.ts";
-import { commandOf, mayBegin, perform } from "./commands.ts";
-import { shuttingDown, type Caller, type Core } from "./core.ts";
+import { beginRun } from "./begin-run.ts";
+import { performFor } from "./perform-for.ts";
+import { shuttingDown, type Core } from "./core.ts";
 import { wantedOf } from "./cursor.ts";
 import { PREFLIGHT_HEADERS } from "./guard.ts";
 import { openApi } from "./openapi.ts";
-import type { ServedAgent } from "./options.ts";
-import { startSchema, type CommandReceipt } from "./protocol.ts";
+import { startSchema } from "./protocol.ts";
 import { isRefusal, refusalOf, refuse, type Refusal } from "./refusal.ts";
-import { json, refused, SAFE_HEADERS, text, type Headers } from "./reply.ts";
+import { json, refused, SAFE_HEADERS, text, type Asked, type Headers } from "./reply.ts";
 import { listQuery, ROUTES, type RoutePath } from "./routes.ts";
-import { summaryOf, type ServedRun } from "./served-runs.ts";
+import { summaryOf } from "./served-runs.ts";
 import { stateJson } from "./state-json.ts";
 import { openStream, streamKindOf } from "./stream.ts";
+import { uiChat, uiStream } from "./ui-stream/endpoint.ts";
 
 /** What node-server hands on beside the request; nothing where the handler is mounted elsewhere. */
 export interface NodeBindings {
   readonly outgoing?: unknown;
-}
-
-interface Asked {
-  readonly request: Request;
-  readonly runId: string;
-  readonly outgoing: unknown;
-  readonly headers: Headers;
 }
 
 type Handler = (core: Core, asked: Asked) => Promise<Response | Refusal>;
@@ -39,6 +33,10 @@ const HANDLERS: Readonly<Record<RoutePath, { readonly GET?: Handler; readonly PO
   "/runs/:id/tickets": { POST: ticket },
   "/runs/:id/events": { GET: events },
   "/runs/:id/socket": { GET: noSocket },
+  "/agui": { POST: agui },
+  "/agui/:agent": { POST: agui },
+  "/ui/chat": { POST: uiChat },
+  "/ui/chat/:id/stream": { GET: uiStream },
   "/health": { GET: health },
   "/metrics": { GET: metrics },
   "/openapi.json": { GET: description },
@@ -110,7 +108,8 @@ async function respond(
       return refuse(405, "method_not_allowed", `Here is ${allowed} only.`, { Allow: allowed });
     }
     if (core.closing) return shuttingDown();
-    return await handler(core, { request, runId, outgoing: context.env?.outgoing, headers });
+    const agent = context.req.param("agent");
+    return await handler(core, { request, runId, agent, outgoing: context.env?.outgoing, headers });
   } catch (error) {
     const refusal = refusalOf(error);
     if (refusal.status >= 500) core.report(error);
@@ -150,26 +149,10 @@ async function startRun(core: Core, asked: Asked): Promise<Response | Refusal> {
   const { request, outgoing } = asked;
   const body = await bodyOf(request, startSchema, core.settings.limits.bodyBytes);
   if (isRefusal(body)) return body;
-  const { task, runId, messages, metadata } = body;
-  const agent = agentOf(core, body.agent);
-  const caller = await core.authorize(request, "create", { runId, agent: isRefusal(agent) ? body.agent : agent.name });
-  if (isRefusal(caller)) return caller;
-  if (isRefusal(agent)) return agent;
-  // An id is one run over all agents.
-  const taken = runId === undefined ? undefined : await core.runs.find(runId);
-  if (runId !== undefined && taken !== undefined) return runExists(runId);
-  const full = core.crowded();
-  if (full !== undefined) return full;
-  const context = core.contextOf(request, agent.name, runId);
-  const run = agent.run(task, {
-    ...(runId === undefined ? {} : { runId }),
-    ...(messages === undefined ? {} : { messages }),
-    ...(metadata === undefined ? {} : { metadata }),
-    ...(context === undefined ? {} : { context }),
-  });
-  core.working.track(run);
-  const refusal = await begun(run);
-  if (refusal !== undefined) return refusal;
+  const { agent: name, ...about } = body;
+  const begun = await beginRun(core, request, name, about);
+  if (isRefusal(begun)) return begun;
+  const { run, agent } = begun;
   const headers = { ...asked.headers, Location: `${core.settings.basePath}/runs/${run.id}`, "X-Run-Id": run.id };
   const kind = streamKindOf(request);
   if (kind === undefined) {
@@ -181,28 +164,6 @@ async function startRun(core: Core, asked: Asked): Promise<Response | Refusal> {
   if (isRefusal(wanted)) return wanted;
   const untilRest = follows(request, false) ? undefined : run;
   return openStream(core, { request, served, kind, wanted, untilRest, outgoing, headers });
-}
-
-/** Waits until the log holds the run: nobody is told of one that a crash would take back (P2). */
-async function begun(run: Run): Promise<Refusal | undefined> {
-  for await (const event of run.events()) if (event.seq >= 1) return undefined;
-  const { error } = await run.settled();
-  if (error?.code === "run_exists") return runExists(run.id);
-  return refuse(503, "log", "The log cannot be used now. The run was not begun.");
-}
-
-function runExists(runId: string): Refusal {
-  return refuse(409, "run_exists", `There is a run "${runId}" already. Leave the id out for a new one.`);
-}
-
-function agentOf(core: Core, name: string | undefined): ServedAgent | Refusal {
-  const { agents } = core.settings;
-  const [only] = agents;
-  if (name === undefined && only !== undefined && agents.length === 1) return only;
-  const named = agents.find((agent) => agent.name === name);
-  if (named !== undefined) return named;
-  const names = agents.map((agent) => `"${agent.name}"`).join(", ");
-  return refuse(400, "invalid_request", `agent: name one of ${names}.`);
 }
 
 async function showRun(core: Core, { request, runId, headers }: Asked): Promise<Response | Refusal> {
@@ -227,36 +188,6 @@ async function command(core: Core, { request, runId, headers }: Asked): Promise<
   const receipt = await performFor(core, request, runId, body.value);
   if (isRefusal(receipt)) return receipt;
   return json(request, receipt, receipt.accepted ? 200 : 409, headers);
-}
-
-/** A command as anybody may send it: over HTTP, or in a frame of a socket that `request` opened. */
-export async function performFor(
-  core: Core,
-  request: Request,
-  runId: string,
-  value: unknown,
-): Promise<CommandReceipt | Refusal> {
-  const asked = commandOf(value);
-  if (isRefusal(asked)) return asked;
-  const found = await core.runFor(request, asked.verb, runId);
-  if (isRefusal(found)) return found;
-  if (core.closing) return shuttingDown();
-  const full = mayBegin(asked) ? core.crowded(asked.verb === "fork" ? undefined : runId) : undefined;
-  if (full !== undefined) return full;
-  const { served, caller } = found;
-  const receipt = await perform(served, asked, commanderOf(core, caller, served));
-  core.metrics.command(asked.verb, receipt.accepted);
-  return receipt;
-}
-
-function commanderOf(core: Core, { request, by }: Caller, { agent, runId }: ServedRun) {
-  return {
-    by,
-    context: core.contextOf(request, agent.name, runId),
-    onRun(run: Run) {
-      core.working.track(run);
-    },
-  };
 }
 
 async function ticket(core: Core, { request, runId, headers }: Asked): Promise<Response | Refusal> {

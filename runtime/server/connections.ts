@@ -1,7 +1,7 @@
 import { refuse, type Refusal } from "./refusal.ts";
 import type { EndReason } from "./protocol.ts";
 
-export type ConnectionKind = "sse" | "ndjson" | "socket";
+export type ConnectionKind = "sse" | "ndjson" | "socket" | "agui" | "ui";
 
 /** A stream or a socket that is open. */
 export interface Connection {

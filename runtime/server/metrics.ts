@@ -1,6 +1,6 @@
 import type { ConnectionKind } from "./connections.ts";
 
-const KINDS: readonly ConnectionKind[] = ["sse", "ndjson", "socket"];
+const KINDS: readonly ConnectionKind[] = ["sse", "ndjson", "socket", "agui", "ui"];
 
 /** What a server counts. Names of routes and verbs are ours, so there are few of them. */
 export class Metrics {

@@ -1,8 +1,10 @@
 import { z } from "zod";
 import { eventSchema, jsonSchema } from "../../machines/events.ts";
+import { aguiInputSchema } from "./agui/input.ts";
 import type { Settings } from "./options.ts";
 import { commandSchema, startSchema } from "./protocol.ts";
 import { listQuery, type RoutePath } from "./routes.ts";
+import { uiInputSchema } from "./ui-stream/input.ts";
 
 /** Any JSON that a schema of OpenAPI may hold. */
 type Description = Readonly<Record<string, unknown>>;
@@ -54,6 +56,8 @@ const wireError = z.object({ error: z.object({ code: z.string(), message: z.stri
 const COMPONENTS: Readonly<Record<string, z.ZodType>> = {
   StartRequest: startSchema,
   Command: commandSchema,
+  RunAgentInput: aguiInputSchema,
+  UiChatRequest: uiInputSchema,
   Event: eventSchema,
   RunSummary: runSummary,
   Receipt: receipt,
@@ -80,6 +84,32 @@ const EVENT_STREAM: Description = {
     "application/x-ndjson": { schema: reference("Event") },
   },
 };
+
+/** What the endpoints of other protocols answer before the stream. */
+const TURN_ERRORS: Description = {
+  "409": answer("The run does not take this now, or is another agent's.", reference("Error")),
+  "429": answer("Too many runs work, or too many streams are open.", reference("Error")),
+};
+const UI_STREAM: Description = {
+  description: "UI message chunks until the run rests, then [DONE].",
+  content: { "text/event-stream": { schema: { type: "string" } } },
+};
+
+function aguiOperation(operationId: string, parameters: readonly Description[]): Description {
+  return {
+    operationId,
+    summary: "AG-UI 1.0: the thread is the run",
+    parameters,
+    requestBody: { required: true, ...json(reference("RunAgentInput")) },
+    responses: {
+      "200": {
+        description: "Events of AG-UI until the run rests.",
+        content: { "text/event-stream": { schema: { type: "string" } } },
+      },
+      ...TURN_ERRORS,
+    },
+  };
+}
 
 const PATHS: Readonly<Record<RoutePath, { readonly get?: Description; readonly post?: Description }>> = {
   "/runs": {
@@ -194,6 +224,35 @@ const PATHS: Readonly<Record<RoutePath, { readonly get?: Description; readonly p
       },
     },
   },
+  "/agui": { post: aguiOperation("agui", []) },
+  "/agui/:agent": {
+    post: aguiOperation("aguiAgent", [
+      {
+        name: "agent",
+        in: "path",
+        required: true,
+        schema: { type: "string" },
+        description: "The agent of a new thread.",
+      },
+    ]),
+  },
+  "/ui/chat": {
+    post: {
+      operationId: "uiChat",
+      summary: "The AI SDK's UI message stream v1 (DefaultChatTransport, useChat): the chat is the run",
+      parameters: [query("whole", { type: "boolean", default: false }, "Nothing before its message is complete.")],
+      requestBody: { required: true, ...json(reference("UiChatRequest")) },
+      responses: { "200": UI_STREAM, ...TURN_ERRORS },
+    },
+  },
+  "/ui/chat/:id/stream": {
+    get: {
+      operationId: "uiStream",
+      summary: "The UI message that is being made, from its beginning",
+      parameters: [RUN_ID],
+      responses: { "200": UI_STREAM, "204": answer("The run rests: nothing is being made.") },
+    },
+  },
   "/health": {
     get: {
       operationId: "health",
@@ -220,7 +279,7 @@ const PATHS: Readonly<Record<RoutePath, { readonly get?: Description; readonly p
 /** The description of the server, from the schemas that it checks requests with. */
 export function openApi({ basePath, token }: Pick<Settings, "basePath" | "token">): Description {
   const paths = Object.entries(PATHS).map(([path, operations]) => [
-    basePath + path.replace(":id", "{id}"),
+    basePath + path.replace(/:(\w+)/, "{$1}"),
     Object.fromEntries(Object.entries(operations).map(([method, operation]) => [method, withErrors(operation)])),
   ]);
   const schemas = Object.entries(COMPONENTS).map(([name, schema]) => [name, schemaOf(schema)]);

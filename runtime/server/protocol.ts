@@ -25,6 +25,15 @@ import type { InterruptReceipt, Receipt, SendReceipt } from "../run.ts";
  * `/runs/:id/events?ticket=TICKET`. A ticket reads the events of this one run until `expiresAt`, and can do nothing else.
  * **GET /health** `{ status: "ok" }`, **GET /metrics** Prometheus text, **GET /openapi.json** OpenAPI 3.1.
  *
+ * **POST /agui**, **POST /agui/:agent** AG-UI 1.0: `RunAgentInput` in, its events as SSE out, until the run rests. `threadId` is the run; `forwardedProps.when`
+ * is that of a `send`. What is said, attached to and answered: agui/endpoint.ts; what becomes of an event: agui/translator.ts.
+ * **POST /ui/chat** `?whole=true`, **GET /ui/chat/:id/stream** the UI message stream (v1) of the AI SDK: the chat is the run. The body may have `when`, and
+ * `agent` for a new chat. 204 where nothing is being made. ui-stream/endpoint.ts, ui-stream/translator.ts.
+ * Both: a stream ends where the run rests, and with last words of its protocol also where it ends before (`maxConnectionMs`, a shutdown). The `id:` of the
+ * last line that an event led to is its seq. To leave a stream stops nothing: stop is `POST /runs/:id/commands` `{ "verb": "interrupt", "mode": "now" }`.
+ * `authorize` is asked for `create`, or for `stream` and for each command by its verb.
+ * 400 no_user_message, unsupported_content; 409 other_agent, message_changed, not_regenerated, not_waiting and the other reasons of a receipt.
+ *
  * **GET /runs/:id/events** `?after=SEQ&types=PATTERN,PATTERN&follow=false&client=ID`. Stored events only, in order of seq, those after the cursor.
  * The cursor is the header `Last-Event-ID`, else `?after=`, else 0: a seq, or `RUNID:SEQ`, which another run refuses. `types` takes event types
  * and prefixes such as `tool_*`. It goes on while the run rests, until `cancelled` was delivered; `follow=false` ends it at the run's rest.

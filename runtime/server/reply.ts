@@ -17,6 +17,19 @@ export const SAFE_HEADERS: Readonly<Record<string, string>> = {
 
 export type Headers = Readonly<Record<string, string>>;
 
+/** A request that was let in. */
+export interface Asked {
+  readonly request: Request;
+  /** Of the path; empty where it names none. */
+  readonly runId: string;
+  /** Of the path, where it names one. */
+  readonly agent?: string | undefined;
+  /** Node's own response, where there is one. */
+  readonly outgoing: unknown;
+  /** For every answer to it. */
+  readonly headers: Headers;
+}
+
 export function json(request: Request, value: unknown, status = 200, headers: Headers = {}): Response {
   return text(request, JSON.stringify(value), "application/json; charset=utf-8", status, headers);
 }

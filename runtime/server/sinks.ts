@@ -20,17 +20,33 @@ interface Pipe {
   destroy(): void;
 }
 
-type StreamFormat = "sse" | "ndjson";
+/** The last words of a stream that ends for a reason. */
+export type Farewell = (reason: EndReason) => string;
+
+/** How a stream is written. */
+export interface StreamForm {
+  readonly format: "sse" | "ndjson";
+  /** Compressed: its client reads that. */
+  readonly gzip: boolean;
+  /** Default: a comment, where the format has them. */
+  readonly farewell?: Farewell | undefined;
+}
+
+export function commentOf(reason: EndReason): string {
+  return `: end ${reason}\n\n`;
+}
 
 /** SSE or NDJSON into a pipe, compressed where the client reads that. */
 class StreamSink implements Sink {
   private readonly pipe: Pipe;
-  private readonly format: StreamFormat;
+  private readonly format: StreamForm["format"];
   private readonly gzip: GzipStream | undefined;
+  private readonly farewell: Farewell;
 
-  constructor(pipe: Pipe, format: StreamFormat, gzip: boolean) {
+  constructor(pipe: Pipe, { format, gzip, farewell }: StreamForm) {
     this.pipe = pipe;
     this.format = format;
+    this.farewell = farewell ?? (format === "sse" ? commentOf : () => "");
     if (gzip) {
       this.gzip = new GzipStream();
       pipe.write(GzipStream.head);
@@ -57,7 +73,8 @@ class StreamSink implements Sink {
   }
 
   end(reason: EndReason): void {
-    if (this.format === "sse") this.say(`: end ${reason}\n\n`);
+    const last = this.farewell(reason);
+    if (last !== "") this.say(last);
     if (this.gzip !== undefined) this.pipe.write(this.gzip.end());
     this.pipe.end();
   }
@@ -77,8 +94,7 @@ const NODE_HIGH_WATER = 262_144;
 export function nodeSink(
   outgoing: ServerResponse,
   headers: Readonly<Record<string, string>>,
-  format: StreamFormat,
-  gzip: boolean,
+  form: StreamForm,
   events: SinkEvents,
 ): Sink {
   const { socket } = outgoing;
@@ -102,7 +118,7 @@ export function nodeSink(
       outgoing.destroy();
     },
   };
-  return new StreamSink(pipe, format, gzip);
+  return new StreamSink(pipe, form);
 }
 
 /** Bytes that wait in a stream before its reader is waited for. */
@@ -110,8 +126,7 @@ const HIGH_WATER = 65_536;
 
 /** The body of a `Response`, for a handler that is mounted elsewhere. */
 export function fetchSink(
-  format: StreamFormat,
-  gzip: boolean,
+  form: StreamForm,
   events: SinkEvents,
 ): { readonly sink: Sink; readonly body: ReadableStream<Uint8Array> } {
   let controller: ReadableStreamDefaultController<Uint8Array> | undefined;
@@ -147,5 +162,5 @@ export function fetchSink(
       over = true;
     },
   };
-  return { sink: new StreamSink(pipe, format, gzip), body };
+  return { sink: new StreamSink(pipe, form), body };
 }

@@ -1,5 +1,5 @@
 import type { RawData, WebSocket } from "ws";
-import { performFor } from "./app.ts";
+import { performFor } from "./perform-for.ts";
 import type { Connection } from "./connections.ts";
 import type { Core } from "./core.ts";
 import { beyondHead, filterOf, type Wanted } from "./cursor.ts";

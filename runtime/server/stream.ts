@@ -3,13 +3,14 @@ import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import type { Run } from "../run.ts";
 import { shuttingDown, type Core } from "./core.ts";
 import { acceptsGzip } from "./gzip-stream.ts";
-import type { Connection } from "./connections.ts";
+import type { Connection, ConnectionKind } from "./connections.ts";
+import type { RunFeed } from "./feed.ts";
 import type { Wanted } from "./cursor.ts";
 import { SAFE_HEADERS, type Headers } from "./reply.ts";
 import type { Refusal } from "./refusal.ts";
 import { isCancelled, type ServedRun } from "./served-runs.ts";
-import { fetchSink, nodeSink, type SinkEvents } from "./sinks.ts";
-import { Subscription, type Sink } from "./subscription.ts";
+import { fetchSink, nodeSink, type Farewell, type SinkEvents, type StreamForm } from "./sinks.ts";
+import { Subscription, type Sink, type View } from "./subscription.ts";
 
 export type StreamKind = "sse" | "ndjson";
 
@@ -45,7 +46,7 @@ export interface StreamRequest {
 
 /** Opens the stream of a run. 204 where nothing will ever come. */
 export async function openStream(core: Core, asked: StreamRequest): Promise<Response | Refusal> {
-  const { request, served, kind, wanted, outgoing } = asked;
+  const { request, served, kind, wanted } = asked;
   const { log, runId } = served;
   const client = clientOf(request);
   const full = core.connections.refusal({ kind, runId, client });
@@ -54,11 +55,51 @@ export async function openStream(core: Core, asked: StreamRequest): Promise<Resp
   if (cancelled && !(await hasMore(served, wanted))) {
     return new Response(null, { status: 204, headers: { ...SAFE_HEADERS, ...asked.headers } });
   }
+  const view = (feed: RunFeed): View => feed.view(kind, wanted.types);
+  return connect(core, {
+    ...asked,
+    kind,
+    format: kind,
+    client,
+    cursor: wanted.after,
+    view,
+    cancelled,
+    headers: { ...asked.headers, "Content-Type": TYPE[kind] },
+    restAt: (seq) => seq,
+  });
+}
+
+export interface ConnectRequest {
+  readonly request: Request;
+  readonly served: ServedRun;
+  readonly kind: ConnectionKind;
+  readonly format: StreamForm["format"];
+  readonly client: string | undefined;
+  readonly cursor: number;
+  readonly view: (feed: RunFeed) => View;
+  /** The run was cancelled before the cursor. */
+  readonly cancelled: boolean;
+  /** Given: it ends where this run rests. */
+  readonly untilRest: Run | undefined;
+  /** Where the stream ends of a run that rests at this seq; undefined: it is beyond that already, and ends at the next rest. */
+  readonly restAt: (seq: number) => number | undefined;
+  readonly farewell?: Farewell;
+  /** Node's own response, where there is one. */
+  readonly outgoing: unknown;
+  readonly headers: Headers;
+}
+
+/** Sends what a view of a run shows, as its client takes it. */
+export function connect(core: Core, asked: ConnectRequest): Response | Refusal {
+  const { request, served, kind, format, client, farewell, outgoing } = asked;
+  const { runId } = served;
+  // Between the first check and here others may have come.
+  const late = core.closing ? shuttingDown() : core.connections.refusal({ kind, runId, client });
+  if (late !== undefined) return late;
   const gzip = acceptsGzip(request.headers.get("accept-encoding"));
   const headers: Headers = {
     ...SAFE_HEADERS,
     ...asked.headers,
-    "Content-Type": TYPE[kind],
     "X-Run-Id": runId,
     // A proxy that collects the answer would hold back what is live.
     "X-Accel-Buffering": "no",
@@ -72,11 +113,8 @@ export async function openStream(core: Core, asked: StreamRequest): Promise<Resp
       subscription.dispose();
     },
   };
-  // Between the check above and here others may have come.
-  const late = core.closing ? shuttingDown() : core.connections.refusal({ kind, runId, client });
-  if (late !== undefined) return late;
-  const opened = openSink(outgoing, headers, kind, gzip, events);
-  const subscription = subscribe(core, { ...asked, client, cancelled, sink: opened.sink });
+  const opened = openSink(outgoing, headers, { format, gzip, farewell }, events);
+  const subscription = subscribe(core, asked, opened.sink);
   if (outgoing instanceof ServerResponse && outgoing.destroyed) subscription.dispose();
   subscription.pump();
   return opened.response;
@@ -85,33 +123,26 @@ export async function openStream(core: Core, asked: StreamRequest): Promise<Resp
 function openSink(
   outgoing: unknown,
   headers: Headers,
-  kind: StreamKind,
-  gzip: boolean,
+  form: StreamForm,
   events: SinkEvents,
 ): { readonly sink: Sink; readonly response: Response } {
   if (outgoing instanceof ServerResponse) {
-    return { sink: nodeSink(outgoing, headers, kind, gzip, events), response: RESPONSE_ALREADY_SENT };
+    return { sink: nodeSink(outgoing, headers, form, events), response: RESPONSE_ALREADY_SENT };
   }
-  const { sink, body } = fetchSink(kind, gzip, events);
+  const { sink, body } = fetchSink(form, events);
   return { sink, response: new Response(body, { headers }) };
 }
 
-interface SubscribeRequest extends StreamRequest {
-  readonly client: string | undefined;
-  readonly cancelled: boolean;
-  readonly sink: Sink;
-}
-
-function subscribe(core: Core, asked: SubscribeRequest): Subscription {
-  const { served, kind, wanted, untilRest, client, cancelled, sink } = asked;
+function subscribe(core: Core, asked: ConnectRequest, sink: Sink): Subscription {
+  const { served, kind, cursor, view, untilRest, client, cancelled, restAt } = asked;
   const { clock, heartbeatMs, maxConnectionMs } = core.settings;
   const feed = core.feed(served);
   let leave = (): void => {};
   let stopWaiting = (): void => {};
   const subscription = new Subscription({
     feed,
-    view: feed.view(kind, wanted.types),
-    cursor: wanted.after,
+    view: view(feed),
+    cursor,
     sink,
     clock,
     heartbeatMs,
@@ -144,11 +175,14 @@ function subscribe(core: Core, asked: SubscribeRequest): Subscription {
   };
   leave = core.connections.enter(connection, client);
   core.metrics.connection(kind);
-  if (untilRest !== undefined) {
-    stopWaiting = core.working.onRest(untilRest, (seq) => {
-      subscription.endAt(seq);
+  const waitFor = (run: Run): void => {
+    stopWaiting = core.working.onRest(run, (seq) => {
+      const at = restAt(seq);
+      if (at === undefined) waitFor(run);
+      else subscription.endAt(at);
     });
-  }
+  };
+  if (untilRest !== undefined) waitFor(untilRest);
   return subscription;
 }
 

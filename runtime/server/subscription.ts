@@ -1,7 +1,7 @@
 import type { Clock } from "../clock.ts";
 import { isPromiseLike } from "../promise-like.ts";
 import type { Chunk } from "./encode.ts";
-import type { FeedView, RunFeed } from "./feed.ts";
+import type { RunFeed } from "./feed.ts";
 import type { EndReason } from "./protocol.ts";
 
 /** Where a subscription writes to: a response or a socket. */
@@ -16,9 +16,15 @@ export interface Sink {
   destroy(): void;
 }
 
+/** What a subscription reads: chunks, each behind the one before. */
+export interface View {
+  /** What comes behind a cursor; undefined where there is nothing yet. Rejects or throws where the log cannot be read. */
+  next(cursor: number): Chunk | undefined | Promise<Chunk | undefined>;
+}
+
 export interface SubscriptionOptions {
   readonly feed: RunFeed;
-  readonly view: FeedView;
+  readonly view: View;
   readonly cursor: number;
   readonly sink: Sink;
   readonly clock: Clock;
@@ -44,7 +50,7 @@ export interface SubscriptionOptions {
  */
 export class Subscription {
   cursor: number;
-  private view: FeedView;
+  private view: View;
   private readonly options: SubscriptionOptions;
   private state: "idle" | "reading" | "full" | "closed" = "idle";
   private cancelled: boolean;
@@ -143,7 +149,7 @@ export class Subscription {
   }
 
   /** Goes on elsewhere in the run, or with another filter. */
-  move(view: FeedView, cursor: number, cancelled: boolean): void {
+  move(view: View, cursor: number, cancelled: boolean): void {
     this.view = view;
     this.cursor = cursor;
     this.cancelled = cancelled;

@@ -1,0 +1,107 @@
+import { isRunId } from "../../log/event-log.ts";
+import { beginRun } from "../begin-run.ts";
+import { bodyOf } from "../body.ts";
+import type { Command } from "../commands.ts";
+import type { Core } from "../core.ts";
+import { checkMessageId, noRoom, performAll, stateBehind, streamTurn, textOfSpoken } from "../protocol-turn.ts";
+import { isRefusal, refuse, type Refusal } from "../refusal.ts";
+import type { Asked } from "../reply.ts";
+import { FIRST_MESSAGE, spokenIds } from "../spoken.ts";
+import { aguiInputSchema, commandsOf, historyOf, ignoredOf, lastSaid, reasoningOf, type AguiInput } from "./input.ts";
+import { AguiTranslator, type AguiRequest } from "./translator.ts";
+
+/**
+ * POST /agui and /agui/:agent. A thread that is no run yet begins one with the last message; to one that is, the last message is said unless it was
+ * said before (by its id), and the answers to interrupts are given. A request that says nothing new attaches: a snapshot of what there is, then what
+ * comes until the run rests. So after a cut line, and after a reload with an empty list of messages, the client sends its request again.
+ */
+export async function agui(core: Core, asked: Asked): Promise<Response | Refusal> {
+  const { request } = asked;
+  const input = await bodyOf(request, aguiInputSchema, core.settings.limits.bodyBytes);
+  if (isRefusal(input)) return input;
+  if (!isRunId(input.threadId)) {
+    const what = "1 to 128 characters of A-Z a-z 0-9 . _ -, not beginning with a dot";
+    return refuse(400, "invalid_request", `threadId: it is the id of the run, ${what}.`);
+  }
+  const said = lastSaid(input);
+  if (isRefusal(said)) return said;
+  const badId = said === undefined ? undefined : checkMessageId(said.id);
+  if (badId !== undefined) return badId;
+  const full = noRoom(core, request, "agui", input.threadId);
+  if (full !== undefined) return full;
+  const known = (await core.runs.find(input.threadId)) !== undefined;
+  return known ? goOn(core, asked, input, said) : begin(core, asked, input, said);
+}
+
+interface Said {
+  readonly id: string;
+  readonly text: string;
+}
+
+async function begin(core: Core, asked: Asked, input: AguiInput, said: Said | undefined): Promise<Response | Refusal> {
+  const { threadId: runId } = input;
+  if (said === undefined) {
+    return refuse(
+      400,
+      "no_user_message",
+      `There is no thread "${runId}" yet: its first request ends with a user message.`,
+    );
+  }
+  const begun = await beginRun(core, asked.request, asked.agent, {
+    task: said.text,
+    runId,
+    messages: historyOf(input),
+    metadata: { [FIRST_MESSAGE]: said.id },
+  });
+  if (isRefusal(begun)) return begun;
+  const { run, agent } = begun;
+  const served = { runId, agent, log: agent.log, head: await agent.log.head(runId) };
+  const translator = new AguiTranslator(requestOf(input, said, ignoredOf(input, true)));
+  return streamTurn(core, asked, { kind: "agui", run, served, state: await stateBehind(served, 0), translator });
+}
+
+async function goOn(core: Core, asked: Asked, input: AguiInput, said: Said | undefined): Promise<Response | Refusal> {
+  const { request } = asked;
+  const { threadId: runId } = input;
+  const found = await core.runFor(request, "stream", runId);
+  if (isRefusal(found)) return found;
+  const { agent } = found.served;
+  if (asked.agent !== undefined && asked.agent !== agent.name) {
+    return refuse(409, "other_agent", `Thread "${runId}" is a run of another agent.`);
+  }
+  const run = await agent.open(runId);
+  const { state } = run;
+  const heard = said !== undefined && spokenIds(state).has(said.id);
+  if (heard && (textOfSpoken(state, said.id) ?? said.text) !== said.text) {
+    return refuse(409, "message_changed", "That message was said with another text. The log keeps it: fork the run.");
+  }
+  const commands = commandsOf(input, state, heard ? undefined : said);
+  if (isRefusal(commands)) return commands;
+  const performed = await performAll(core, request, runId, commands);
+  if (isRefusal(performed)) return performed;
+  const head = await agent.log.head(runId);
+  const served = { ...found.served, head };
+  const refused = performed.refused.map((value) => ({ name: "rubato.refused", value: { ...value } }));
+  const translator = new AguiTranslator(
+    requestOf(input, isInstruction(commands) ? undefined : said, [...ignoredOf(input, false), ...refused]),
+  );
+  const from = performed.seq === undefined ? head.seq : performed.seq - 1;
+  return streamTurn(core, asked, { kind: "agui", run, served, state: await stateBehind(served, from), translator });
+}
+
+/** The text of the message is that of a resume, which the run hears under an id of its own. */
+function isInstruction(commands: readonly Command[]): boolean {
+  return commands.some((command) => command.verb === "resume" && command.instruction !== undefined);
+}
+
+function requestOf(input: AguiInput, said: Said | undefined, notices: AguiRequest["notices"]): AguiRequest {
+  return {
+    threadId: input.threadId,
+    runId: input.runId,
+    known: new Set(input.messages.flatMap(({ id, role }) => (role === "user" ? [id] : []))),
+    state: input.state,
+    said,
+    reasoning: reasoningOf(input),
+    notices,
+  };
+}

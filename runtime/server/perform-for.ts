@@ -1,0 +1,36 @@
+import type { Run } from "../run.ts";
+import { commandOf, mayBegin, perform, type Commander } from "./commands.ts";
+import { shuttingDown, type Caller, type Core } from "./core.ts";
+import type { CommandReceipt } from "./protocol.ts";
+import { isRefusal, type Refusal } from "./refusal.ts";
+import type { ServedRun } from "./served-runs.ts";
+
+/** A command as anybody may send it: over HTTP, in a frame of a socket that `request` opened, or in the words of another protocol. */
+export async function performFor(
+  core: Core,
+  request: Request,
+  runId: string,
+  value: unknown,
+): Promise<CommandReceipt | Refusal> {
+  const asked = commandOf(value);
+  if (isRefusal(asked)) return asked;
+  const found = await core.runFor(request, asked.verb, runId);
+  if (isRefusal(found)) return found;
+  if (core.closing) return shuttingDown();
+  const full = mayBegin(asked) ? core.crowded(asked.verb === "fork" ? undefined : runId) : undefined;
+  if (full !== undefined) return full;
+  const { served, caller } = found;
+  const receipt = await perform(served, asked, commanderOf(core, caller, served));
+  core.metrics.command(asked.verb, receipt.accepted);
+  return receipt;
+}
+
+function commanderOf(core: Core, { request, by }: Caller, { agent, runId }: ServedRun): Commander {
+  return {
+    by,
+    context: core.contextOf(request, agent.name, runId),
+    onRun(run: Run) {
+      core.working.track(run);
+    },
+  };
+}
