@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { choices, randomLog } from "../support/random-walk.ts";
 import { recordedLogs } from "../support/recorded-logs.ts";
 import { aguiDifference } from "./agui-check.ts";
+import { numRuns } from "../support/depth.ts";
 
 describe("a run in AG-UI", () => {
   it("is valid and shows what the log says, for a sample of prefixes of real runs", async () => {
@@ -20,7 +21,7 @@ describe("a run in AG-UI", () => {
         for (let to = from; to <= log.length; to += 11) expect(await aguiDifference(log, from, to)).toEqual([]);
         expect(await aguiDifference(log, 0, log.length)).toEqual([]);
       }),
-      { numRuns: 60, endOnFailure: true },
+      { numRuns: numRuns(60), endOnFailure: true },
     );
   });
 });

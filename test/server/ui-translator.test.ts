@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { choices, randomLog } from "../support/random-walk.ts";
 import { recordedLogs } from "../support/recorded-logs.ts";
 import { uiProblems } from "./ui-check.ts";
+import { numRuns } from "../support/depth.ts";
 
 describe("a run as a UI message stream", () => {
   it("is valid and shows what the log says, for a sample of prefixes of real runs", async () => {
@@ -20,7 +21,7 @@ describe("a run as a UI message stream", () => {
         for (let to = 1; to <= log.length; to += 11) expect(await uiProblems(log, to, whole)).toEqual([]);
         expect(await uiProblems(log, log.length, whole)).toEqual([]);
       }),
-      { numRuns: 60, endOnFailure: true },
+      { numRuns: numRuns(60), endOnFailure: true },
     );
   });
 });
