@@ -26,11 +26,11 @@ export interface BusStats {
 
 export interface Bus {
   /** Calls whoever listens. Never throws. Events come in order of seq. */
-  readonly publish: (event: Event) => void;
+  publish(event: Event): void;
   /** So many events happened while nobody listened. */
-  readonly passed: (count: number) => void;
+  passed(count: number): void;
   /** Tells those who hear only what is stored. Events come in order of seq, apart from {@link publish}. Calls nobody. */
-  readonly stored: (events: readonly Event[]) => void;
+  stored(events: readonly Event[]): void;
   /** Without a lane the subscriber has one of its own. */
   subscribe<Pattern extends EventPattern, Policy extends Overflow>(
     pattern: Pattern,
@@ -88,22 +88,22 @@ class EventBus implements Bus {
     this.valve = new Valve(clock);
   }
 
-  readonly publish = (event: Event): void => {
+  publish(event: Event): void {
     this.published++;
     const { emitter } = this;
     if (emitter === undefined) return;
     emitter.emit(event.type, event);
     emitter.emit("*", event);
-  };
+  }
 
-  readonly passed = (count: number): void => {
+  passed(count: number): void {
     this.published += count;
-  };
+  }
 
-  readonly stored = (events: readonly Event[]): void => {
+  stored(events: readonly Event[]): void {
     if (this.durable === undefined) return;
     for (const mailbox of this.durable) mailbox.holdAll(events);
-  };
+  }
 
   subscribe<Pattern extends EventPattern, Policy extends Overflow>(
     pattern: Pattern,

@@ -14,51 +14,49 @@ export type SeenHead = ReadableHead & {
 
 interface CurrentHeadParts {
   readonly runId: string;
-  readonly head: () => SeenHead;
-  readonly follower: () => FollowHead | undefined;
+  head(): SeenHead;
+  follower(): FollowHead | undefined;
 }
 
 /** Whichever head counts at the moment: a reader stays when the run changes its owner. */
 export class CurrentHead implements ReadableHead {
-  private readonly current: () => SeenHead;
-  private readonly follower: () => FollowHead | undefined;
+  private readonly run: CurrentHeadParts;
   readonly runId: string;
 
-  constructor({ head, follower, runId }: CurrentHeadParts) {
-    this.current = head;
-    this.follower = follower;
-    this.runId = runId;
+  constructor(run: CurrentHeadParts) {
+    this.run = run;
+    this.runId = run.runId;
   }
 
   get durableSeq(): number {
-    return this.current().durableSeq;
+    return this.run.head().durableSeq;
   }
 
   get publishedSeq(): number {
-    return this.current().publishedSeq;
+    return this.run.head().publishedSeq;
   }
 
   get atRest(): boolean {
-    return this.current().atRest;
+    return this.run.head().atRest;
   }
 
   get failure(): RubatoError | undefined {
-    return this.current().failure;
+    return this.run.head().failure;
   }
 
   volatileAfter(cursor: number): readonly Event[] {
-    return this.current().volatileAfter(cursor);
+    return this.run.head().volatileAfter(cursor);
   }
 
   onProgress(callback: () => void): () => void {
-    return this.current().onProgress(callback);
+    return this.run.head().onProgress(callback);
   }
 
   onStored(callback: () => void): () => void {
-    return this.current().onStored(callback);
+    return this.run.head().onStored(callback);
   }
 
   async refresh(): Promise<void> {
-    await this.follower()?.refresh();
+    await this.run.follower()?.refresh();
   }
 }

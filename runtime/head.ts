@@ -79,17 +79,27 @@ export interface HeadOptions {
   readonly clock: Clock;
   /** Applied to the texts of every control event before it is stepped. */
   readonly redact: Redact | undefined;
-  readonly publish: (event: Event) => void;
+  readonly audience: Audience;
+  readonly owner: HeadOwner;
+}
+
+/** Who is told what happens. */
+export interface Audience {
+  publish(event: Event): void;
   /** Called with what has become durable, in order of seq, before it is published; must call nobody. */
-  readonly stored: (events: readonly Event[]) => void;
+  stored(events: readonly Event[]): void;
   /** Somebody is told what is published. */
-  readonly listening: () => boolean;
+  listening(): boolean;
   /** So many events happened that nobody had to be told of. */
-  readonly passed: (count: number) => void;
+  passed(count: number): void;
+}
+
+/** Who does what the events ask for. */
+export interface HeadOwner {
   /** Called at once for effects that concern the run itself, and when `event` is durable for those that touch the world. */
-  readonly perform: (effect: EffectName, event: Event) => void;
+  perform(effect: EffectName, event: Event): void;
   /** The log failed: what is in flight has to stop. */
-  readonly onFailure: (error: RubatoError) => void;
+  onFailure(error: RubatoError): void;
   /** The run came to rest, or left it. */
-  readonly onRest: (atRest: boolean) => void;
+  onRest(atRest: boolean): void;
 }

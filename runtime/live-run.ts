@@ -1,19 +1,26 @@
 import { respond, type Command } from "../machines/command.ts";
-import type { Draft, EventData } from "../machines/events.ts";
+import type { Draft, EventData, PartialPolicy } from "../machines/events.ts";
 import { initialState, isAtRest, type AgentState } from "../machines/state.ts";
+import type { OpenOptions } from "./agent-options.ts";
 import { checkAnswer, isUnfit } from "./approvals.ts";
 import { createBus, type Bus } from "./bus.ts";
+import type { Clock } from "./clock.ts";
 import type { SeenHead } from "./current-head.ts";
 import { messageOf, RubatoError } from "./errors.ts";
 import { followHead, type FollowHead } from "./follow-head.ts";
 import { afterwards, goOn, isUnderWay, refusalOf, resumeOf } from "./go-on.ts";
+import type { Lane } from "./lane.ts";
+import type { EventLog } from "./log/event-log.ts";
+import type { Overflow } from "./overflow.ts";
 import type { Found, OwnedRun, RecoverOptions, RunSetup, TakeOverReceipt } from "./owned-run.ts";
-import { createOwner, type Owner } from "./owner.ts";
+import { createOwner, type Owner, type OwnersRun } from "./owner.ts";
 import { FIRST_INPUT } from "./input-id.ts";
+import type { EventPattern } from "./pattern.ts";
 import { askOwner, serveInbox, type Verb } from "./post.ts";
-import { publicRun, type Answered } from "./public-run.ts";
+import { publicRun, type Answered, type PublicRunParts } from "./public-run.ts";
 import { readPublished } from "./reader.ts";
 import type { Receipt, Run } from "./run.ts";
+import type { Listener } from "./subscriber.ts";
 import { createTasks, type Tasks } from "./tasks.ts";
 
 interface ClaimPlan extends RecoverOptions {
@@ -31,74 +38,113 @@ const MAX_BACKGROUND_TASKS = 1_000;
  *    for a command that the state accepts.
  */
 export function createRun<Context>(setup: RunSetup<Context>, found?: Found): OwnedRun<Context> {
-  const { runId, log, clock } = setup;
-  let { context } = setup;
+  return new LiveRun(setup, found);
+}
+
+/** A class: of many runs at once each is one object and not two dozen closures, which every collection would have to look at. */
+class LiveRun<Context> implements OwnedRun<Context>, PublicRunParts, OwnersRun {
+  readonly runId: string;
+  readonly log: EventLog;
+  readonly clock: Clock;
+  readonly bus: Bus;
+  readonly tasks: Tasks;
+  readonly run: Run;
+  private readonly setup: RunSetup<Context>;
+  private context: Context;
+  /** One of the two is there. */
+  private possessed: Owner | undefined;
+  private following: FollowHead | undefined;
   /** Who opened the run goes on with it also where the agent is another one by now. */
-  let allowed = false;
+  private allowed = false;
   /** Interrupts that wait to become effective. */
-  const stopping = new Set<() => void>();
-  let unwatch: (() => void) | undefined;
-  let stopServing: (() => void) | undefined;
-  let claiming: Promise<TakeOverReceipt> | undefined;
-  let begun = false;
+  private stops: Set<() => void> | undefined;
+  private unwatch: (() => void) | undefined;
+  private stopServing: (() => void) | undefined;
+  private claiming: Promise<TakeOverReceipt> | undefined;
+  private begun = false;
   /** Commands that wait for an owner elsewhere, to be woken when the agent closes. */
-  const asking = new Set<() => void>();
+  private asking: Set<() => void> | undefined;
   /** Listeners of the agent's, which listen to all runs. */
-  let shared = 0;
+  private shared = 0;
   /** Let go: who merely listens does not make it look. */
-  let unheard = false;
+  private unheard = false;
 
-  const bus: Bus = createBus({
-    readAfter: (cursor, limit) => readPublished(head(), log, cursor, limit),
-    publishedSeq: () => head().publishedSeq,
-    clock,
-  });
-  const tasks: Tasks = createTasks({
-    max: MAX_BACKGROUND_TASKS,
-    onFailure(name, error) {
-      const message = `Background work "${name}" failed: ${messageOf(error)}`;
-      const data: EventData<"error"> = {
-        source: "background",
-        code: "background",
-        severity: "low",
-        retryable: false,
-        message,
-      };
-      owner?.head.record([{ type: "error", data }]);
-    },
-  });
-  let follower: FollowHead | undefined;
-  let owner: Owner | undefined;
-  if (found === undefined) owner = own(1, initialState());
-  else follower = follow(found);
+  constructor(setup: RunSetup<Context>, found: Found | undefined) {
+    const { runId, log, clock } = setup;
+    this.setup = setup;
+    this.context = setup.context;
+    this.runId = runId;
+    this.log = log;
+    this.clock = clock;
+    this.bus = createBus({
+      readAfter: (cursor, limit) => readPublished(this.head(), log, cursor, limit),
+      publishedSeq: () => this.head().publishedSeq,
+      clock,
+    });
+    this.tasks = createTasks({
+      max: MAX_BACKGROUND_TASKS,
+      onFailure: (name, error) => {
+        this.noteFailure(name, error);
+      },
+    });
+    if (found === undefined) this.possessed = this.own(1, initialState());
+    else this.following = this.follow(found);
+    this.run = publicRun(this);
+  }
 
-  function head(): SeenHead {
-    const current = owner?.head ?? follower;
+  private noteFailure(name: string, error: unknown): void {
+    const message = `Background work "${name}" failed: ${messageOf(error)}`;
+    const data: EventData<"error"> = {
+      source: "background",
+      code: "background",
+      severity: "low",
+      retryable: false,
+      message,
+    };
+    this.possessed?.head.record([{ type: "error", data }]);
+  }
+
+  head(): SeenHead {
+    const current = this.possessed?.head ?? this.following;
     if (current === undefined) throw new RubatoError("internal", "A run has an owner's head or a follower's.");
     return current;
   }
 
-  function own(epoch: number, state: AgentState): Owner {
-    return createOwner<Context>({
-      setup,
-      context,
-      bus,
-      tasks,
-      epoch,
-      state,
-      onFailure() {
-        stopServing?.();
-        for (const wake of stopping) wake();
-      },
-      onRest(atRest) {
-        if (atRest) unwatchSignal();
-        else if (begun) watchSignal();
-        setup.onRest(atRest);
-      },
-    });
+  owner(): Owner | undefined {
+    return this.possessed;
   }
 
-  function follow({ state, owned }: Found): FollowHead {
+  follower(): FollowHead | undefined {
+    return this.following;
+  }
+
+  get stopping(): Set<() => void> {
+    this.stops ??= new Set();
+    return this.stops;
+  }
+
+  isClosed(): boolean {
+    return this.setup.isClosed();
+  }
+
+  private own(epoch: number, state: AgentState): Owner {
+    const { setup, context, bus, tasks } = this;
+    return createOwner<Context>({ setup, context, bus, tasks, epoch, state, run: this });
+  }
+
+  onFailure(): void {
+    this.stopServing?.();
+    if (this.stops !== undefined) for (const wake of this.stops) wake();
+  }
+
+  onRest(atRest: boolean): void {
+    if (atRest) this.unwatchSignal();
+    else if (this.begun) this.watchSignal();
+    this.setup.onRest(atRest);
+  }
+
+  private follow({ state, owned }: Found): FollowHead {
+    const { runId, log, clock, bus } = this;
     return followHead({
       runId,
       log,
@@ -109,74 +155,81 @@ export function createRun<Context>(setup: RunSetup<Context>, found?: Found): Own
         bus.publish(event);
         bus.stored([event]);
       },
-      listening: () => !unheard && bus.listening(),
+      listening: () => !this.unheard && bus.listening(),
     });
   }
 
-  function serve(epoch: number): void {
-    stopServing = serveInbox({ log, runId, epoch, run, tasks });
+  private serve(epoch: number): void {
+    const { log, runId, run, tasks } = this;
+    this.stopServing = serveInbox({ log, runId, epoch, run, tasks });
   }
 
   /** Only while the run works: a signal that outlives many runs must not collect their listeners. */
-  function watchSignal(): void {
-    const { signal } = setup;
-    if (signal === undefined || unwatch !== undefined || signal.aborted) return;
+  private watchSignal(): void {
+    const { signal } = this.setup;
+    if (signal === undefined || this.unwatch !== undefined || signal.aborted) return;
     const onAbort = (): void => {
-      tasks.adopt("interrupt", stopBy("signal", "the signal was aborted"));
+      this.tasks.adopt("interrupt", this.stopBy("signal", "the signal was aborted"));
     };
     signal.addEventListener("abort", onAbort, { once: true });
-    unwatch = () => {
+    this.unwatch = () => {
       signal.removeEventListener("abort", onAbort);
     };
   }
 
-  function unwatchSignal(): void {
-    unwatch?.();
-    unwatch = undefined;
+  private unwatchSignal(): void {
+    this.unwatch?.();
+    this.unwatch = undefined;
   }
 
-  async function stopBy(by: string, reason: string): Promise<void> {
-    await owner?.command({ type: "interrupt", by, reason, mode: "now" });
+  private async stopBy(by: string, reason: string): Promise<void> {
+    await this.possessed?.command({ type: "interrupt", by, reason, mode: "now" });
   }
 
-  async function commandHere(asked: Command, graceMs: number | undefined, to: Owner): Promise<Receipt> {
+  private async commandHere(asked: Command, graceMs: number | undefined, to: Owner): Promise<Receipt> {
     if (to.head.failure !== undefined) return { accepted: false, reason: to.head.failure.code };
-    if (setup.isClosed() && (asked.type === "send" || asked.type === "resume"))
+    if (this.setup.isClosed() && (asked.type === "send" || asked.type === "resume"))
       return { accepted: false, reason: "closed" };
     // Before the first event of a turn is recorded, so that an abort in any of its listeners counts.
-    watchSignal();
+    this.watchSignal();
     const answer = to.command(asked, graceMs);
-    if (to.head.atRest) unwatchSignal();
+    if (to.head.atRest) this.unwatchSignal();
     return answer;
   }
 
   /** L2. */
-  async function command(asked: Command, verb: () => Verb, graceMs?: number): Promise<Answered> {
-    if (owner !== undefined) return { here: await commandHere(asked, graceMs, owner) };
+  async command(asked: Command, verb: () => Verb, graceMs?: number): Promise<Answered> {
+    if (this.possessed !== undefined) return { here: await this.commandHere(asked, graceMs, this.possessed) };
     try {
-      return await commandElsewhere(asked, verb, graceMs);
+      return await this.commandElsewhere(asked, verb, graceMs);
     } catch (error) {
       return { here: { accepted: false, reason: error instanceof RubatoError ? error.code : "log" } };
     }
   }
 
-  async function commandElsewhere(given: Command, verb: () => Verb, graceMs: number | undefined): Promise<Answered> {
+  private async commandElsewhere(given: Command, verb: () => Verb, graceMs: number | undefined): Promise<Answered> {
+    const { setup, log, clock, runId } = this;
+    this.asking ??= new Set();
     for (;;) {
-      await claiming?.catch(() => {});
-      if (owner !== undefined) return { here: await commandHere(given, graceMs, owner) };
+      await this.claiming?.catch(() => {});
+      if (this.possessed !== undefined) return { here: await this.commandHere(given, graceMs, this.possessed) };
       if (setup.isClosed()) return { here: { accepted: false, reason: "closed" } };
-      await follower?.refresh();
-      if (follower?.owned === true) {
+      await this.following?.refresh();
+      if (this.following?.owned === true) {
         const there = await askOwner(
-          { log, clock, runId, timeoutMs: setup.answerTimeoutMs, asking, isClosed: setup.isClosed },
+          { log, clock, runId, timeoutMs: setup.answerTimeoutMs, asking: this.asking, isClosed: setup.isClosed },
           verb(),
         );
-        await follower?.refresh();
+        await this.following?.refresh();
         if (there !== "unowned") return { there };
         continue;
       }
-      const { state } = head();
-      const checked = await checkAnswer(given, state, { tools: setup.tools, redact: setup.redact, now: clock.now() });
+      const { state } = this.head();
+      const checked = await checkAnswer(given, state, {
+        tools: setup.tools,
+        redact: setup.redact,
+        now: clock.now(),
+      });
       if (isUnfit(checked)) return { here: checked };
       const asked = checked;
       const answer = respond(state, asked);
@@ -184,7 +237,7 @@ export function createRun<Context>(setup: RunSetup<Context>, found?: Found): Own
       // What was asked for already takes an owner all the same, where it was not done yet.
       if (answer.accepted && answer.drafts.length === 0 && isAtRest(state))
         return { here: { accepted: true, seq: answer.seq ?? state.seq } };
-      const receipt = await takeOver(
+      const receipt = await this.claimFor(
         {
           why: "command",
           takeover: false,
@@ -202,195 +255,205 @@ export function createRun<Context>(setup: RunSetup<Context>, found?: Found): Own
     }
   }
 
-  async function takeOver(
+  private async claimFor(
     options: ClaimPlan,
     after: (state: AgentState) => Command | undefined,
     graceMs?: number,
   ): Promise<TakeOverReceipt> {
-    if (claiming !== undefined) return { accepted: false, reason: "owned" };
-    claiming = claim(options, after, graceMs);
+    if (this.claiming !== undefined) return { accepted: false, reason: "owned" };
+    this.claiming = this.claim(options, after, graceMs);
     try {
-      return await claiming;
+      return await this.claiming;
     } finally {
-      claiming = undefined;
+      this.claiming = undefined;
     }
   }
 
-  async function claim(
+  private async claim(
     { why, takeover, allowChanged, unwanted }: ClaimPlan,
     after: (state: AgentState) => Command | undefined,
     graceMs: number | undefined,
   ): Promise<TakeOverReceipt> {
-    const before = follower;
+    const before = this.following;
     if (before === undefined) return { accepted: false, reason: "owned" };
     await before.refresh();
-    const refusal = refusalOf(before.state, setup.definition, allowChanged || allowed);
+    const refusal = refusalOf(before.state, this.setup.definition, allowChanged || this.allowed);
     if (refusal !== undefined) return { accepted: false, ...refusal };
     const wasOwned = before.owned;
-    if (setup.isClosed()) return { accepted: false, reason: "closed" };
-    const claimed = await log.claim(runId, { takeover });
+    if (this.setup.isClosed()) return { accepted: false, reason: "closed" };
+    const claimed = await this.log.claim(this.runId, { takeover });
     if (!claimed.claimed) return { accepted: false, reason: claimed.reason };
     try {
       // From here on nobody else appends: what was there before is read to its end.
       await before.refresh();
     } catch (error) {
-      await log.release(runId, claimed.epoch);
+      await this.log.release(this.runId, claimed.epoch);
       throw error;
     }
     // Its last owner may have come to an end before it was claimed, and this agent may have closed.
-    const refused = setup.isClosed() ? "closed" : unwanted(before.state);
+    const refused = this.setup.isClosed() ? "closed" : unwanted(before.state);
     if (refused !== undefined) {
-      await log.release(runId, claimed.epoch);
+      await this.log.release(this.runId, claimed.epoch);
       return { accepted: false, reason: refused };
     }
-    const possessed = possess(claimed.epoch, before.state);
+    const possessed = this.possess(claimed.epoch, before.state);
     before.close();
     return possessed.takeOver(wasOwned && why === "resume" ? "takeover" : why, after, graceMs);
   }
 
   /** From here on this process owns the run. */
-  function possess(epoch: number, state: AgentState): Owner {
-    const possessed = own(epoch, state);
-    owner = possessed;
-    follower = undefined;
-    unheard = false;
-    begun = true;
-    serve(epoch);
+  private possess(epoch: number, state: AgentState): Owner {
+    const possessed = this.own(epoch, state);
+    this.possessed = possessed;
+    this.following = undefined;
+    this.unheard = false;
+    this.begun = true;
+    this.serve(epoch);
     // Held again, with everybody who listens to all runs; then where it belongs.
-    setup.onRest(false);
-    if (possessed.head.atRest) setup.onRest(true);
+    this.setup.onRest(false);
+    if (possessed.head.atRest) this.setup.onRest(true);
     return possessed;
   }
 
-  const run: Run = publicRun({
-    runId,
-    log,
-    clock,
-    bus,
-    tasks,
-    stopping,
-    head,
-    owner: () => owner,
-    follower: () => follower,
-    command,
-    isClosed: setup.isClosed,
-    onListening() {
-      unheard = false;
-      follower?.attend();
-    },
-    onBackground() {
-      // The agent holds a run with background work, also one that it had let go.
-      if (head().atRest) setup.onRest(true);
-    },
-  });
-
-  /** Somebody waits for another process's run, or listens to this one alone. */
-  function isFollowed(): boolean {
-    return follower !== undefined && (follower.awaited || (!unheard && bus.stats().subscribers.length > shared));
+  onListening(): void {
+    this.unheard = false;
+    this.following?.attend();
   }
 
-  async function letGo(): Promise<void> {
-    unheard = true;
-    follower?.attend();
-    if (owner === undefined || !owner.head.atRest) return;
-    const { epoch, head: last } = owner;
-    const leaving = owner;
-    stopServing?.();
-    stopServing = undefined;
+  onBackground(): void {
+    // The agent holds a run with background work, also one that it had let go.
+    if (this.head().atRest) this.setup.onRest(true);
+  }
+
+  /** Somebody waits for another process's run, or listens to this one alone. */
+  private isFollowed(): boolean {
+    return (
+      this.following !== undefined &&
+      (this.following.awaited || (!this.unheard && this.bus.stats().subscribers.length > this.shared))
+    );
+  }
+
+  async letGo(): Promise<void> {
+    this.unheard = true;
+    this.following?.attend();
+    if (this.possessed === undefined || !this.possessed.head.atRest) return;
+    const { epoch, head: last } = this.possessed;
+    const leaving = this.possessed;
+    this.stopServing?.();
+    this.stopServing = undefined;
     if (last.failure === undefined) {
       // It looks when somebody asks or reads. Not for those who merely listen: a run that was let go costs no watch and no timer.
-      follower = follow({ state: last.state, owned: false });
-      owner = undefined;
+      this.following = this.follow({ state: last.state, owned: false });
+      this.possessed = undefined;
       leaving.leave();
     }
     try {
-      await log.release(runId, epoch);
+      await this.log.release(this.runId, epoch);
     } catch {
       // The log failed, which the run has told. Who claims it later finds this process ended, or takes it over.
     }
   }
 
-  return {
-    run,
-    failed: () => head().failure !== undefined,
-    busy: () => tasks.size > 0 || claiming !== undefined || isFollowed(),
-    owns: () => owner !== undefined,
-    supply(supplied) {
-      if (owner !== undefined) return;
-      if (supplied.context !== undefined) ({ context } = supplied);
-      allowed ||= supplied.allowChanged === true;
-    },
-    begin(start, input) {
-      if (owner === undefined) return;
-      const drafts: Draft[] = [
-        { type: "run_start", data: start },
-        { type: "user_input", data: { id: FIRST_INPUT, text: input, when: "start" } },
-      ];
-      if (setup.signal?.aborted === true) {
-        drafts.push({ type: "interrupt", data: { by: "signal", reason: "the signal was aborted", mode: "now" } });
-      }
-      begun = true;
-      watchSignal();
-      serve(owner.epoch);
-      owner.begin(drafts);
-    },
-    subscribe(pattern, listener, lane) {
-      const undo = bus.subscribe(pattern, listener, lane);
-      shared++;
-      follower?.attend();
-      return () => {
-        undo();
-        shared--;
-        follower?.attend();
-      };
-    },
-    async takeOver(options, instruction, partial, budget) {
-      if (setup.isClosed()) return { accepted: false, reason: "closed" };
-      await follower?.refresh();
-      // Decided before anything is claimed, and looked at again after it: over is over, and where nothing was asked there is nothing to go on with.
-      const unwanted = (state: AgentState): string | undefined => {
-        if (isAtRest(state) && (state.status === "done" || state.status === "cancelled")) return state.status;
-        if (instruction !== undefined) return undefined;
-        if (state.status === "idle") return "not_started";
-        // What was said waits there until somebody raises it.
-        const answer = respond(state, resumeOf(undefined, partial, budget));
-        return !answer.accepted && answer.reason === "limit" ? "limit" : undefined;
-      };
-      const refused = unwanted(head().state);
-      if (refused !== undefined) return { accepted: false, reason: refused };
-      return takeOver({ ...options, unwanted }, (state) => goOn(state, resumeOf(instruction, partial, budget)));
-    },
-    async beginFork(epoch, instruction) {
-      follower?.close();
-      const after = (state: AgentState): Command | undefined =>
-        instruction === undefined ? undefined : goOn(state, resumeOf(instruction, "keep"));
-      return possess(epoch, head().state).takeOver("fork", after);
-    },
-    letGo,
-    async close() {
-      // What nobody took yet is for whoever has the run next.
-      stopServing?.();
-      for (const wake of asking) wake();
-      await claiming?.catch(() => {});
-      if (owner !== undefined && !owner.head.atRest) {
-        await stopBy("shutdown", "the agent was closed");
-        await run.settled();
-      }
-      tasks.close();
-      await untilIdle();
-      follower?.close();
-      await letGo();
-      follower?.close();
-    },
-  };
+  failed(): boolean {
+    return this.head().failure !== undefined;
+  }
+
+  busy(): boolean {
+    return this.tasks.size > 0 || this.claiming !== undefined || this.isFollowed();
+  }
+
+  owns(): boolean {
+    return this.possessed !== undefined;
+  }
+
+  supply(supplied: OpenOptions<Context>): void {
+    if (this.possessed !== undefined) return;
+    if (supplied.context !== undefined) this.context = supplied.context;
+    this.allowed ||= supplied.allowChanged === true;
+  }
+
+  begin(start: EventData<"run_start">, input: string): void {
+    if (this.possessed === undefined) return;
+    const drafts: Draft[] = [
+      { type: "run_start", data: start },
+      { type: "user_input", data: { id: FIRST_INPUT, text: input, when: "start" } },
+    ];
+    if (this.setup.signal?.aborted === true) {
+      drafts.push({ type: "interrupt", data: { by: "signal", reason: "the signal was aborted", mode: "now" } });
+    }
+    this.begun = true;
+    this.watchSignal();
+    this.serve(this.possessed.epoch);
+    this.possessed.begin(drafts);
+  }
+
+  subscribe<Pattern extends EventPattern, Policy extends Overflow>(
+    pattern: Pattern,
+    listener: Listener<Pattern, Policy>,
+    lane: Lane,
+  ): () => void {
+    const undo = this.bus.subscribe(pattern, listener, lane);
+    this.shared++;
+    this.following?.attend();
+    return () => {
+      undo();
+      this.shared--;
+      this.following?.attend();
+    };
+  }
+
+  async takeOver(
+    options: RecoverOptions,
+    instruction: string | undefined,
+    partial: PartialPolicy,
+    budget: Readonly<Record<string, number>> | undefined,
+  ): Promise<TakeOverReceipt> {
+    if (this.setup.isClosed()) return { accepted: false, reason: "closed" };
+    await this.following?.refresh();
+    // Decided before anything is claimed, and looked at again after it: over is over, and where nothing was asked there is nothing to go on with.
+    const unwanted = (state: AgentState): string | undefined => {
+      if (isAtRest(state) && (state.status === "done" || state.status === "cancelled")) return state.status;
+      if (instruction !== undefined) return undefined;
+      if (state.status === "idle") return "not_started";
+      // What was said waits there until somebody raises it.
+      const answer = respond(state, resumeOf(undefined, partial, budget));
+      return !answer.accepted && answer.reason === "limit" ? "limit" : undefined;
+    };
+    const refused = unwanted(this.head().state);
+    if (refused !== undefined) return { accepted: false, reason: refused };
+    return this.claimFor({ ...options, unwanted }, (state) => goOn(state, resumeOf(instruction, partial, budget)));
+  }
+
+  async beginFork(epoch: number, instruction: string | undefined): Promise<Receipt> {
+    this.following?.close();
+    const after = (state: AgentState): Command | undefined =>
+      instruction === undefined ? undefined : goOn(state, resumeOf(instruction, "keep"));
+    return this.possess(epoch, this.head().state).takeOver("fork", after);
+  }
+
+  async close(): Promise<void> {
+    // What nobody took yet is for whoever has the run next.
+    this.stopServing?.();
+    if (this.asking !== undefined) for (const wake of this.asking) wake();
+    await this.claiming?.catch(() => {});
+    if (this.possessed !== undefined && !this.possessed.head.atRest) {
+      await this.stopBy("shutdown", "the agent was closed");
+      await this.run.settled();
+    }
+    this.tasks.close();
+    await this.untilIdle();
+    this.following?.close();
+    await this.letGo();
+    this.following?.close();
+  }
 
   /** What ignores its signal is not waited for longer than a tool would be. */
-  async function untilIdle(): Promise<void> {
+  private async untilIdle(): Promise<void> {
     let cancelTimer = (): void => {};
     const grace = new Promise<void>((resolve) => {
-      cancelTimer = clock.timer(setup.graceMs, resolve);
+      cancelTimer = this.clock.timer(this.setup.graceMs, resolve);
     });
-    await Promise.race([tasks.idle(), grace]);
+    await Promise.race([this.tasks.idle(), grace]);
     cancelTimer();
   }
 }

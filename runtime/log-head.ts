@@ -7,7 +7,7 @@ import { step, stepDelta } from "../machines/step.ts";
 import { added } from "./added.ts";
 import type { Clock } from "./clock.ts";
 import { messageOf, RubatoError } from "./errors.ts";
-import type { Answering, Head, HeadOptions } from "./head.ts";
+import type { Answering, Audience, Head, HeadOptions, HeadOwner } from "./head.ts";
 import type { EventLog } from "./log/event-log.ts";
 import { isPromiseLike } from "./promise-like.ts";
 import { redactDraft, type Redact } from "./redact.ts";
@@ -73,8 +73,7 @@ class OpenHead implements Head {
   private readonly lingers: boolean;
   readonly runId: string;
   private readonly epoch: number;
-  private readonly publish: HeadOptions["publish"];
-  private readonly tellStored: HeadOptions["stored"];
+  private readonly audience: Audience;
   // Three kinds of waiters, so that none is woken for every token that does not need it.
   private storing: Waiters;
   private progress: Waiters;
@@ -86,20 +85,19 @@ class OpenHead implements Head {
   private cancelWatch: (() => void) | undefined;
   private readonly clock: Clock;
   private readonly redact: Redact | undefined;
-  private readonly perform: HeadOptions["perform"];
-  private readonly options: HeadOptions;
+  private readonly owner: HeadOwner;
+  private readonly logTimeoutMs: number;
 
   constructor(options: HeadOptions) {
-    this.options = options;
     this.runId = options.runId;
     this.log = options.log;
     this.lingers = options.log.afterTurn !== undefined;
     this.epoch = options.epoch;
     this.clock = options.clock;
     this.redact = options.redact;
-    this.publish = options.publish;
-    this.tellStored = options.stored;
-    this.perform = options.perform;
+    this.audience = options.audience;
+    this.owner = options.owner;
+    this.logTimeoutMs = options.logTimeoutMs;
     this.latest = options.state;
     this.storedSeq = options.state.seq;
     this.toldSeq = options.state.seq;
@@ -256,7 +254,7 @@ class OpenHead implements Head {
       !this.draining &&
       !this.publishing &&
       this.log.keep !== undefined &&
-      !this.options.listening()
+      !this.audience.listening()
     );
   }
 
@@ -290,7 +288,7 @@ class OpenHead implements Head {
     }
     this.storedSeq = last;
     this.toldSeq = last;
-    this.options.passed(texts.length);
+    this.audience.passed(texts.length);
   }
 
   /** Once per turn of the event loop: what was committed before it ends is not there any more when the log calls. */
@@ -318,7 +316,7 @@ class OpenHead implements Head {
     if (still !== this.rested) {
       this.rested = still;
       if (still) this.endWatch();
-      this.options.onRest(still);
+      this.owner.onRest(still);
     }
     // Also where the run left its rest and came back to it in one go: somebody may have begun to wait in between.
     if (still && this.resting !== undefined) this.wakeResting();
@@ -337,7 +335,7 @@ class OpenHead implements Head {
   /** Whatever an effect throws is a fault of ours or of an injected part, never of the log; the run ends in a known state all the same. */
   private act({ effect, event }: Todo): void {
     try {
-      this.perform(effect, event);
+      this.owner.perform(effect, event);
     } catch (error) {
       this.fail(new RubatoError("internal", `The effect "${effect}" failed: ${messageOf(error)}`, { cause: error }));
     }
@@ -381,7 +379,7 @@ class OpenHead implements Head {
   /** One timer for all appends: it looks whether the one that it began with is still out. It ends when the run rests. */
   private watchLog(): void {
     if (this.cancelWatch !== undefined) return;
-    const { logTimeoutMs } = this.options;
+    const { logTimeoutMs } = this;
     const watched = this.writes;
     this.cancelWatch = this.clock.timer(logTimeoutMs, () => {
       this.cancelWatch = undefined;
@@ -400,7 +398,7 @@ class OpenHead implements Head {
     const { writing } = this;
     this.storedSeq = writing[writing.length - 1]?.seq ?? this.storedSeq;
     this.writing = NOTHING;
-    this.tellStored(writing);
+    this.audience.stored(writing);
     if (this.unpublished.length > 0) this.publishReady();
     if (this.storing !== undefined) this.wakeStoring();
     if (this.starts.length === 0) return;
@@ -429,7 +427,7 @@ class OpenHead implements Head {
 
   private tell(event: Event): void {
     this.toldSeq = event.seq;
-    this.publish(event);
+    this.audience.publish(event);
     if (this.progress !== undefined) this.wakeProgress();
   }
 
@@ -465,10 +463,10 @@ class OpenHead implements Head {
     this.effects = NOTHING;
     this.starts = NOTHING;
     this.endWatch();
-    this.options.onFailure(this.failure);
+    this.owner.onFailure(this.failure);
     if (!this.rested) {
       this.rested = true;
-      this.options.onRest(true);
+      this.owner.onRest(true);
     }
     this.wakeStoring();
     this.wakeResting();

@@ -1,5 +1,6 @@
 import { respond, type Command } from "../machines/command.ts";
-import type { Draft, EventData } from "../machines/events.ts";
+import type { EffectName } from "../machines/agent.ts";
+import type { Draft, Event, EventData } from "../machines/events.ts";
 import type { AgentState } from "../machines/state.ts";
 import type { Tool } from "../tools/tool.ts";
 import type { Price } from "../machines/limits.ts";
@@ -8,7 +9,7 @@ import type { Bus } from "./bus.ts";
 import type { Clock } from "./clock.ts";
 import { createEffects, type Effects } from "./effects.ts";
 import { RubatoError } from "./errors.ts";
-import type { Head } from "./head.ts";
+import type { Head, HeadOwner } from "./head.ts";
 import { openHead } from "./log-head.ts";
 import type { EventLog } from "./log/event-log.ts";
 import type { ChatModel, ToolDescription } from "./models/chat-model.ts";
@@ -69,28 +70,35 @@ interface OwnerParts<Context> {
   readonly tasks: Tasks;
   readonly epoch: number;
   readonly state: AgentState;
+  readonly run: OwnersRun;
+}
+
+/** The run that an owner works for. */
+export interface OwnersRun {
   /** Called when the run comes to rest, and when it leaves its rest. */
-  readonly onRest: (atRest: boolean) => void;
+  onRest(atRest: boolean): void;
   /** The log failed, or another owner has the run. */
-  readonly onFailure: () => void;
+  onFailure(): void;
 }
 
 export function createOwner<Context>(parts: OwnerParts<Context>): Owner {
   return new RunsOwner(parts);
 }
 
-class RunsOwner<Context> implements Owner {
+class RunsOwner<Context> implements Owner, HeadOwner {
   readonly head: Head;
   readonly epoch: number;
   private readonly setup: OwnerSetup<Context>;
+  private readonly run: OwnersRun;
   private readonly toolCalls: ToolCalls;
   private readonly effects: Effects;
   private readonly wall: WallClock;
 
-  constructor({ setup, context, bus, tasks, epoch, state, onRest, onFailure }: OwnerParts<Context>) {
+  constructor({ setup, context, bus, tasks, epoch, state, run }: OwnerParts<Context>) {
     const { runId, log, clock, redact, graceMs } = setup;
     this.epoch = epoch;
     this.setup = setup;
+    this.run = run;
     this.head = openHead({
       runId,
       log,
@@ -99,27 +107,8 @@ class RunsOwner<Context> implements Owner {
       state,
       logTimeoutMs: setup.logTimeoutMs,
       redact,
-      publish: bus.publish,
-      stored: bus.stored,
-      listening: () => bus.listening(),
-      passed: bus.passed,
-      perform: (effect, event) => {
-        this.effects.perform(effect, event);
-      },
-      onFailure: () => {
-        this.effects.abandon();
-        this.toolCalls.leave();
-        this.wall.rest();
-        onFailure();
-      },
-      onRest: (atRest) => {
-        if (atRest) {
-          this.toolCalls.rest();
-          this.effects.rest();
-          this.wall.rest();
-        } else this.wall.work();
-        onRest(atRest);
-      },
+      audience: bus,
+      owner: this,
     });
     this.wall = new WallClock(this.head, clock);
     this.toolCalls = createToolCalls<Context>({
@@ -152,6 +141,26 @@ class RunsOwner<Context> implements Owner {
       graceMs,
       tasks,
     });
+  }
+
+  perform(effect: EffectName, event: Event): void {
+    this.effects.perform(effect, event);
+  }
+
+  onFailure(): void {
+    this.effects.abandon();
+    this.toolCalls.leave();
+    this.wall.rest();
+    this.run.onFailure();
+  }
+
+  onRest(atRest: boolean): void {
+    if (atRest) {
+      this.toolCalls.rest();
+      this.effects.rest();
+      this.wall.rest();
+    } else this.wall.work();
+    this.run.onRest(atRest);
   }
 
   /** The seq that a command was recorded at, or why it was not. */

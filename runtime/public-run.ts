@@ -43,14 +43,14 @@ export interface PublicRunParts {
   /** To be woken when the log fails: interrupts that wait to become effective. */
   readonly stopping: Set<() => void>;
   /** The head that counts now. */
-  readonly head: () => SeenHead;
-  readonly owner: () => Owner | undefined;
-  readonly follower: () => FollowHead | undefined;
-  readonly command: (asked: Command, verb: () => Verb, graceMs?: number) => Promise<Answered>;
-  readonly isClosed: () => boolean;
+  head(): SeenHead;
+  owner(): Owner | undefined;
+  follower(): FollowHead | undefined;
+  command(asked: Command, verb: () => Verb, graceMs?: number): Promise<Answered>;
+  isClosed(): boolean;
   /** Somebody began to listen. */
-  readonly onListening: () => void;
-  readonly onBackground: () => void;
+  onListening(): void;
+  onBackground(): void;
 }
 
 type CancelOptions = NonNullable<Parameters<Run["cancel"]>[1]>;
@@ -90,9 +90,12 @@ class PublicRun implements Run {
   }
 
   get batches(): Run["batches"] {
-    const { log, bus, onListening, follower } = this.#parts;
+    const { log, bus } = this.#parts;
+    const onListening = (): void => {
+      this.#parts.onListening();
+    };
     const onLeaving = (): void => {
-      follower()?.attend();
+      this.#parts.follower()?.attend();
     };
     const parts = { head: this.#current, log, bus, onListening, onLeaving };
     return (options) => readBatches(parts, checkBatchOptions(options));

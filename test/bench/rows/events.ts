@@ -65,6 +65,11 @@ interface Bench {
 function open(): Bench {
   const log = memoryLog();
   let seen = 0;
+  const bus = createBus({
+    readAfter: (cursor, limit) => readPublished(head, log, cursor, limit),
+    publishedSeq: () => head.publishedSeq,
+    clock: systemClock,
+  });
   const head: Head = openHead({
     runId: "bench",
     log,
@@ -73,24 +78,8 @@ function open(): Bench {
     logTimeoutMs: 30_000,
     redact: undefined,
     clock: systemClock,
-    publish: (event) => {
-      bus.publish(event);
-    },
-    stored: (events) => {
-      bus.stored(events);
-    },
-    listening: () => bus.listening(),
-    passed: (count) => {
-      bus.passed(count);
-    },
-    perform() {},
-    onFailure() {},
-    onRest() {},
-  });
-  const bus = createBus({
-    readAfter: (cursor, limit) => readPublished(head, log, cursor, limit),
-    publishedSeq: () => head.publishedSeq,
-    clock: systemClock,
+    audience: bus,
+    owner: { perform() {}, onFailure() {}, onRest() {} },
   });
   bus.subscribe("token_stream", () => {
     seen += 1;
