@@ -23,7 +23,7 @@ import { checkReplay, type ReplayCheck } from "./check-replay.ts";
 import { checkKeys, checkOption, checkText } from "./checks.ts";
 import { RubatoError } from "./errors.ts";
 import { forkLog } from "./fork.ts";
-import { heldRuns } from "./held-runs.ts";
+import { HeldRuns } from "./held-runs.ts";
 import { createRun } from "./live-run.ts";
 import type { Found, OwnedRun } from "./owned-run.ts";
 import { isRunId, type EventLog, type RunSummary } from "./log/event-log.ts";
@@ -127,7 +127,7 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
   };
 
   type Owned = OwnedRun<Context | undefined>;
-  const runs = heldRuns<Owned>();
+  const runs = new HeldRuns<Owned>();
   let closed = false;
 
   function run(task: string, ...[runOptions = {}]: RunArguments<Context> | []): Run {
@@ -155,7 +155,7 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
   function create(runId: string, context: Context | undefined, { signal, found, model: own }: Existing = {}): Owned {
     const owned: Owned = createRun<Context | undefined>(
       {
-        ...shared,
+        agent: shared,
         runId,
         context,
         models: own === undefined ? heardAll : [heard(own)],

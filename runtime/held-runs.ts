@@ -18,97 +18,90 @@ type Undoes = WeakMap<Heard, () => void>;
  * The runs that an agent holds, and who listens to all of them. One that works is held, also where nobody else holds it; of those at rest the latest
  * are. No weak references: a young one keeps all that it names alive through every minor collection, which made a finished run dear.
  */
-export interface HeldRuns<Owned extends OwnedRun<never>> {
+export class HeldRuns<Owned extends OwnedRun<never>> {
+  private readonly working = new Set<Owned>();
+  private readonly atRest = new Set<Owned>();
+  private readonly leaving = createTasks({ max: Number.POSITIVE_INFINITY, onFailure() {} });
+  /** Attaches each subscriber to all runs to one more of them. Made for the first. */
+  private attached: Set<(owned: Heard) => void> | undefined;
+
   /** Holds a run from its first moment on. */
-  add(owned: Owned, atRest: boolean): void;
+  add(owned: Owned, atRest: boolean): void {
+    (atRest ? this.atRest : this.working).add(owned);
+    this.attachAll(owned);
+    this.forgetOldest();
+  }
+
   /** To be called when a run comes to rest, and when it leaves its rest. */
-  rested(owned: Owned, atRest: boolean): void;
+  rested(owned: Owned, atRest: boolean): void {
+    if (atRest) {
+      this.working.delete(owned);
+      this.atRest.add(owned);
+      this.forgetOldest();
+      return;
+    }
+    this.atRest.delete(owned);
+    this.working.add(owned);
+    // One that was let go may have missed subscriptions.
+    this.attachAll(owned);
+  }
+
   /** The run of this id; of several the one that is real. */
-  find(runId: string): Owned | undefined;
+  find(runId: string): Owned | undefined {
+    // A second run of an id settles as failed, so that the first is the real one; the latest that stored something, where one was deleted.
+    const all = this.alive().filter((owned) => owned.run.id === runId && !owned.failed());
+    return all.findLast(({ run }) => run.durableSeq > 0) ?? all[0];
+  }
+
   subscribe<Pattern extends EventPattern, Policy extends Overflow>(
     pattern: Pattern,
     listener: Listener<Pattern, Policy>,
     options: SubscribeOptions<Policy>,
-  ): () => void;
-  /** Ends all of them. */
-  close(): Promise<void>;
-}
-
-export function heldRuns<Owned extends OwnedRun<never>>(): HeldRuns<Owned> {
-  const working = new Set<Owned>();
-  const rested = new Set<Owned>();
-  const attached = new Set<(owned: Heard) => void>();
-  const leaving = createTasks({ max: Number.POSITIVE_INFINITY, onFailure() {} });
-
-  function alive(): readonly Owned[] {
-    return [...working, ...rested];
+  ): () => void {
+    this.attached ??= new Set();
+    const { attached } = this;
+    const lane = new Lane(options);
+    const undoes: Undoes = new WeakMap();
+    const attach = (owned: Heard): void => {
+      if (undoes.has(owned)) return;
+      // A run that the agent let go is not found when the subscription ends: its listener looks for itself.
+      const heard: Listener<Pattern, Policy> = (event) => (attached.has(attach) ? listener(event) : undefined);
+      undoes.set(owned, owned.subscribe(pattern, heard, lane));
+    };
+    attached.add(attach);
+    for (const owned of this.alive()) attach(owned);
+    const undo = (): void => {
+      attached.delete(attach);
+      for (const owned of this.alive()) undoes.get(owned)?.();
+      // Also what a run that the agent let go has left in it.
+      lane.close();
+    };
+    lane.undo = undo;
+    return undo;
   }
 
-  function attachAll(owned: Owned): void {
-    for (const attach of attached) attach(owned);
+  /** Ends all of them. */
+  async close(): Promise<void> {
+    await Promise.all(this.alive().map((owned) => owned.close()));
+    await this.leaving.idle();
+  }
+
+  private alive(): readonly Owned[] {
+    return [...this.working, ...this.atRest];
+  }
+
+  private attachAll(owned: Owned): void {
+    if (this.attached !== undefined) for (const attach of this.attached) attach(owned);
   }
 
   /** Whoever has the run itself loses nothing; only `open` does not find it any more. One with background work is kept until that ends. */
-  function forgetOldest(): void {
-    if (rested.size <= KEPT_AT_REST) return;
-    for (const owned of rested) {
+  private forgetOldest(): void {
+    if (this.atRest.size <= KEPT_AT_REST) return;
+    for (const owned of this.atRest) {
       if (owned.busy()) continue;
-      rested.delete(owned);
-      leaving.adopt("letting go of a run", owned.letGo());
+      this.atRest.delete(owned);
+      this.leaving.adopt("letting go of a run", owned.letGo());
       return;
     }
   }
-
-  return {
-    add(owned, atRest) {
-      (atRest ? rested : working).add(owned);
-      attachAll(owned);
-      forgetOldest();
-    },
-    rested(owned, atRest) {
-      if (atRest) {
-        working.delete(owned);
-        rested.add(owned);
-        forgetOldest();
-        return;
-      }
-      rested.delete(owned);
-      working.add(owned);
-      // One that was let go may have missed subscriptions.
-      attachAll(owned);
-    },
-    find(runId) {
-      // A second run of an id settles as failed, so that the first is the real one; the latest that stored something, where one was deleted.
-      const all = alive().filter((owned) => owned.run.id === runId && !owned.failed());
-      return all.findLast(({ run }) => run.durableSeq > 0) ?? all[0];
-    },
-    subscribe<Pattern extends EventPattern, Policy extends Overflow>(
-      pattern: Pattern,
-      listener: Listener<Pattern, Policy>,
-      options: SubscribeOptions<Policy>,
-    ) {
-      const lane = new Lane(options);
-      const undoes: Undoes = new WeakMap();
-      const attach = (owned: Heard): void => {
-        if (undoes.has(owned)) return;
-        // A run that the agent let go is not found when the subscription ends: its listener looks for itself.
-        const heard: Listener<Pattern, Policy> = (event) => (attached.has(attach) ? listener(event) : undefined);
-        undoes.set(owned, owned.subscribe(pattern, heard, lane));
-      };
-      attached.add(attach);
-      for (const owned of alive()) attach(owned);
-      const undo = (): void => {
-        attached.delete(attach);
-        for (const owned of alive()) undoes.get(owned)?.();
-        // Also what a run that the agent let go has left in it.
-        lane.close();
-      };
-      lane.undo = undo;
-      return undo;
-    },
-    async close() {
-      await Promise.all(alive().map((owned) => owned.close()));
-      await leaving.idle();
-    },
-  };
 }

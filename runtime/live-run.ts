@@ -12,7 +12,7 @@ import { afterwards, goOn, isUnderWay, refusalOf, resumeOf } from "./go-on.ts";
 import type { Lane } from "./lane.ts";
 import type { EventLog } from "./log/event-log.ts";
 import type { Overflow } from "./overflow.ts";
-import type { Found, OwnedRun, RecoverOptions, RunSetup, TakeOverReceipt } from "./owned-run.ts";
+import type { Found, OwnedRun, RecoverOptions, RunsAgent, RunSetup, TakeOverReceipt } from "./owned-run.ts";
 import { createOwner, type Owner, type OwnersRun } from "./owner.ts";
 import { FIRST_INPUT } from "./input-id.ts";
 import type { EventPattern } from "./pattern.ts";
@@ -50,6 +50,7 @@ class LiveRun<Context> implements OwnedRun<Context>, PublicRunParts, OwnersRun {
   readonly tasks: Tasks;
   readonly run: Run;
   private readonly setup: RunSetup<Context>;
+  private readonly agent: RunsAgent<Context>;
   private context: Context;
   /** One of the two is there. */
   private possessed: Owner | undefined;
@@ -70,8 +71,10 @@ class LiveRun<Context> implements OwnedRun<Context>, PublicRunParts, OwnersRun {
   private unheard = false;
 
   constructor(setup: RunSetup<Context>, found: Found | undefined) {
-    const { runId, log, clock } = setup;
+    const { runId, agent } = setup;
+    const { log, clock } = agent;
     this.setup = setup;
+    this.agent = agent;
     this.context = setup.context;
     this.runId = runId;
     this.log = log;
@@ -124,7 +127,7 @@ class LiveRun<Context> implements OwnedRun<Context>, PublicRunParts, OwnersRun {
   }
 
   isClosed(): boolean {
-    return this.setup.isClosed();
+    return this.agent.isClosed();
   }
 
   private own(epoch: number, state: AgentState): Owner {
@@ -188,7 +191,7 @@ class LiveRun<Context> implements OwnedRun<Context>, PublicRunParts, OwnersRun {
 
   private async commandHere(asked: Command, graceMs: number | undefined, to: Owner): Promise<Receipt> {
     if (to.head.failure !== undefined) return { accepted: false, reason: to.head.failure.code };
-    if (this.setup.isClosed() && (asked.type === "send" || asked.type === "resume"))
+    if (this.agent.isClosed() && (asked.type === "send" || asked.type === "resume"))
       return { accepted: false, reason: "closed" };
     // Before the first event of a turn is recorded, so that an abort in any of its listeners counts.
     this.watchSignal();
@@ -208,16 +211,16 @@ class LiveRun<Context> implements OwnedRun<Context>, PublicRunParts, OwnersRun {
   }
 
   private async commandElsewhere(given: Command, verb: () => Verb, graceMs: number | undefined): Promise<Answered> {
-    const { setup, log, clock, runId } = this;
+    const { agent, log, clock, runId } = this;
     this.asking ??= new Set();
     for (;;) {
       await this.claiming?.catch(() => {});
       if (this.possessed !== undefined) return { here: await this.commandHere(given, graceMs, this.possessed) };
-      if (setup.isClosed()) return { here: { accepted: false, reason: "closed" } };
+      if (agent.isClosed()) return { here: { accepted: false, reason: "closed" } };
       await this.following?.refresh();
       if (this.following?.owned === true) {
         const there = await askOwner(
-          { log, clock, runId, timeoutMs: setup.answerTimeoutMs, asking: this.asking, isClosed: setup.isClosed },
+          { log, clock, runId, timeoutMs: agent.answerTimeoutMs, asking: this.asking, isClosed: agent.isClosed },
           verb(),
         );
         await this.following?.refresh();
@@ -226,8 +229,8 @@ class LiveRun<Context> implements OwnedRun<Context>, PublicRunParts, OwnersRun {
       }
       const { state } = this.head();
       const checked = await checkAnswer(given, state, {
-        tools: setup.tools,
-        redact: setup.redact,
+        tools: agent.tools,
+        redact: agent.redact,
         now: clock.now(),
       });
       if (isUnfit(checked)) return { here: checked };
@@ -277,10 +280,10 @@ class LiveRun<Context> implements OwnedRun<Context>, PublicRunParts, OwnersRun {
     const before = this.following;
     if (before === undefined) return { accepted: false, reason: "owned" };
     await before.refresh();
-    const refusal = refusalOf(before.state, this.setup.definition, allowChanged || this.allowed);
+    const refusal = refusalOf(before.state, this.agent.definition, allowChanged || this.allowed);
     if (refusal !== undefined) return { accepted: false, ...refusal };
     const wasOwned = before.owned;
-    if (this.setup.isClosed()) return { accepted: false, reason: "closed" };
+    if (this.agent.isClosed()) return { accepted: false, reason: "closed" };
     const claimed = await this.log.claim(this.runId, { takeover });
     if (!claimed.claimed) return { accepted: false, reason: claimed.reason };
     try {
@@ -291,7 +294,7 @@ class LiveRun<Context> implements OwnedRun<Context>, PublicRunParts, OwnersRun {
       throw error;
     }
     // Its last owner may have come to an end before it was claimed, and this agent may have closed.
-    const refused = this.setup.isClosed() ? "closed" : unwanted(before.state);
+    const refused = this.agent.isClosed() ? "closed" : unwanted(before.state);
     if (refused !== undefined) {
       await this.log.release(this.runId, claimed.epoch);
       return { accepted: false, reason: refused };
@@ -408,7 +411,7 @@ class LiveRun<Context> implements OwnedRun<Context>, PublicRunParts, OwnersRun {
     partial: PartialPolicy,
     budget: Readonly<Record<string, number>> | undefined,
   ): Promise<TakeOverReceipt> {
-    if (this.setup.isClosed()) return { accepted: false, reason: "closed" };
+    if (this.agent.isClosed()) return { accepted: false, reason: "closed" };
     await this.following?.refresh();
     // Decided before anything is claimed, and looked at again after it: over is over, and where nothing was asked there is nothing to go on with.
     const unwanted = (state: AgentState): string | undefined => {
@@ -451,7 +454,7 @@ class LiveRun<Context> implements OwnedRun<Context>, PublicRunParts, OwnersRun {
   private async untilIdle(): Promise<void> {
     let cancelTimer = (): void => {};
     const grace = new Promise<void>((resolve) => {
-      cancelTimer = this.clock.timer(this.setup.graceMs, resolve);
+      cancelTimer = this.clock.timer(this.agent.graceMs, resolve);
     });
     await Promise.race([this.tasks.idle(), grace]);
     cancelTimer();

@@ -3,7 +3,7 @@ import type { AgentState } from "../machines/state.ts";
 import type { OpenOptions } from "./agent-options.ts";
 import type { Lane } from "./lane.ts";
 import type { Overflow } from "./overflow.ts";
-import type { OwnerSetup } from "./owner.ts";
+import type { AgentSetup, OwnerSetup } from "./owner.ts";
 import type { EventPattern } from "./pattern.ts";
 import type { Definition } from "./recovery.ts";
 import type { Receipt, Run } from "./run.ts";
@@ -11,12 +11,17 @@ import type { Listener } from "./subscriber.ts";
 
 /** What an agent gives each of its runs. */
 export interface RunSetup<Context> extends OwnerSetup<Context> {
+  readonly agent: RunsAgent<Context>;
   readonly context: Context;
-  readonly definition: Definition;
   readonly signal: AbortSignal | undefined;
+  readonly onRest: (atRest: boolean) => void;
+}
+
+/** The agent, as its runs know it. */
+export interface RunsAgent<Context> extends AgentSetup<Context> {
+  readonly definition: Definition;
   /** How long a command waits for the owner in another process, ms. */
   readonly answerTimeoutMs: number;
-  readonly onRest: (atRest: boolean) => void;
   readonly isClosed: () => boolean;
 }
 

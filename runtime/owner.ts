@@ -22,12 +22,17 @@ import type { Tasks } from "./tasks.ts";
 import { createToolCalls, type ToolCalls } from "./tool-calls.ts";
 import { WallClock } from "./wall-clock.ts";
 
-/** What a run needs to work, beside its log. */
+/** What a run needs to work. */
 export interface OwnerSetup<Context> {
   readonly runId: string;
+  readonly models: readonly ChatModel[];
+  readonly agent: AgentSetup<Context>;
+}
+
+/** What is the same for all runs of an agent. */
+export interface AgentSetup<Context> {
   readonly log: EventLog;
   readonly clock: Clock;
-  readonly models: readonly ChatModel[];
   readonly prices: Readonly<Record<string, Price>>;
   readonly timeouts: ModelTimeouts;
   readonly retry: RetryPolicy;
@@ -88,16 +93,17 @@ export function createOwner<Context>(parts: OwnerParts<Context>): Owner {
 class RunsOwner<Context> implements Owner, HeadOwner {
   readonly head: Head;
   readonly epoch: number;
-  private readonly setup: OwnerSetup<Context>;
+  private readonly agent: AgentSetup<Context>;
   private readonly run: OwnersRun;
   private readonly toolCalls: ToolCalls;
   private readonly effects: Effects;
   private readonly wall: WallClock;
 
   constructor({ setup, context, bus, tasks, epoch, state, run }: OwnerParts<Context>) {
-    const { runId, log, clock, redact, graceMs } = setup;
+    const { runId, models, agent } = setup;
+    const { log, clock, redact, graceMs } = agent;
     this.epoch = epoch;
-    this.setup = setup;
+    this.agent = agent;
     this.run = run;
     this.head = openHead({
       runId,
@@ -105,7 +111,7 @@ class RunsOwner<Context> implements Owner, HeadOwner {
       clock,
       epoch,
       state,
-      logTimeoutMs: setup.logTimeoutMs,
+      logTimeoutMs: agent.logTimeoutMs,
       redact,
       audience: bus,
       owner: this,
@@ -114,13 +120,13 @@ class RunsOwner<Context> implements Owner, HeadOwner {
     this.toolCalls = createToolCalls<Context>({
       head: this.head,
       clock,
-      tools: setup.tools,
+      tools: agent.tools,
       context,
-      concurrency: setup.toolConcurrency,
-      timeoutMs: setup.toolTimeoutMs,
+      concurrency: agent.toolConcurrency,
+      timeoutMs: agent.toolTimeoutMs,
       graceMs,
       redact,
-      approvals: setup.approvals,
+      approvals: agent.approvals,
       interrupt: (reason) => this.command({ type: "interrupt", by: "tool", reason, mode: "step" }),
       noteInterrupt: () => {
         this.effects.noteInterrupt(undefined);
@@ -132,12 +138,12 @@ class RunsOwner<Context> implements Owner, HeadOwner {
       toolCalls: this.toolCalls,
       valve: bus.valve,
       clock,
-      models: setup.models,
-      prices: setup.prices,
-      timeouts: setup.timeouts,
-      retry: setup.retry,
-      instructions: setup.instructions,
-      tools: setup.descriptions,
+      models,
+      prices: agent.prices,
+      timeouts: agent.timeouts,
+      retry: agent.retry,
+      instructions: agent.instructions,
+      tools: agent.descriptions,
       graceMs,
       tasks,
     });
@@ -185,7 +191,7 @@ class RunsOwner<Context> implements Owner, HeadOwner {
   async command(given: Command, graceMs?: number): Promise<Receipt> {
     const { failure, state } = this.head;
     if (failure !== undefined) return { accepted: false, reason: failure.code };
-    const { tools, redact, clock } = this.setup;
+    const { tools, redact, clock } = this.agent;
     const checked = checkAnswer(given, state, { tools, redact, now: clock.now() });
     // Only what has to wait does: of all other commands the first that is given is the first that is recorded.
     const asked = checked instanceof Promise ? await checked : checked;

@@ -133,40 +133,57 @@ export interface ServeOptions {
 }
 
 /** Does what other processes ask of this run, until the answered function is called. */
-export function serveInbox({ log, runId, epoch, run, tasks }: ServeOptions): () => void {
-  let closed = false;
-  let taking = false;
-  let again = false;
+export function serveInbox(options: ServeOptions): () => void {
+  const served = new ServedInbox(options);
+  return () => {
+    served.close();
+  };
+}
 
-  async function take(): Promise<void> {
-    taking = true;
+class ServedInbox {
+  private readonly options: ServeOptions;
+  private readonly unwatch: () => void;
+  private closed = false;
+  private taking = false;
+  private again = false;
+
+  constructor(options: ServeOptions) {
+    this.options = options;
+    this.unwatch = options.log.inbox.watch(options.runId, () => {
+      this.look();
+    });
+    // What was left for an owner before this one. A run that was just made has none.
+    if (options.epoch > 1) this.look();
+  }
+
+  private look(): void {
+    if (this.closed) return;
+    if (this.taking) this.again = true;
+    else this.options.tasks.adopt("the inbox", this.take());
+  }
+
+  private async take(): Promise<void> {
+    const { log, runId, epoch, run, tasks } = this.options;
+    this.taking = true;
     try {
       do {
-        again = false;
+        this.again = false;
         for (const { id, command } of await log.inbox.take(runId, epoch)) {
           tasks.adopt(
             "a command from another process",
             perform(run, command).then(async (answer) => log.inbox.answer(runId, id, toJson(answer))),
           );
         }
-      } while (again && !closed);
+      } while (this.again && !this.closed);
     } finally {
-      taking = false;
+      this.taking = false;
     }
   }
 
-  const look = (): void => {
-    if (closed) return;
-    if (taking) again = true;
-    else tasks.adopt("the inbox", take());
-  };
-  const unwatch = log.inbox.watch(runId, look);
-  // What was left for an owner before this one. A run that was just made has none.
-  if (epoch > 1) look();
-  return () => {
-    closed = true;
-    unwatch();
-  };
+  close(): void {
+    this.closed = true;
+    this.unwatch();
+  }
 }
 
 /** Field by field: what was left out is not there. */

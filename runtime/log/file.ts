@@ -18,7 +18,7 @@ import { folderWatch, type FolderWatch } from "./file/watch.ts";
 import { systemDisk, type Disk } from "./file/writer.ts";
 import { writers as openWriters } from "./file/writers.ts";
 import { inUse } from "./refusals.ts";
-import { watchers } from "./watchers.ts";
+import { Watchers } from "./watchers.ts";
 
 export interface FileLogOptions {
   /**
@@ -66,8 +66,11 @@ export function openFileLog(
   /** When something was made. Strictly increasing in this process, so that what was made first is listed first. */
   const made = (): number => (latest = Math.max(latest + 0.001, now()));
   const owners = openOwners(reader, made);
-  const local = watchers();
-  const writers = openWriters({ root, disk, owners, power, now: made, onChange: local.wake });
+  const local = new Watchers();
+  const onChange = (runId: string): void => {
+    local.wake(runId);
+  };
+  const writers = openWriters({ root, disk, owners, power, now: made, onChange });
   const { read, head } = pages({ root, reader, owners, power, ownEnd: writers.get });
   const list = runLister({ root, reader, owners, read, ownEnd: writers.get });
   const watches = new Map<string, FolderWatch>();

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { Json } from "../../machines/events.ts";
 import type { Inbox, PostedCommand } from "./event-log.ts";
-import { watchers } from "./watchers.ts";
+import { Watchers } from "./watchers.ts";
 
 interface Posted {
   readonly runId: string;
@@ -18,7 +18,7 @@ export function memoryInbox(newestEpoch: (runId: string) => number): Inbox {
 /** A class whose map is made for the first command: every agent without a log of its own has one of these, and most are sent nothing. */
 class MemoryInbox implements Inbox {
   private readonly newestEpoch: (runId: string) => number;
-  private readonly watching = watchers();
+  private readonly watching = new Watchers();
   private commands: Map<string, Posted> | undefined;
 
   constructor(newestEpoch: (runId: string) => number) {

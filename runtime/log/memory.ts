@@ -6,9 +6,9 @@ import { tokenEvents } from "./held-tokens.ts";
 import { packedEvents, type PackedEvents } from "./packed-events.ts";
 import { prunable, type SeqRange } from "./prunable.ts";
 import { checkContiguous, checkFollows, checkNewRun, inUse, notOwner, runExists } from "./refusals.ts";
-import { memorySnapshots } from "./snapshot-store.ts";
+import { MemorySnapshots } from "./snapshot-store.ts";
 import { emptySummary, summarize, type OpenSummary } from "./summary.ts";
-import { watchers } from "./watchers.ts";
+import { Watchers } from "./watchers.ts";
 
 interface StoredRun {
   epoch: number;
@@ -22,7 +22,7 @@ interface StoredRun {
 /** A log that lives and dies with the process. An append is durable at once, as far as anything here is. */
 export function memoryLog(): EventLog {
   const runs = new Map<string, StoredRun>();
-  const watching = watchers();
+  const watching = new Watchers();
   // The run that was written to last, which is most often the next one too: looking it up costs as much as storing a token.
   let latestId: string | undefined;
   let latest: StoredRun | undefined;
@@ -34,7 +34,7 @@ export function memoryLog(): EventLog {
     }
     return latest;
   }
-  const snapshots = memorySnapshots();
+  const snapshots = new MemorySnapshots();
 
   function add(run: StoredRun, events: readonly Event[]): void {
     for (const event of events) {

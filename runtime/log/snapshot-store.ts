@@ -18,26 +18,25 @@ export interface SnapshotStore {
   newest(runId: string, upTo: number, key: string): Awaitable<StoredSnapshot | undefined>;
 }
 
-/** Snapshots in memory, the latest few of each run. */
-export interface MemorySnapshots extends SnapshotStore {
-  forget(runId: string): void;
-}
-
 const KEPT_PER_RUN = 4;
 
-export function memorySnapshots(): MemorySnapshots {
-  const runs = new Map<string, (StoredSnapshot & { readonly key: string })[]>();
-  return {
-    save(runId, seq, key, snapshot) {
-      const others = (runs.get(runId) ?? []).filter((kept) => kept.seq !== seq || kept.key !== key);
-      runs.set(runId, [...others, { seq, key, snapshot }].slice(-KEPT_PER_RUN));
-    },
-    newest(runId, upTo, key) {
-      const fitting = (runs.get(runId) ?? []).filter((kept) => kept.key === key && kept.seq <= upTo);
-      return fitting.sort((a, b) => a.seq - b.seq).at(-1);
-    },
-    forget(runId) {
-      runs.delete(runId);
-    },
-  };
+/** Snapshots in memory, the latest few of each run. */
+export class MemorySnapshots implements SnapshotStore {
+  // Made for the first: most logs are never asked for a state in the middle of a run.
+  private runs: Map<string, (StoredSnapshot & { readonly key: string })[]> | undefined;
+
+  save(runId: string, seq: number, key: string, snapshot: Json): void {
+    this.runs ??= new Map();
+    const others = (this.runs.get(runId) ?? []).filter((kept) => kept.seq !== seq || kept.key !== key);
+    this.runs.set(runId, [...others, { seq, key, snapshot }].slice(-KEPT_PER_RUN));
+  }
+
+  newest(runId: string, upTo: number, key: string): StoredSnapshot | undefined {
+    const fitting = (this.runs?.get(runId) ?? []).filter((kept) => kept.key === key && kept.seq <= upTo);
+    return fitting.sort((a, b) => a.seq - b.seq).at(-1);
+  }
+
+  forget(runId: string): void {
+    this.runs?.delete(runId);
+  }
 }
