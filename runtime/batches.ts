@@ -128,11 +128,12 @@ class Batches implements AsyncIterableIterator<readonly Event[]>, MailboxOwner {
     const { head, log, bus, onListening } = this.parts;
     const { from = 0, types } = this.options;
     const wanted: readonly EventType[] = types === undefined ? EVENT_TYPES : [...new Set(types)];
-    const publishedSeq = this.durable ? () => head.durableSeq : bus.publishedSeq;
+    const publishedSeq = this.durable ? () => head.durableSeq : () => bus.publishedSeq();
     const feed = {
       valve: bus.valve,
       publishedSeq,
-      readAfter: this.durable ? (after: number, limit: number) => readStored(head, log, after, limit) : bus.readAfter,
+      readAfter: (after: number, limit: number) =>
+        this.durable ? readStored(head, log, after, limit) : bus.readAfter(after, limit),
     };
     const begin = Math.max(from, publishedSeq());
     const mailbox = new Mailbox(feed, this.lane, { types: new Set<string>(wanted), owner: this, cursor: from, begin });

@@ -42,8 +42,8 @@ export interface Bus {
   /** True while a listener runs: a command from inside it must not wait for what the listener itself holds up. */
   delivering: boolean;
   depth: number;
-  readonly readAfter: ReadAfter;
-  readonly publishedSeq: () => number;
+  readAfter(cursor: number, limit: number): ReturnType<ReadAfter>;
+  publishedSeq(): number;
   /** Closed while a subscriber holds the run up. */
   readonly valve: Valve;
   /** Somebody listens. */
@@ -57,16 +57,17 @@ export interface AttachOptions {
   readonly stats: () => SubscriberStats;
 }
 
-export interface BusOptions {
-  readonly readAfter: ReadAfter;
-  readonly publishedSeq: () => number;
+/** The run whose events they are. */
+export interface BusSource {
   readonly clock: Clock;
+  readAfter(cursor: number, limit: number): ReturnType<ReadAfter>;
+  publishedSeq(): number;
 }
 
 type Channel = EventType | "*";
 
-export function createBus(options: BusOptions): Bus {
-  return new EventBus(options);
+export function createBus(source: BusSource): Bus {
+  return new EventBus(source);
 }
 
 class EventBus implements Bus {
@@ -74,18 +75,24 @@ class EventBus implements Bus {
   delivering = false;
   depth = 0;
   readonly valve: Valve;
-  readonly readAfter: ReadAfter;
-  readonly publishedSeq: () => number;
+  private readonly source: BusSource;
   private published = 0;
   // Made for the first subscriber: most runs of many have none.
   private emitter: EventEmitter<Record<Channel, [Event]>> | undefined;
   private subscribers: Set<() => SubscriberStats> | undefined;
   private durable: Set<Mailbox> | undefined;
 
-  constructor({ readAfter, publishedSeq, clock }: BusOptions) {
-    this.readAfter = readAfter;
-    this.publishedSeq = publishedSeq;
-    this.valve = new Valve(clock);
+  constructor(source: BusSource) {
+    this.source = source;
+    this.valve = new Valve(source.clock);
+  }
+
+  readAfter(cursor: number, limit: number): ReturnType<ReadAfter> {
+    return this.source.readAfter(cursor, limit);
+  }
+
+  publishedSeq(): number {
+    return this.source.publishedSeq();
   }
 
   publish(event: Event): void {

@@ -3,7 +3,7 @@ import type { Overflow, SubscribeOptions } from "./overflow.ts";
 import type { OwnedRun } from "./owned-run.ts";
 import type { EventPattern } from "./pattern.ts";
 import type { Listener } from "./subscriber.ts";
-import { createTasks } from "./tasks.ts";
+import { createTasks, type Tasks } from "./tasks.ts";
 
 /** Runs at rest that an agent holds, so that `open` finds them without their log. */
 const KEPT_AT_REST = 100;
@@ -21,7 +21,8 @@ type Undoes = WeakMap<Heard, () => void>;
 export class HeldRuns<Owned extends OwnedRun<never>> {
   private readonly working = new Set<Owned>();
   private readonly atRest = new Set<Owned>();
-  private readonly leaving = createTasks({ max: Number.POSITIVE_INFINITY, onFailure() {} });
+  /** Runs that are let go. Made for the first. */
+  private leaving: Tasks | undefined;
   /** Attaches each subscriber to all runs to one more of them. Made for the first. */
   private attached: Set<(owned: Heard) => void> | undefined;
 
@@ -83,7 +84,7 @@ export class HeldRuns<Owned extends OwnedRun<never>> {
   /** Ends all of them. */
   async close(): Promise<void> {
     await Promise.all(this.alive().map((owned) => owned.close()));
-    await this.leaving.idle();
+    await this.leaving?.idle();
   }
 
   private alive(): readonly Owned[] {
@@ -100,6 +101,7 @@ export class HeldRuns<Owned extends OwnedRun<never>> {
     for (const owned of this.atRest) {
       if (owned.busy()) continue;
       this.atRest.delete(owned);
+      this.leaving ??= createTasks({ max: Number.POSITIVE_INFINITY, onFailure() {} });
       this.leaving.adopt("letting go of a run", owned.letGo());
       return;
     }

@@ -3,7 +3,7 @@ import type { Draft, EventData, PartialPolicy } from "../machines/events.ts";
 import { initialState, isAtRest, type AgentState } from "../machines/state.ts";
 import type { OpenOptions } from "./agent-options.ts";
 import { checkAnswer, isUnfit } from "./approvals.ts";
-import { createBus, type Bus } from "./bus.ts";
+import { createBus, type Bus, type BusSource } from "./bus.ts";
 import type { Clock } from "./clock.ts";
 import type { SeenHead } from "./current-head.ts";
 import { messageOf, RubatoError } from "./errors.ts";
@@ -11,6 +11,7 @@ import { followHead, type FollowHead } from "./follow-head.ts";
 import { afterwards, goOn, isUnderWay, refusalOf, resumeOf } from "./go-on.ts";
 import type { Lane } from "./lane.ts";
 import type { EventLog } from "./log/event-log.ts";
+import type { ReadAfter } from "./mailbox.ts";
 import type { Overflow } from "./overflow.ts";
 import type { Found, OwnedRun, RecoverOptions, RunsAgent, RunSetup, TakeOverReceipt } from "./owned-run.ts";
 import { createOwner, type Owner, type OwnersRun } from "./owner.ts";
@@ -42,7 +43,7 @@ export function createRun<Context>(setup: RunSetup<Context>, found?: Found): Own
 }
 
 /** A class: of many runs at once each is one object and not two dozen closures, which every collection would have to look at. */
-class LiveRun<Context> implements OwnedRun<Context>, PublicRunParts, OwnersRun {
+class LiveRun<Context> implements OwnedRun<Context>, PublicRunParts, OwnersRun, BusSource {
   readonly runId: string;
   readonly log: EventLog;
   readonly clock: Clock;
@@ -79,11 +80,7 @@ class LiveRun<Context> implements OwnedRun<Context>, PublicRunParts, OwnersRun {
     this.runId = runId;
     this.log = log;
     this.clock = clock;
-    this.bus = createBus({
-      readAfter: (cursor, limit) => readPublished(this.head(), log, cursor, limit),
-      publishedSeq: () => this.head().publishedSeq,
-      clock,
-    });
+    this.bus = createBus(this);
     this.tasks = createTasks({
       max: MAX_BACKGROUND_TASKS,
       onFailure: (name, error) => {
@@ -93,6 +90,14 @@ class LiveRun<Context> implements OwnedRun<Context>, PublicRunParts, OwnersRun {
     if (found === undefined) this.possessed = this.own(1, initialState());
     else this.following = this.follow(found);
     this.run = publicRun(this);
+  }
+
+  readAfter(cursor: number, limit: number): ReturnType<ReadAfter> {
+    return readPublished(this.head(), this.log, cursor, limit);
+  }
+
+  publishedSeq(): number {
+    return this.head().publishedSeq;
   }
 
   private noteFailure(name: string, error: unknown): void {

@@ -55,7 +55,9 @@ class OpenHead implements Head {
   private held: Answering | undefined;
   private heldKind: "text" | "reasoning" = "text";
   private heldTexts: string[] = NOTHING;
-  private heldTimes: number[] = NOTHING;
+  /** When the first of them came, and how much later each did, ms: small numbers need no objects of their own. */
+  private heldSince = 0;
+  private heldDelays: number[] = NOTHING;
   private latest: AgentState;
   failure: RubatoError | undefined;
   private storedSeq: number;
@@ -222,11 +224,7 @@ class OpenHead implements Head {
   }
 
   token(answer: Answering, kind: "text" | "reasoning", text: string, offset: number): boolean {
-    if (this.held === answer && this.heldKind === kind && this.heldTexts.length < MOST_HELD) {
-      this.heldTexts = added(this.heldTexts, text);
-      this.heldTimes = added(this.heldTimes, this.clock.now());
-      return true;
-    }
+    if (this.held === answer && this.heldKind === kind && this.holds(text)) return true;
     const { messageId, attempt } = answer;
     const seq = this.nextSeq;
     const told = this.delta({
@@ -241,6 +239,17 @@ class OpenHead implements Head {
       this.heldKind = kind;
     }
     return told;
+  }
+
+  /** One more waits. Not where there are too many, or where its time could not be told from the first one's (a clock with fractions). */
+  private holds(text: string): boolean {
+    const now = this.clock.now();
+    if (this.heldTexts.length === 0) this.heldSince = now;
+    const delay = now - this.heldSince;
+    if (this.heldTexts.length >= MOST_HELD || this.heldSince + delay !== now) return false;
+    this.heldTexts = added(this.heldTexts, text);
+    this.heldDelays = added(this.heldDelays, delay);
+    return true;
   }
 
   /** All is told and stored up to this event, and nobody waits for more. */
@@ -259,11 +268,11 @@ class OpenHead implements Head {
   }
 
   flush(): void {
-    const { held, heldKind: kind, heldTexts: texts, heldTimes: times, runId } = this;
+    const { held, heldKind: kind, heldTexts: texts, heldSince: timestamp, heldDelays: delays, runId } = this;
     this.held = undefined;
     if (held === undefined || texts.length === 0) return;
     this.heldTexts = NOTHING;
-    this.heldTimes = NOTHING;
+    this.heldDelays = NOTHING;
     const { messageId, attempt } = held;
     const { answerText, answerReasoning } = this.latest;
     const offset = kind === "text" ? answerText.length : answerReasoning.length;
@@ -273,7 +282,7 @@ class OpenHead implements Head {
     // Folded as one: nothing came between them, and texts that are added one after the other are the same text.
     const next = stepDelta(this.latest, {
       seq: last,
-      timestamp: times[times.length - 1] ?? 0,
+      timestamp: timestamp + (delays[delays.length - 1] ?? 0),
       runId,
       type: "token_stream",
       data: { kind, text, messageId, attempt, offset },
@@ -281,7 +290,7 @@ class OpenHead implements Head {
     if (next === undefined) throw new TypeError("unreachable: the token before these was taken");
     this.latest = next;
     try {
-      this.log.keep?.(runId, this.epoch, { seq, kind, messageId, attempt, offset, texts, times, text });
+      this.log.keep?.(runId, this.epoch, { seq, timestamp, kind, messageId, attempt, offset, texts, delays, text });
     } catch (error) {
       this.fail(error);
       return;
@@ -456,7 +465,7 @@ class OpenHead implements Head {
         : new RubatoError("log", "The log could not store an event.", { cause: error });
     this.held = undefined;
     this.heldTexts = NOTHING;
-    this.heldTimes = NOTHING;
+    this.heldDelays = NOTHING;
     this.pending = NOTHING;
     this.writing = NOTHING;
     this.unpublished = NOTHING;

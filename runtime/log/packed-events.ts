@@ -47,13 +47,15 @@ type TokenPlace = Pick<TokenRun, "kind" | "messageId" | "attempt" | "offset">;
 
 type Segment = Event["data"] | Event | TokenRun;
 
-/** Numbers per segment: its first seq, its time in ms after the run's first, and {@link packedKind}. */
-const FACTS = 3;
+/** Numbers per segment: its first seq together with {@link packedKind}, and its time in ms after the run's first. */
+const FACTS = 2;
 /** What stands for the type of a segment that is no event's data. */
 const WHOLE = 63;
 /** Types that there is room for beside it. */
 const TYPES = 64;
-const MAX_BACK = 2 ** 24;
+const MAX_BACK = 2 ** 12;
+/** Kinds that there are. Above them a number has room for every seq below 2^35. */
+const KINDS = TYPES * MAX_BACK;
 const TYPE_INDEX: ReadonlyMap<string, number> = new Map(EVENT_TYPES.map((type, index) => [type, index]));
 
 export function packedEvents(): PackedEvents {
@@ -107,15 +109,15 @@ class Packed implements PackedEvents {
     if (open === undefined || texts === undefined || delays === undefined) return false;
     const count = tokens.texts.length;
     if (texts.length + count > LONGEST || !this.continues(open, runId, tokens)) return false;
-    const codes = texts.map((text) => text.length);
-    const waits = delays.slice();
+    // Lists of the right size at once: what grows is copied, and this is done for every answer.
+    const codes = texts.concat(tokens.texts).map((text) => text.length);
+    const shift = tokens.timestamp - open.timestamp;
+    const waits = delays.concat(tokens.delays.map((delay) => shift + delay));
     for (let index = 0; index < count; index++) {
-      const { length } = tokens.texts[index] ?? "";
-      const timestamp = tokens.times[index] ?? 0;
-      const delay = timestamp - open.timestamp;
-      if (length > MAX_CODE || !isCode(delay) || open.timestamp + delay !== timestamp) return false;
-      codes.push(length);
-      waits.push(delay);
+      const at = texts.length + index;
+      const delay = waits[at] ?? 0;
+      const timestamp = tokens.timestamp + (tokens.delays[index] ?? 0);
+      if ((codes[at] ?? 0) > MAX_CODE || !isCode(delay) || open.timestamp + delay !== timestamp) return false;
     }
     this.length += count;
     this.seal(open, texts.join("") + tokens.text, codes, waits);
@@ -134,7 +136,7 @@ class Packed implements PackedEvents {
 
   private push(segment: Segment, seq: number, delay: number, kind: number): void {
     this.segments.push(segment);
-    this.facts.push(seq, delay, kind);
+    this.facts.push(seq * KINDS + kind, delay);
   }
 
   private joins({ runId, timestamp, data, cause }: EventOf<"token_stream">): boolean {
@@ -210,7 +212,7 @@ class Packed implements PackedEvents {
     for (let at = this.segmentOf(seq); at < this.segments.length && seq <= this.length && events.length < limit; at++) {
       const segment = this.segments[at];
       if (segment === undefined) break;
-      const kind = this.facts[at * FACTS + 2] ?? WHOLE;
+      const kind = (this.facts[at * FACTS] ?? WHOLE) % KINDS;
       if (kind !== WHOLE) events.push(this.eventAt(at, segment, kind));
       else if (!isKeptWhole(segment)) throw new TypeError("unreachable: this kind says what is kept");
       else if (segment === this.open) this.addOpen(events, segment, seq, limit);
@@ -240,7 +242,7 @@ class Packed implements PackedEvents {
 
   private eventAt(at: number, data: Segment, kind: number): Event {
     const { runId } = this;
-    const seq = this.facts[at * FACTS] ?? 0;
+    const seq = this.seqAt(at);
     const timestamp = this.origin + (this.facts[at * FACTS + 1] ?? 0);
     const type = EVENT_TYPES[kind % TYPES];
     const back = Math.floor(kind / TYPES);
@@ -250,13 +252,17 @@ class Packed implements PackedEvents {
     throw new TypeError("unreachable: type and data come from one event");
   }
 
+  private seqAt(segment: number): number {
+    return Math.floor((this.facts[segment * FACTS] ?? 0) / KINDS);
+  }
+
   /** The segment that a seq lies in, by halves. */
   private segmentOf(seq: number): number {
     let low = 0;
     let high = this.segments.length - 1;
     while (low < high) {
       const middle = (low + high + 1) >> 1;
-      if ((this.facts[middle * FACTS] ?? 0) <= seq) low = middle;
+      if (this.seqAt(middle) <= seq) low = middle;
       else high = middle - 1;
     }
     return low;

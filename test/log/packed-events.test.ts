@@ -44,15 +44,29 @@ it("E1 reads what was appended, field by field, from every seq and in every numb
           if (first === undefined) return;
           const { kind, messageId, attempt, offset } = first.data;
           const texts = waiting.map(({ data }) => data.text);
-          const times = waiting.map((event) => event.timestamp);
+          const { timestamp: since } = first;
+          const delays = waiting.map((event) => event.timestamp - since);
           const text = texts.join("");
-          packed.appendTokens("r", { seq: first.seq, kind, messageId, attempt, offset, texts, times, text });
+          packed.appendTokens("r", {
+            seq: first.seq,
+            timestamp: since,
+            kind,
+            messageId,
+            attempt,
+            offset,
+            texts,
+            delays,
+            text,
+          });
           waiting = [];
         };
         const say = (event: EventOf<"token_stream">, held: boolean): void => {
           const last = waiting.at(-1);
           const follows = last?.data.kind === event.data.kind && last.data.attempt === event.data.attempt;
-          if (!follows || !held) flush();
+          const since = waiting[0]?.timestamp ?? event.timestamp;
+          // Whoever holds tokens holds none whose time cannot be told from the first one's.
+          const exact = since + (event.timestamp - since) === event.timestamp;
+          if (!follows || !held || !exact) flush();
           all.push(event);
           if (held && event.cause === undefined) waiting.push(event);
           else packed.append(event);

@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
 import { memoryLog, type ChatModel, type Event } from "rubato";
+import { systemClock, type Clock } from "../../runtime/clock.ts";
 import type { EventLog } from "../../runtime/log/event-log.ts";
 import { deferred, quiet, testAgent } from "../support/agents.ts";
 import { checkLog } from "../support/invariants.ts";
@@ -55,6 +56,26 @@ it("H7 tokens that nobody looks at are one append, and the log is what it would 
   const events = await stored(log, run.id);
   expect(texts(events)).toEqual([...FIRST, ...SECOND]);
   checkLog(events);
+});
+
+it("H7 a token that waited has the time that the clock told, also where that has fractions", async () => {
+  const log = memoryLog();
+  const told = new Set<number>();
+  let now = 0.1;
+  const clock: Clock = {
+    ...systemClock,
+    now() {
+      now += 1234.56789;
+      told.add(now);
+      return now;
+    },
+  };
+  const { agent } = testAgent({ log, model: twoParts(Promise.resolve()), clock });
+  const run = agent.run("go");
+  await run.settled();
+  const tokens = (await stored(log, run.id)).filter(({ type }) => type === "token_stream");
+  expect(tokens).toHaveLength(2 * WORDS);
+  expect(tokens.filter(({ timestamp }) => !told.has(timestamp))).toEqual([]);
 });
 
 it.each<[string, (log: EventLog, runId: string) => unknown]>([
