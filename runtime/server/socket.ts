@@ -1,6 +1,5 @@
 import type { RawData, WebSocket } from "ws";
 import { performFor } from "./perform-for.ts";
-import type { Connection } from "./connections.ts";
 import type { Core } from "./core.ts";
 import { beyondHead, filterOf, type Wanted } from "./cursor.ts";
 import type { Chunk } from "./encode.ts";
@@ -75,6 +74,7 @@ export function openSocket({ core, socket, request, served, wanted, cancelled, c
     },
   };
   const subscription = new Subscription({
+    kind: "socket",
     feed,
     view: feed.view("socket", wanted.types),
     cursor: wanted.after,
@@ -94,20 +94,7 @@ export function openSocket({ core, socket, request, served, wanted, cancelled, c
       core.metrics.delivered(events, bytes);
     },
   });
-  const connection: Connection = {
-    kind: "socket",
-    runId: served.runId,
-    end(reason) {
-      subscription.end(reason);
-    },
-    finish(reason) {
-      subscription.finish(reason);
-    },
-    destroy() {
-      subscription.destroy();
-    },
-  };
-  leave = core.connections.enter(connection, client);
+  leave = core.connections.enter(subscription, client);
   core.metrics.connection("socket");
 
   function say(frame: ServerFrame): void {

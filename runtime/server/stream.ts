@@ -3,7 +3,7 @@ import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import type { Run } from "../run.ts";
 import { shuttingDown, type Core } from "./core.ts";
 import { acceptsGzip } from "./gzip-stream.ts";
-import type { Connection, ConnectionKind } from "./connections.ts";
+import type { ConnectionKind } from "./connections.ts";
 import type { RunFeed } from "./feed.ts";
 import type { Wanted } from "./cursor.ts";
 import { SAFE_HEADERS, type Headers } from "./reply.ts";
@@ -140,6 +140,7 @@ function subscribe(core: Core, asked: ConnectRequest, sink: Sink): Subscription 
   let leave = (): void => {};
   let stopWaiting = (): void => {};
   const subscription = new Subscription({
+    kind,
     feed,
     view: view(feed),
     cursor,
@@ -160,20 +161,7 @@ function subscribe(core: Core, asked: ConnectRequest, sink: Sink): Subscription 
       core.metrics.delivered(events, bytes);
     },
   });
-  const connection: Connection = {
-    kind,
-    runId: served.runId,
-    end(reason) {
-      subscription.end(reason);
-    },
-    finish(reason) {
-      subscription.finish(reason);
-    },
-    destroy() {
-      subscription.destroy();
-    },
-  };
-  leave = core.connections.enter(connection, client);
+  leave = core.connections.enter(subscription, client);
   core.metrics.connection(kind);
   const waitFor = (run: Run): void => {
     stopWaiting = core.working.onRest(run, (seq) => {

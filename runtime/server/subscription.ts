@@ -1,6 +1,7 @@
 import type { Clock } from "../clock.ts";
 import { isPromiseLike } from "../promise-like.ts";
 import type { Chunk } from "./encode.ts";
+import type { Connection, ConnectionKind } from "./connections.ts";
 import type { RunFeed } from "./feed.ts";
 import type { EndReason } from "./protocol.ts";
 
@@ -23,6 +24,7 @@ export interface View {
 }
 
 export interface SubscriptionOptions {
+  readonly kind: ConnectionKind;
   readonly feed: RunFeed;
   readonly view: View;
   readonly cursor: number;
@@ -48,7 +50,9 @@ export interface SubscriptionOptions {
  * C2 Every way out (the end, a cut, a stall, a timeout, an error) goes through `dispose`, once: timer, feed and registry are left in that moment.
  * C3 One timer, which is set when it rings and not at every write.
  */
-export class Subscription {
+export class Subscription implements Connection {
+  readonly kind: ConnectionKind;
+  readonly runId: string;
   cursor: number;
   private view: View;
   private readonly options: SubscriptionOptions;
@@ -71,6 +75,8 @@ export class Subscription {
   constructor(options: SubscriptionOptions) {
     const { feed, view, cursor, clock, cancelled, maxConnectionMs } = options;
     this.options = options;
+    this.kind = options.kind;
+    this.runId = feed.runId;
     this.view = view;
     this.cursor = cursor;
     this.cancelled = cancelled;

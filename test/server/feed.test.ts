@@ -44,6 +44,7 @@ async function longRun() {
       destroy() {},
     };
     const subscription = new Subscription({
+      kind: "sse",
       feed,
       view: feed.view("sse", undefined),
       cursor,
