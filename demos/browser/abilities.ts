@@ -24,6 +24,7 @@ export function statusText({ status, error }: AgentState): string {
 }
 
 export function connectionText({ status, attempt, error }: ClientConnection): string {
+  if (status === "open") return "connected";
   if (status === "reconnecting") return `reconnecting (${attempt})`;
   return status === "failed" && error !== undefined ? `failed: ${error.message}` : status;
 }

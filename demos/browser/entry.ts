@@ -10,7 +10,7 @@ export interface Entry {
   readonly note: string;
 }
 
-/** Undefined: there is nothing to show, as in a message that only calls tools, which stand behind it. */
+/** Undefined: there is nothing to show here, as of a message that only calls tools: they follow it. */
 export function entryOf(message: ChatMessage, state: AgentState): Entry | undefined {
   switch (message.role) {
     case "user":
@@ -22,7 +22,10 @@ export function entryOf(message: ChatMessage, state: AgentState): Entry | undefi
     }
     case "tool": {
       const { callId, name, content, outcome } = message;
-      const asked = state.toolCalls.get(callId)?.rawArgs ?? "";
+      const call = state.toolCalls.get(callId);
+      // What waits for a person stands below, with its buttons.
+      if (call?.phase === "awaiting_approval") return undefined;
+      const asked = call?.rawArgs ?? "";
       // The content of an open call is a placeholder for the model.
       const text = outcome === "open" ? asked : `${asked}\n${content}`;
       return { kind: "tool", who: name, text, note: outcome === "open" ? "running" : outcome };
