@@ -16,6 +16,7 @@ const DEMOS = [
   },
   { file: "10-errors.ts", about: "a retry with a wait, an attempt that is superseded, and a fallback model" },
   { file: "11-limits.ts", about: "budgets and circles: it rests, says what to raise, and goes on" },
+  { file: "12-browser.ts", about: "a plain page and a React page: start, stop, redirect, reload, and lose nothing" },
 ];
 
 const [wanted] = process.argv.slice(2);

@@ -198,4 +198,13 @@ describe.concurrent("the demos", () => {
     ]);
     expect(find(lines, /^usage = .*"cost":0\.000144\}$/)).toHaveLength(1);
   });
+
+  it("12: serves the pages under their policy, and loses nothing when one is reloaded", async ({ expect }) => {
+    const lines = await linesOf("12");
+    expect(find(lines, /^ {2}http:\/\/127\.0\.0\.1:\d+\/(?:plain|react)\.html$/)).toHaveLength(2);
+    expect(find(lines, /^plain\.html = "default-src 'none'; script-src 'self';/)).toHaveLength(1);
+    expect(find(lines, /^receipt = .*"effective":true,"where":"thinking\.streaming"/)).toHaveLength(1);
+    expect(find(lines, /^kept, with nothing lost = true$/)).toHaveLength(1);
+    expect(find(lines, /^output = "17\*23 = 391\."$/)).toHaveLength(1);
+  });
 });
