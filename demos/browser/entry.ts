@@ -1,5 +1,4 @@
-import type { AgentState } from "rubato/client";
-import type { ChatMessage } from "rubato/react";
+import type { AgentState, ChatMessage } from "rubato/client";
 
 /** One part of the conversation, as text. What a model or a tool said is never markup. */
 export interface Entry {

@@ -1,7 +1,7 @@
 // A page without a framework: it starts or attaches to a run, and draws `run.state` whenever something changed.
 
 import "./no-eval.ts";
-import { createClient, type AgentState, type ClientRun } from "rubato/client";
+import { chatMessages, createClient, type AgentState, type ClientRun } from "rubato/client";
 import { canInterrupt, canResume, canSend, connectionText, isWorking, receiptText, statusText } from "./abilities.ts";
 import { linkPages, putInAddress, runInAddress } from "./address.ts";
 import { entryOf, type Entry } from "./entry.ts";
@@ -41,15 +41,10 @@ function draw(): void {
   transcript.ariaBusy = state?.value === "thinking.streaming" ? "true" : "false";
 }
 
-/** What was said, then the answer as far as it has come, then what the model has not heard yet. */
 function entriesOf(state: AgentState): Entry[] {
-  const { messages, partial, inputs } = state;
-  // An answer that goes on after a stop begins with what it had said: that stands at the end of the messages too.
-  if (partial !== undefined && partial.base !== "") messages.pop();
-  const said = messages.map((message) => entryOf(message, state));
-  if (partial !== undefined) said.push(entryOf({ role: "assistant", content: partial.text, streaming: true }, state));
-  for (const input of inputs) said.push(entryOf({ role: "user", content: input.text, waiting: true }, state));
-  return said.filter((entry) => entry !== undefined);
+  return chatMessages(state)
+    .map((message) => entryOf(message, state))
+    .filter((entry) => entry !== undefined);
 }
 
 function drawEntries(entries: readonly Entry[]): void {

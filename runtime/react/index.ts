@@ -1,2 +1,2 @@
-export type { ChatMessage } from "./chat-messages.ts";
+export type { ChatMessage } from "../client/chat-messages.ts";
 export { useRun, type StartReceipt, type UseRun } from "./use-run.ts";

@@ -5,7 +5,7 @@ import type { Client, StartOptions } from "../client/client.ts";
 import type { RunCommands } from "../client/commands.ts";
 import type { ClientConnection, ClientRun } from "../client/run.ts";
 import { messageOf, RubatoError } from "../errors.ts";
-import { chatMessages, type ChatMessage } from "./chat-messages.ts";
+import { chatMessages, type ChatMessage } from "../client/chat-messages.ts";
 import { createRunStore, NOTHING, type RunSnapshot, type RunStore } from "./run-store.ts";
 
 export type StartReceipt =

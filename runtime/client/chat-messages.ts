@@ -9,6 +9,7 @@ export type ChatMessage = Message & {
   readonly waiting?: true;
 };
 
+/** What a page shows of a conversation, from its state. A new list at every call. */
 export function chatMessages(state: AgentState): readonly ChatMessage[] {
   const { partial, inputs } = state;
   const messages: ChatMessage[] = state.messages;
