@@ -20,7 +20,8 @@ export function lineOf(event: Event): string {
   }
 }
 
-function contentOf(event: Event): string {
+/** What it says, without its place and time. */
+export function contentOf(event: Event): string {
   switch (event.type) {
     case "run_start":
       return `${oneLine(event.data.agent.name, 40)}, model ${oneLine(event.data.model, 40)}`;

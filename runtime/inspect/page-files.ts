@@ -1,0 +1,41 @@
+import { readFile } from "node:fs/promises";
+
+/** A file of the page, as a server sends it. */
+export interface PageFile {
+  readonly type: string;
+  readonly text: string;
+}
+
+/** By their path below the page's own address. */
+export type PageFiles = ReadonlyMap<string, PageFile>;
+
+const TYPES: Readonly<Record<string, string>> = {
+  "index.html": "text/html; charset=utf-8",
+  "inspect/page.js": "text/javascript; charset=utf-8",
+  "inspect/page.css": "text/css; charset=utf-8",
+};
+
+/** What the page may do: load its own two files and talk to whom it came from. Nothing inline, nothing of others, in nobody's frame. */
+export const PAGE_POLICY =
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+let files: Promise<PageFiles> | undefined;
+
+/** The page: as it was built, or made of its sources where those run. Read once. */
+export function pageFiles(): Promise<PageFiles> {
+  files ??= load();
+  return files;
+}
+
+async function load(): Promise<PageFiles> {
+  if (import.meta.url.endsWith(".ts")) {
+    const { bundlePage } = await import("./page-bundle.ts");
+    return bundlePage();
+  }
+  const built = new URL("./page/", import.meta.url);
+  const read = Object.entries(TYPES).map(async ([path, type]): Promise<[string, PageFile]> => [
+    path,
+    { type, text: await readFile(new URL(path, built), "utf8") },
+  ]);
+  return new Map(await Promise.all(read));
+}

@@ -1,0 +1,29 @@
+/** Where somebody looks: which run, which moment. It stands in the fragment of the address, which no server is told. */
+export interface Place {
+  readonly run?: string | undefined;
+  readonly seq?: number | undefined;
+  /** Taken out of the address as soon as it was read. */
+  readonly token?: string | undefined;
+}
+
+/** Reads `#run=ID&seq=12`. What makes no sense is left out. */
+export function placeOf(hash: string): Place {
+  const said = new URLSearchParams(hash.replace(/^#/, ""));
+  const run = said.get("run") ?? "";
+  const seq = said.get("seq") ?? "";
+  const token = said.get("token") ?? "";
+  return {
+    ...(run === "" ? {} : { run }),
+    ...(/^\d{1,15}$/.test(seq) ? { seq: Number(seq) } : {}),
+    ...(token === "" ? {} : { token }),
+  };
+}
+
+/** The same without the token. */
+export function hashOf({ run, seq }: Place): string {
+  const said = new URLSearchParams();
+  if (run !== undefined) said.set("run", run);
+  if (seq !== undefined) said.set("seq", String(seq));
+  const text = said.toString();
+  return text === "" ? "" : `#${text}`;
+}

@@ -1,0 +1,167 @@
+import { firstSeq, isHot, SCHEMA_VERSION, type Event } from "../../../../machines/events.ts";
+import { initialState, type AgentState } from "../../../../machines/state.ts";
+import { step } from "../../../../machines/step.ts";
+import { readEntry, type LogEntry } from "./log-entry.ts";
+
+/**
+ * A run as the page holds it: every line of its log, and the state at any of them by pure replay.
+ *
+ * V1 `stateAt(n)` is what `replay` gives at n: both fold with `step()`, and nothing else makes a state here.
+ * V2 A state is kept every {@link KEEP_EVERY} lines, so any moment of any log costs at most that many steps.
+ * V3 What cannot be folded (a newer schema, a divergence, a hole) is still kept and shown as lines; `foldedTo` says up to where there are states.
+ */
+const KEEP_EVERY = 256;
+
+export class Recording {
+  readonly entries: LogEntry[] = [];
+  /** The lines that were folded: the first `events.length` of `entries`. */
+  readonly events: Event[] = [];
+  /** What is wrong with it, one sentence; the lines before that are as good as ever. */
+  problem: string | undefined;
+  private readonly kept: AgentState[] = [initialState()];
+  private head: AgentState = initialState();
+  /** The state that was asked for last: the next one is mostly near. */
+  private last: AgentState = this.head;
+  private lastIndex = 0;
+
+  get runId(): string {
+    return this.entries[0]?.runId ?? "";
+  }
+
+  /** Lines. */
+  get length(): number {
+    return this.entries.length;
+  }
+
+  /** Of the last line; 0 for an empty log. */
+  get endSeq(): number {
+    return this.entries.at(-1)?.seq ?? 0;
+  }
+
+  /** The state after everything that could be folded. */
+  get latest(): AgentState {
+    return this.head;
+  }
+
+  /** The last seq that there is a state for. */
+  get foldedTo(): number {
+    return this.head.seq;
+  }
+
+  /** Takes in a value that was a line of the log. Answers whether it became a line here. */
+  add(value: unknown): boolean {
+    const read = readEntry(value);
+    if (read.kind === "bad") {
+      this.trouble(`Line ${this.length + 1} cannot be read: ${read.why}. What came before it is shown.`);
+      return false;
+    }
+    if (read.kind === "unknown") {
+      this.trouble(
+        `From seq ${read.entry.seq} on there are lines but no states: ${read.why}. A newer rubato may know more.`,
+      );
+      return this.keep(read.entry);
+    }
+    return this.addEvent(read.event);
+  }
+
+  /** The same for an event that was checked. */
+  addEvent(event: Event): boolean {
+    if (!this.keep(event)) return false;
+    if (this.problem !== undefined) return true;
+    if (event.type === "run_start" && event.data.schema > SCHEMA_VERSION) {
+      this.trouble(
+        `It was recorded by a newer rubato (schema ${event.data.schema}, this page knows ${SCHEMA_VERSION}): its lines are shown, its states are not. Update rubato to see them.`,
+      );
+      return true;
+    }
+    const result = step(this.head, event);
+    if (!result.accepted) {
+      this.trouble(
+        `It diverges at seq ${event.seq}: "${event.type}" does not fit the state before it (${result.reason}). From there on there are lines but no states.`,
+      );
+      return true;
+    }
+    this.head = result.state;
+    this.events.push(event);
+    if (this.events.length % KEEP_EVERY === 0) this.kept.push(this.head);
+    return true;
+  }
+
+  /** Says what is wrong, where nothing was said before. */
+  trouble(sentence: string): void {
+    this.problem ??= sentence;
+  }
+
+  /** The index of the last line at or before a seq; -1 before the first. */
+  indexOf(seq: number): number {
+    let low = 0;
+    let high = this.entries.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.entries[middle]?.seq ?? 0) <= seq) low = middle + 1;
+      else high = middle;
+    }
+    return low - 1;
+  }
+
+  entryAt(seq: number): LogEntry | undefined {
+    const entry = this.entries[this.indexOf(seq)];
+    return entry?.seq === seq ? entry : undefined;
+  }
+
+  /** The event with this seq, where it could be folded. */
+  eventAt(seq: number): Event | undefined {
+    const event = this.events[this.indexOf(seq)];
+    return event?.seq === seq ? event : undefined;
+  }
+
+  /** The state after the last line at or before a seq; the last there is for what could not be folded. */
+  stateAt(seq: number): AgentState {
+    const wanted = Math.min(this.indexOf(seq) + 1, this.events.length);
+    const block = Math.floor(wanted / KEEP_EVERY);
+    let index = block * KEEP_EVERY;
+    let state = this.kept[block] ?? initialState();
+    if (this.lastIndex >= index && this.lastIndex <= wanted) {
+      index = this.lastIndex;
+      state = this.last;
+    }
+    for (; index < wanted; index++) {
+      const event = this.events[index];
+      if (event === undefined) break;
+      state = step(state, event).state;
+    }
+    this.last = state;
+    this.lastIndex = index;
+    return state;
+  }
+
+  /** The state before an event was taken in. */
+  stateBefore(event: Event): AgentState {
+    return this.stateAt(firstSeq(event) - 1);
+  }
+
+  /** The last control event or note at or before a seq: what the run was told or did last, between its tokens. */
+  controlBefore(seq: number): Event | undefined {
+    for (let index = Math.min(this.indexOf(seq), this.events.length - 1); index >= 0; index--) {
+      const event = this.events[index];
+      if (event !== undefined && !isHot(event)) return event;
+    }
+    return undefined;
+  }
+
+  private keep(entry: LogEntry): boolean {
+    const from = entry.type === "gap" && typeof entry.data["from"] === "number" ? entry.data["from"] : entry.seq;
+    if (this.length > 0 && entry.runId !== this.runId) {
+      this.trouble(`Line ${this.length + 1} belongs to another run: it was left out, with what comes after it.`);
+      return false;
+    }
+    if (from !== this.endSeq + 1) {
+      if (entry.seq <= this.endSeq) return false;
+      this.trouble(
+        `Events ${this.endSeq + 1} to ${from - 1} are missing. From there on there are lines but no states.`,
+      );
+    }
+    this.entries.push(entry);
+    return true;
+  }
+}

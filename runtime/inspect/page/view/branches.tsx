@@ -1,0 +1,53 @@
+import { sharedUpTo } from "../model/part.ts";
+import { whyHere } from "../model/why.ts";
+import type { Session } from "./session.ts";
+import type { Side } from "./side.ts";
+import { MessagesPanel } from "./state-panel.tsx";
+import { Timeline } from "./timeline.tsx";
+
+/** Two branches side by side at the same seq, with where they part. */
+export function Branches({ session, other }: { session: Session; other: Side }) {
+  const { main, seq } = session;
+  const shared = sharedUpTo(main.recording, other.recording);
+  const there = Math.min(seq, other.recording.endSeq);
+  return (
+    <section class="branches-panel panel" aria-label="Two branches">
+      <header>
+        <p>
+          They are the same up to{" "}
+          <button type="button" class="link" onClick={() => session.goTo(shared)}>
+            seq {shared}
+          </button>{" "}
+          and part there.
+        </p>
+        <button
+          type="button"
+          onClick={() => {
+            session.other = undefined;
+            session.changed();
+          }}
+        >
+          Close
+        </button>
+      </header>
+      <div class="two">
+        <BranchOf side={main} seq={Math.min(seq, main.recording.endSeq)} />
+        <BranchOf side={other} seq={there} />
+      </div>
+      <Timeline session={session} side={other} leads={false} />
+    </section>
+  );
+}
+
+function BranchOf({ side, seq }: { side: Side; seq: number }) {
+  const state = side.recording.stateAt(seq);
+  return (
+    <article class="branch">
+      <h3>{side.recording.runId}</h3>
+      <p class="why">
+        <b>{state.status}</b> at seq {seq} of {side.recording.endSeq}. {whyHere(side.recording, seq)}
+      </p>
+      <MessagesPanel state={state} />
+    </article>
+  );
+}

@@ -1,0 +1,136 @@
+import { arrowBetween, isWithin, type ChartArrow, type ChartLayout } from "../../chart-drawing.ts";
+
+interface Props {
+  readonly name: string;
+  readonly layout: ChartLayout;
+  readonly labels: ReadonlyMap<string, readonly string[]>;
+  /** The leaf that is active, as a path. */
+  readonly active: string;
+  /** The last transition and the event that made it. */
+  readonly last: { readonly from: string; readonly to: string; readonly event: string } | undefined;
+  readonly picked?: string | undefined;
+  readonly onPick?: ((path: string) => void) | undefined;
+}
+
+/** A statechart: its boxes and arrows, the active state lit, the last transition marked with what made it. */
+export function Chart({ name, layout, labels, active, last, picked, onPick }: Props) {
+  const { width, height, boxes, arrows } = layout;
+  const moved = last === undefined || last.from === last.to ? undefined : arrowBetween(layout, last.from, last.to);
+  const shown = picked === undefined ? [] : arrows.filter(({ from }) => from === picked);
+  return (
+    <svg class="chart" viewBox={`0 0 ${width} ${height}`} role="group" aria-label={`${name}, in ${active}`}>
+      <defs>
+        <marker id={`head-${name}`} viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">
+          <path d="M0 0.8 L7.5 4 L0 7.2 Z" class="arrow-head" />
+        </marker>
+        <marker id={`lit-${name}`} viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">
+          <path d="M0 0.8 L7.5 4 L0 7.2 Z" class="arrow-head lit" />
+        </marker>
+      </defs>
+      {boxes.map(({ path, x, y, width: w, height: h }) => {
+        const composite = boxes.some((box) => box.path !== path && isWithin(box.path, path));
+        const tone = `${composite ? "composite" : "leaf"}${path === active ? " active" : isWithin(active, path) ? " around" : ""}`;
+        const key = path.split(".").at(-1) ?? path;
+        return (
+          <g
+            key={path}
+            class={`state ${tone}${path === picked ? " picked" : ""}`}
+            {...(onPick === undefined
+              ? {}
+              : {
+                  role: "button",
+                  tabIndex: 0,
+                  "aria-label": `State ${path}`,
+                  onClick: () => {
+                    onPick(path);
+                  },
+                  onKeyDown: (press: KeyboardEvent) => {
+                    if (press.key !== "Enter" && press.key !== " ") return;
+                    press.preventDefault();
+                    onPick(path);
+                  },
+                })}
+          >
+            <rect x={x} y={y} width={w} height={h} rx={composite ? 8 : 6} />
+            <text
+              x={composite ? x + 12 : x + w / 2}
+              y={composite ? y + 19 : y + h / 2 + 4.5}
+              class={composite ? "title" : ""}
+            >
+              {key}
+            </text>
+          </g>
+        );
+      })}
+      {arrows.map((arrow) => (
+        <path
+          key={`${arrow.from} ${arrow.to}`}
+          class={shown.includes(arrow) ? "arrow out" : "arrow"}
+          d={wayOf(arrow)}
+          marker-end={`url(#head-${name})`}
+        >
+          <title>{`${arrow.from} → ${arrow.to}: ${(labels.get(`${arrow.from} ${arrow.to}`) ?? []).join(", ")}`}</title>
+        </path>
+      ))}
+      {moved === undefined ? null : <path class="arrow lit" d={wayOf(moved)} marker-end={`url(#lit-${name})`} />}
+      {moved === undefined || last === undefined ? null : <Label arrow={moved} text={last.event} width={width} />}
+    </svg>
+  );
+}
+
+function Label({ arrow, text, width }: { arrow: ChartArrow; text: string; width: number }) {
+  const [x, y] = middleOf(arrow);
+  const half = text.length * 3.6 + 7;
+  const at = Math.max(half + 2, Math.min(width - half - 2, x));
+  return (
+    <g class="arrow-label">
+      <rect x={at - half} y={y - 10} width={half * 2} height={20} rx={10} />
+      <text x={at} y={y + 4}>
+        {text}
+      </text>
+    </g>
+  );
+}
+
+/** A way with round corners. */
+function wayOf({ points }: ChartArrow): string {
+  const [first = [0, 0], ...rest] = points;
+  let way = `M${first[0]} ${first[1]}`;
+  let before = first;
+  for (const [index, point] of rest.entries()) {
+    const next = rest[index + 1];
+    if (next === undefined) {
+      way += ` L${point[0]} ${point[1]}`;
+      continue;
+    }
+    const start = towards(point, before);
+    const end = towards(point, next);
+    way += ` L${start[0]} ${start[1]} Q${point[0]} ${point[1]} ${end[0]} ${end[1]}`;
+    before = point;
+  }
+  return way;
+}
+
+type Point = readonly [x: number, y: number];
+const CORNER = 5;
+
+function towards([x, y]: Point, [toX, toY]: Point): Point {
+  const length = Math.hypot(toX - x, toY - y) || 1;
+  const by = Math.min(CORNER, length / 2) / length;
+  return [x + (toX - x) * by, y + (toY - y) * by];
+}
+
+/** The middle of its longest part. */
+function middleOf({ points }: ChartArrow): Point {
+  let longest = -1;
+  let middle: Point = points[0] ?? [0, 0];
+  for (const [index, [x, y]] of points.entries()) {
+    const [toX, toY] = points[index + 1] ?? [x, y];
+    const length = Math.hypot(toX - x, toY - y);
+    if (length > longest) {
+      longest = length;
+      middle = [(x + toX) / 2, (y + toY) / 2];
+    }
+  }
+  return middle;
+}

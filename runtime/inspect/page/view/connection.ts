@@ -1,0 +1,28 @@
+import type { CommandRequest } from "../../../server/protocol.ts";
+
+/** A run in a server's list. */
+export interface RunInfo {
+  readonly runId: string;
+  readonly title: string;
+  readonly status: string;
+  readonly seq: number;
+}
+
+/** What a command was answered, or why it could not be asked. */
+export type Answer =
+  | { readonly kind: "accepted"; readonly seq: number | undefined; readonly runId: string | undefined }
+  | { readonly kind: "refused"; readonly reason: string };
+
+export interface Follow {
+  readonly after: number;
+  readonly onEvents: (events: readonly unknown[]) => void;
+  readonly onLine: (line: "open" | "lost" | "ended", why?: string) => void;
+}
+
+/** The way to a server. */
+export interface Connection {
+  runs(): Promise<readonly RunInfo[]>;
+  /** Hands on every event after a seq, and those that come; goes on after a cut. Answers how to end it. */
+  follow(runId: string, follow: Follow): () => void;
+  command(runId: string, command: CommandRequest): Promise<Answer>;
+}

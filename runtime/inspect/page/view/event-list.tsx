@@ -1,0 +1,178 @@
+import { useEffect, useRef, useState } from "preact/hooks";
+import { contentOf } from "../../../cli/describe-event.ts";
+import type { LogEntry } from "../model/log-entry.ts";
+import { EVENT_TYPES } from "../../../../machines/events.ts";
+import type { Recording } from "../model/recording.ts";
+import type { Session } from "./session.ts";
+
+const ROW = 24;
+
+/** Every line of the log, only those drawn that can be seen. */
+export function EventList({ session }: { session: Session }) {
+  const box = useRef<HTMLDivElement>(null);
+  const [view, setView] = useState({ top: 0, height: 400 });
+  const { recording } = session.main;
+  const { matches } = session;
+  const count = matches?.length ?? recording.length;
+  const here = matches === undefined ? session.index : placeIn(matches, session.index);
+  const first = Math.max(0, Math.floor(view.top / ROW) - 4);
+  const last = Math.min(count, Math.ceil((view.top + view.height) / ROW) + 4);
+  const rows = Array.from({ length: Math.max(0, last - first) }, (_none, row) => first + row);
+
+  useEffect(() => {
+    const element = box.current;
+    if (element === null) return undefined;
+    const watcher = new ResizeObserver(() => {
+      setView({ top: element.scrollTop, height: element.clientHeight });
+    });
+    watcher.observe(element);
+    return () => {
+      watcher.disconnect();
+    };
+  }, []);
+  // The moment stays in sight, whoever moved it.
+  useEffect(() => {
+    const element = box.current;
+    if (element === null || here < 0) return;
+    const top = here * ROW;
+    if (top >= element.scrollTop && top + ROW <= element.scrollTop + element.clientHeight) return;
+    element.scrollTop = Math.max(0, top - element.clientHeight / 2);
+  }, [here, count]);
+
+  return (
+    <section class="events panel" aria-label="Events">
+      <Finder session={session} count={count} />
+      <div
+        ref={box}
+        class="rows"
+        role="listbox"
+        aria-label="Events of the run"
+        tabIndex={0}
+        onScroll={(scroll) =>
+          setView({ top: scroll.currentTarget.scrollTop, height: scroll.currentTarget.clientHeight })
+        }
+      >
+        <div class="all-rows" style={{ height: `${count * ROW}px` }}>
+          {rows.map((row) => {
+            const index = matches === undefined ? row : (matches[row] ?? 0);
+            const entry = recording.entries[index];
+            if (entry === undefined) return null;
+            return (
+              <Row
+                key={entry.seq}
+                entry={entry}
+                said={saidBy(recording, index, entry)}
+                top={row * ROW}
+                chosen={entry.seq === session.seq}
+                onChoose={() => {
+                  session.tab = "event";
+                  session.goTo(entry.seq);
+                }}
+              />
+            );
+          })}
+        </div>
+        {count === 0 ? (
+          <p class="empty">{matches === undefined ? "No events yet." : "No event is like that."}</p>
+        ) : null}
+      </div>
+    </section>
+  );
+}
+
+interface RowProps {
+  readonly entry: LogEntry;
+  readonly said: string;
+  readonly top: number;
+  readonly chosen: boolean;
+  readonly onChoose: () => void;
+}
+
+function Row({ entry, said, top, chosen, onChoose }: RowProps) {
+  return (
+    <div
+      class={`row ${toneOf(entry)}${chosen ? " chosen" : ""}`}
+      role="option"
+      aria-selected={chosen}
+      style={{ transform: `translateY(${top}px)` }}
+      onClick={onChoose}
+    >
+      <span class="seq">{entry.seq}</span>
+      <span class="type">{entry.type}</span>
+      <span class="said">{said}</span>
+    </div>
+  );
+}
+
+function Finder({ session, count }: { session: Session; count: number }) {
+  const { query, main } = session;
+  const [type = ""] = query.types;
+  const present = EVENT_TYPES.filter((known) => main.lanes.length < 5_000 || known !== "gap");
+  return (
+    <div class="finder">
+      <input
+        id="search"
+        type="search"
+        placeholder="Search ( / )"
+        aria-label="Search in events"
+        value={query.text}
+        onInput={(input) => session.look({ ...query, text: input.currentTarget.value })}
+      />
+      <select
+        aria-label="Type of events"
+        value={type}
+        onChange={(change) => {
+          const chosen = change.currentTarget.value;
+          session.look({ ...query, types: new Set(chosen === "" ? [] : chosen === "control" ? CONTROL : [chosen]) });
+        }}
+      >
+        <option value="">all types</option>
+        <option value="control" selected={query.types.size > 1}>
+          all but tokens
+        </option>
+        {present.map((known) => (
+          <option key={known} value={known}>
+            {known}
+          </option>
+        ))}
+      </select>
+      <span class="dim count" aria-live="polite">
+        {count}
+      </span>
+    </div>
+  );
+}
+
+const CONTROL = EVENT_TYPES.filter((type) => type !== "token_stream" && type !== "tool_call_delta");
+
+function placeIn(matches: readonly number[], index: number): number {
+  const at = matches.findLastIndex((match) => match <= index);
+  return at;
+}
+
+/** What a line says. Of one that this version does not know, its data as it stands. */
+function saidBy(recording: Recording, index: number, entry: LogEntry): string {
+  const event = recording.events[index];
+  return event === undefined ? JSON.stringify(entry.data).slice(0, 200) : contentOf(event);
+}
+
+function toneOf({ type }: LogEntry): string {
+  switch (type) {
+    case "token_stream":
+    case "tool_call_delta":
+    case "tool_progress":
+      return "hot";
+    case "interrupt":
+    case "interrupted":
+    case "limit":
+      return "stop";
+    case "error":
+    case "failed":
+    case "retry":
+      return "bad";
+    case "done":
+      return "good";
+    default:
+      return "";
+  }
+}

@@ -1,0 +1,103 @@
+import { decisionOf, whyHere } from "../model/why.ts";
+import { exposedJson } from "../../../cli/exposed.ts";
+import type { LogEntry } from "../model/log-entry.ts";
+import type { Session } from "./session.ts";
+
+/** More text than this of one event is cut: a page that shows a megabyte in one place shows nothing. */
+const LONGEST = 20_000;
+/** Events that one event caused: more are counted. */
+const MOST_EFFECTS = 30;
+
+/** The event at the moment: what it says, what caused it, what it caused. */
+export function EventPanel({ session }: { session: Session }) {
+  const { main, seq } = session;
+  const entry = main.recording.entryAt(seq);
+  if (entry === undefined) return <p class="empty">Before the first event.</p>;
+  const event = main.recording.eventAt(seq);
+  const chain = main.causes.chainOf(seq).slice(1);
+  const { seqs, streamed } = main.causes.effectsOf(seq);
+  const decision = event === undefined ? "" : decisionOf(main.recording, event);
+  const start = main.recording.entries[0]?.timestamp ?? entry.timestamp;
+  return (
+    <div class="detail">
+      <h3>
+        <button
+          type="button"
+          class="link"
+          title="What the chart does with such events"
+          onClick={() => {
+            session.picked = { kind: "event", name: entry.type };
+            session.changed();
+          }}
+        >
+          {entry.type}
+        </button>{" "}
+        <span class="dim">
+          seq {entry.seq}, {timeOf(entry)}, +{Math.round(entry.timestamp - start)} ms
+        </span>
+      </h3>
+      {decision === "" ? null : <p class="decision">{decision}</p>}
+      <h4>Caused by</h4>
+      {chain.length === 0 ? (
+        <p class="dim">nothing in this run: it came from outside.</p>
+      ) : (
+        <ol class="causes">
+          {chain.map((cause) => (
+            <Cause key={cause} session={session} seq={cause} />
+          ))}
+        </ol>
+      )}
+      <h4>It caused</h4>
+      {seqs.length + streamed === 0 ? <p class="dim">nothing, so far.</p> : null}
+      <ol class="causes">
+        {seqs.slice(0, MOST_EFFECTS).map((effect) => (
+          <Cause key={effect} session={session} seq={effect} />
+        ))}
+      </ol>
+      {seqs.length > MOST_EFFECTS ? <p class="dim">and {seqs.length - MOST_EFFECTS} more events</p> : null}
+      {streamed > 0 ? <p class="dim">and {streamed} deltas that streamed</p> : null}
+      <h4>Its data</h4>
+      <pre class="json">{cut(jsonOf(entry.data))}</pre>
+    </div>
+  );
+}
+
+function Cause({ session, seq }: { session: Session; seq: number }) {
+  const type = session.main.recording.entryAt(seq)?.type ?? "event";
+  return (
+    <li>
+      <button type="button" class="link" onClick={() => session.goTo(seq)}>
+        {type} <span class="dim">{seq}</span>
+      </button>
+    </li>
+  );
+}
+
+/** Why it stands where it stands, at the moment. */
+export function Why({ session }: { session: Session }) {
+  const { main, seq } = session;
+  return (
+    <p class="why">
+      <b>{main.recording.events.length > 0 && seq > 0 ? main.recording.stateAt(seq).status : "idle"}</b>{" "}
+      {whyHere(main.recording, seq)}
+    </p>
+  );
+}
+
+export function cut(text: string): string {
+  return text.length <= LONGEST ? text : `${text.slice(0, LONGEST)}\n… ${text.length - LONGEST} characters more`;
+}
+
+/** JSON to be read: what cannot be seen in it stands there as an escape. */
+export function jsonOf(value: unknown): string {
+  try {
+    return exposedJson(JSON.parse(JSON.stringify(value) ?? "null"), 2);
+  } catch {
+    return "(nested too deeply to be shown)";
+  }
+}
+
+function timeOf({ timestamp }: LogEntry): string {
+  const time = new Date(timestamp);
+  return Number.isNaN(time.getTime()) ? "no time" : time.toISOString().slice(11, 23);
+}

@@ -1,0 +1,97 @@
+import { JsonLines } from "../model/json-lines.ts";
+import type { Session } from "./session.ts";
+import type { Side } from "./side.ts";
+
+/** How long lines are taken in before the page may draw and answer, ms. */
+const SLICE = 12;
+/** More than this is not taken in: a page that has no memory left shows nothing at all. */
+const MOST_LINES = 1_500_000;
+const CHUNK = 262_144;
+
+/**
+ * Takes lines into a side, in slices, so that the page can be used from its first frame on. Whatever is wrong with the text, what came before it
+ * stays.
+ */
+export async function feedText(
+  session: Session,
+  side: Side,
+  pieces: AsyncIterable<Piece>,
+  what: string,
+): Promise<void> {
+  const lines = new JsonLines();
+  let stopped = false;
+  let began = performance.now();
+  const loading = (part: number | undefined): void => {
+    session.loading = { what, part, stop: () => (stopped = true) };
+  };
+  loading(0);
+  session.changed();
+  try {
+    for await (const { text, part } of pieces) {
+      for (let at = 0; at < text.length || text === ""; at += CHUNK) {
+        const { values, broken } = lines.push(text.slice(at, at + CHUNK));
+        for (const value of values) {
+          if (!side.add(value) && side.recording.problem !== undefined) stopped = true;
+          if (performance.now() - began < SLICE) continue;
+          loading(part);
+          session.grown();
+          await nextFrame();
+          began = performance.now();
+        }
+        if (broken !== undefined) {
+          side.recording.trouble(`Line ${broken} is no JSON. What came before it is shown.`);
+          stopped = true;
+        }
+        if (side.recording.length >= MOST_LINES) {
+          side.recording.trouble(`It is longer than the page can hold: the first ${MOST_LINES} events are shown.`);
+          stopped = true;
+        }
+        if (stopped || text === "") break;
+      }
+      if (stopped) break;
+    }
+    if (!stopped) {
+      const end = lines.end();
+      if (end === "cut")
+        side.recording.trouble("Its last line is cut, as by a writer that was stopped. What came before it is shown.");
+      else if (end !== "empty") side.add(end.value);
+    } else side.recording.trouble("Loading was stopped here.");
+  } catch (error) {
+    side.recording.trouble(`It could not be read to its end: ${error instanceof Error ? error.message : "unknown"}.`);
+  } finally {
+    session.loading = undefined;
+    session.grown();
+  }
+}
+
+export interface Piece {
+  readonly text: string;
+  /** How much of it came, from 0 to 1. */
+  readonly part: number | undefined;
+}
+
+/** The text of a file, piece by piece: a large one is never in memory at once. */
+export async function* piecesOf(file: Blob): AsyncGenerator<Piece, void, undefined> {
+  const reader = file.stream().getReader();
+  const decoder = new TextDecoder();
+  let read = 0;
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    read += value.byteLength;
+    yield { text: decoder.decode(value, { stream: true }), part: file.size === 0 ? 1 : read / file.size };
+  }
+  const rest = decoder.decode();
+  if (rest !== "") yield { text: rest, part: 1 };
+}
+
+export async function* pieceOf(text: string): AsyncGenerator<Piece, void, undefined> {
+  yield { text, part: undefined };
+}
+
+function nextFrame(): Promise<void> {
+  // A timer, not a frame: a page in the background gets no frames, and loads all the same.
+  return new Promise((resolve) => {
+    setTimeout(resolve, 0);
+  });
+}

@@ -1,0 +1,162 @@
+import type { ComponentChildren } from "preact";
+import type { AgentState } from "../../../../machines/state.ts";
+import { argumentLines } from "../../../cli/exposed.ts";
+import { describeLimit } from "../../../cli/describe-limit.ts";
+import type { Message } from "../../../../machines/messages.ts";
+import { stateJson } from "../../../server/state-json.ts";
+import { cut, jsonOf } from "./event-panel.tsx";
+
+/** Of long conversations the end is shown: the moment is there. */
+const LAST_MESSAGES = 40;
+const LAST_CALLS = 60;
+const LONGEST = 8_000;
+
+export function StatePanel({ state }: { state: AgentState }) {
+  const { usage, core } = state;
+  return (
+    <dl class="facts">
+      <Fact name="status">{state.status}</Fact>
+      <Fact name="chart">{state.value}</Fact>
+      <Fact name="turn, step">
+        {state.turn}, {state.step}
+      </Fact>
+      <Fact name="agent">{core.start?.agent.name ?? "none yet"}</Fact>
+      <Fact name="model">{core.start?.model ?? "none yet"}</Fact>
+      <Fact name="tokens">
+        {usage.inputTokens} in, {usage.outputTokens} out, {usage.requests} requests
+        {usage.unknownRequests > 0 ? `, ${usage.unknownRequests} of unknown usage` : ""}
+      </Fact>
+      {usage.cost === undefined ? null : <Fact name="cost">{Number(usage.cost.toPrecision(4))}</Fact>}
+      <Fact name="interrupt">
+        {core.interrupt === undefined
+          ? "not requested"
+          : `${core.interrupt.mode}, by ${core.interrupt.by} in ${core.interrupt.where}${core.interrupt.reason === "" ? "" : `: ${core.interrupt.reason}`}`}
+      </Fact>
+      {state.inputs.length === 0 ? null : (
+        <Fact name="waiting">
+          {state.inputs.map(({ text, queue }) => `“${text.slice(0, 80)}” (${queue})`).join(", ")}
+        </Fact>
+      )}
+      {state.limit === undefined ? null : <Fact name="limit">{describeLimit(state.limit)}</Fact>}
+      {state.error === undefined ? null : (
+        <Fact name="error">
+          {state.error.code}: {state.error.message}
+        </Fact>
+      )}
+      {core.start?.fork === undefined ? null : (
+        <Fact name="forked from">
+          {core.start.fork.runId}, seq {core.start.fork.seq}
+        </Fact>
+      )}
+      {state.output === "" ? null : <Fact name="output">{state.output.slice(0, LONGEST)}</Fact>}
+    </dl>
+  );
+}
+
+function Fact({ name, children }: { name: string; children: ComponentChildren }) {
+  return (
+    <>
+      <dt>{name}</dt>
+      <dd>{children}</dd>
+    </>
+  );
+}
+
+/** The conversation as the model would get it, and what streams now. */
+export function MessagesPanel({ state }: { state: AgentState }) {
+  const { messages, partial } = state;
+  const hidden = Math.max(0, messages.length - LAST_MESSAGES);
+  return (
+    <div class="messages">
+      {hidden > 0 ? <p class="dim">{hidden} earlier messages</p> : null}
+      {messages.length === 0 && partial === undefined ? <p class="empty">Nothing was said yet.</p> : null}
+      {messages.slice(hidden).map((message, index) => (
+        <MessageOf key={hidden + index} message={message} />
+      ))}
+      {partial === undefined ? null : (
+        <article class="message assistant streaming">
+          <h4>assistant, streaming</h4>
+          {partial.reasoning === "" ? null : <p class="reasoning">{end(partial.reasoning)}</p>}
+          <p>{end(partial.text)}</p>
+          {partial.calls.map(({ callId, name, args }) => (
+            <p key={callId} class="call">
+              {name} {args.slice(-400)}
+            </p>
+          ))}
+        </article>
+      )}
+    </div>
+  );
+}
+
+function MessageOf({ message }: { message: Message }) {
+  const { role } = message;
+  const content = typeof message.content === "string" ? message.content : jsonOf(message.content);
+  const cutShort = "cut" in message && message.cut === true;
+  return (
+    <article class={`message ${role}`}>
+      <h4>
+        {role}
+        {"callId" in message ? ` ${String(message.callId)}` : ""}
+        {cutShort ? <span class="badge stop">cut</span> : null}
+      </h4>
+      {content === "" ? null : <p>{end(content)}</p>}
+      {"calls" in message && Array.isArray(message.calls)
+        ? message.calls.map(({ callId, name, args }) => (
+            <p key={callId} class="call">
+              {callId} {name} {String(args).slice(0, 400)}
+            </p>
+          ))
+        : null}
+    </article>
+  );
+}
+
+export function CallsPanel({ state }: { state: AgentState }) {
+  const calls = [...state.toolCalls.values()];
+  const hidden = Math.max(0, calls.length - LAST_CALLS);
+  return (
+    <div class="calls">
+      {calls.length === 0 ? <p class="empty">No tool was called yet.</p> : null}
+      {hidden > 0 ? <p class="dim">{hidden} earlier calls</p> : null}
+      {calls.slice(hidden).map(({ callId, name, phase, outcome, args, rawArgs, output, error, attempt }) => (
+        <article key={callId} class="call-card">
+          <h4>
+            {callId} {name}{" "}
+            <span class={`badge ${outcome === "ok" ? "good" : outcome === undefined ? "open" : "bad"}`}>
+              {outcome ?? phase}
+            </span>
+            {attempt > 1 ? <span class="dim"> attempt {attempt}</span> : null}
+          </h4>
+          <pre>{cut((args === undefined ? [rawArgs] : argumentLines(args)).join("\n"))}</pre>
+          {error === undefined ? null : (
+            <p class="bad-text">
+              {error.code}: {error.message}
+            </p>
+          )}
+          {output === undefined ? null : <pre>{cut(typeof output === "string" ? output : jsonOf(output))}</pre>}
+        </article>
+      ))}
+    </div>
+  );
+}
+
+export function RawPanel({ state }: { state: AgentState }) {
+  const { messages, toolCalls, ...rest } = stateJson(state);
+  const raw = { ...rest, messages: messages.slice(-LAST_MESSAGES), toolCalls: toolCalls.slice(-LAST_CALLS) };
+  return (
+    <div class="detail">
+      {messages.length > LAST_MESSAGES || toolCalls.length > LAST_CALLS ? (
+        <p class="dim">
+          Of {messages.length} messages and {toolCalls.length} calls the last are shown.
+        </p>
+      ) : null}
+      <pre class="json">{cut(jsonOf(raw))}</pre>
+    </div>
+  );
+}
+
+/** The end of a text is what the moment is about. */
+function end(text: string): string {
+  return text.length <= LONGEST ? text : `… ${text.slice(-LONGEST)}`;
+}
