@@ -14,13 +14,14 @@ export async function layOut(machine: AnyStateMachine, direction: "DOWN" | "RIGH
       "elk.hierarchyHandling": "INCLUDE_CHILDREN",
       "elk.edgeRouting": "ORTHOGONAL",
       "elk.randomSeed": "1",
-      "elk.spacing.nodeNode": "18",
-      "elk.spacing.edgeNode": "10",
-      "elk.spacing.edgeEdge": "7",
-      "elk.layered.spacing.nodeNodeBetweenLayers": "26",
-      "elk.layered.spacing.edgeNodeBetweenLayers": "10",
-      "elk.layered.spacing.edgeEdgeBetweenLayers": "7",
-      "elk.padding": "[top=8,left=8,bottom=8,right=8]",
+      "elk.spacing.nodeNode": "12",
+      "elk.spacing.edgeNode": "6",
+      "elk.spacing.edgeEdge": "5",
+      "elk.layered.spacing.nodeNodeBetweenLayers": "15",
+      "elk.layered.spacing.edgeNodeBetweenLayers": "6",
+      "elk.layered.spacing.edgeEdgeBetweenLayers": "4",
+      "elk.layered.mergeEdges": "true",
+      "elk.padding": "[top=4,left=4,bottom=4,right=4]",
     },
     children: childrenOf(machine.root).map(nodeOf),
     edges: arrowsOf(machine).map(({ source, target }, index) => ({
@@ -54,10 +55,10 @@ function nodeOf(node: AnyStateNode): ElkNode {
     return {
       id,
       children: childrenOf(node).map(nodeOf),
-      layoutOptions: { "elk.padding": "[top=30,left=12,bottom=12,right=12]" },
+      layoutOptions: { "elk.padding": "[top=32,left=10,bottom=10,right=10]" },
     };
   }
-  return { id, width: 20 + node.key.length * 7.4, height: 30 };
+  return { id, width: 18 + node.key.length * 9.8, height: 34 };
 }
 
 function idOf({ path }: AnyStateNode): string {

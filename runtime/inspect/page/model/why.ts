@@ -70,13 +70,15 @@ function whyWorking(recording: Recording, state: AgentState): string {
     return `It was asked to stop by ${interrupt.by}${quoted(interrupt.reason)} at seq ${interrupt.seq}, and does when ${until}.`;
   }
   const last = recording.controlBefore(state.seq);
-  const since = last === undefined ? "" : `, since ${last.type} (seq ${last.seq})`;
+  const since = last === undefined ? "" : `, and what counted last is ${last.type} (seq ${last.seq})`;
   if (state.value === "thinking.backoff") {
     const retry = lastOf(recording, state.seq, ({ type }) => type === "retry");
     const reason = retry?.type === "retry" ? retry.data.reason : "the request failed";
     return `It waits to ask the model again, as attempt ${state.retry?.attempt ?? 1}: ${reason}.`;
   }
-  return `It has not stopped: it is in ${state.value}${since}${last === undefined ? "" : guardsOf(recording, last)}.`;
+  const guards = last === undefined ? "" : decisionOf(recording, last);
+  const because = guards === "" ? "" : `: ${guards}`;
+  return `It has not stopped: it is in ${state.value}${since}${because}.`;
 }
 
 function guardsOf(recording: Recording, event: Event | undefined): string {

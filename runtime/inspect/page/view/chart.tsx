@@ -54,7 +54,7 @@ export function Chart({ name, layout, labels, active, last, picked, onPick }: Pr
             <rect x={x} y={y} width={w} height={h} rx={composite ? 8 : 6} />
             <text
               x={composite ? x + 12 : x + w / 2}
-              y={composite ? y + 19 : y + h / 2 + 4.5}
+              y={composite ? y + 21 : y + h / 2 + 5.5}
               class={composite ? "title" : ""}
             >
               {key}
@@ -80,12 +80,12 @@ export function Chart({ name, layout, labels, active, last, picked, onPick }: Pr
 
 function Label({ arrow, text, width }: { arrow: ChartArrow; text: string; width: number }) {
   const [x, y] = middleOf(arrow);
-  const half = text.length * 3.6 + 7;
+  const half = text.length * 4.4 + 8;
   const at = Math.max(half + 2, Math.min(width - half - 2, x));
   return (
     <g class="arrow-label">
-      <rect x={at - half} y={y - 10} width={half * 2} height={20} rx={10} />
-      <text x={at} y={y + 4}>
+      <rect x={at - half} y={y - 12} width={half * 2} height={24} rx={12} />
+      <text x={at} y={y + 5}>
         {text}
       </text>
     </g>

@@ -24,10 +24,10 @@ export function Transport({ session, player }: { session: Session; player: Playe
         title="The step before ( [ )"
         aria-label="The step before"
       >
-        ⏮
+        ‹<span class="wide"> step</span>
       </button>
       <button type="button" onClick={() => session.moveStep(1)} title="The next step ( ] )" aria-label="The next step">
-        ⏭
+        <span class="wide">step </span>›
       </button>
       <button
         type="button"
@@ -35,7 +35,7 @@ export function Transport({ session, player }: { session: Session; player: Playe
         title="The next interrupt (i)"
         disabled={session.main.lanes.interrupts.length === 0}
       >
-        ✋<span class="wide"> interrupt</span>
+        <span class="wide">next </span>interrupt
       </button>
       <input
         type="range"
