@@ -25,7 +25,7 @@ export interface PickUp {
 }
 
 /** Names that will be commands: as a task they would surprise. */
-const LATER = ["inspect", "worker"];
+const LATER = ["worker"];
 const GENERAL: readonly OptionName[] = [
   "help",
   "version",

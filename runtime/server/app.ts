@@ -6,6 +6,7 @@ import { bodyOf, jsonOf } from "./body.ts";
 import { beginRun } from "./begin-run.ts";
 import { performFor } from "./perform-for.ts";
 import { shuttingDown, type Core } from "./core.ts";
+import { addPage } from "./page.ts";
 import { wantedOf } from "./cursor.ts";
 import { PREFLIGHT_HEADERS } from "./guard.ts";
 import { openApi } from "./openapi.ts";
@@ -49,6 +50,7 @@ export function createApp(core: Core): Hono<{ Bindings: NodeBindings }> {
   for (const path of ROUTES) {
     app.all(`${basePath}${path}`, (context) => answer(core, context, path, HANDLERS[path]));
   }
+  if (core.settings.inspect) addPage(app, core);
   app.notFound((context) => answer(core, context, undefined, {}));
   // What a handler throws is caught below; this is for faults of the router itself.
   app.onError((error, context) => {

@@ -9,12 +9,15 @@ import { refuse, type Refusal } from "./refusal.ts";
  *
  * G1 The host a request is addressed to is one of ours: a page whose name was bound to our address sends its own (and an equal `Origin`).
  * G2 A page of a foreign origin, or of none (`null`), is refused, whatever it asks for.
- * G3 The token is compared in constant time, and on every route. A ticket stands for it where a browser can send no header: it opens the events of
- *    one run for a while, and neither tells the token nor outlives this process.
+ * G3 The token is compared in constant time, and on every route but those of the visualizer's own files, which hold nothing of any run. A ticket
+ *    stands for it where a browser can send no header: it opens the events of one run for a while, and neither tells the token nor outlives this
+ *    process.
  */
 export interface Guard {
   /** Refused, or let in. `ticketRun`: the run whose events this request asks for, where a ticket may stand for the token. */
   admit(request: Request, ticketRun?: string): Refusal | undefined;
+  /** The same without the token: for what is no secret and is asked for by a browser that has no token yet (the visualizer's own files). */
+  admitPage(request: Request): Refusal | undefined;
   /** What a page of a foreign origin that was let in may see of the answer. */
   corsHeaders(request: Request): Readonly<Record<string, string>>;
   ticketFor(runId: string): { readonly ticket: string; readonly expiresAt: number };
@@ -59,25 +62,32 @@ export function createGuard({ token, hosts, anyAddress, origins, ticketMs, clock
     return timingSafeEqual(sign(runId, Number(expires)), Buffer.from(mac, "base64url"));
   }
 
+  function admitPage(request: Request): Refusal | undefined {
+    const url = new URL(request.url);
+    const host = request.headers.get("host") ?? url.host;
+    if (!knowsHost(host) || !knowsHost(url.host)) {
+      return refuse(
+        403,
+        "forbidden_host",
+        "This server does not answer to that host. Its option `hosts` names those it does.",
+      );
+    }
+    const origin = request.headers.get("origin");
+    if (origin !== null && !origins.has(origin) && !isSameOrigin(origin, host)) {
+      return refuse(
+        403,
+        "forbidden_origin",
+        "Pages of that origin may not talk to this server. Its option `origins` names those that may.",
+      );
+    }
+    return undefined;
+  }
+
   return {
+    admitPage,
     admit(request, ticketRun) {
-      const url = new URL(request.url);
-      const host = request.headers.get("host") ?? url.host;
-      if (!knowsHost(host) || !knowsHost(url.host)) {
-        return refuse(
-          403,
-          "forbidden_host",
-          "This server does not answer to that host. Its option `hosts` names those it does.",
-        );
-      }
-      const origin = request.headers.get("origin");
-      if (origin !== null && !origins.has(origin) && !isSameOrigin(origin, host)) {
-        return refuse(
-          403,
-          "forbidden_origin",
-          "Pages of that origin may not talk to this server. Its option `origins` names those that may.",
-        );
-      }
+      const refusal = admitPage(request);
+      if (refusal !== undefined) return refusal;
       if (hasToken(request) || (ticketRun !== undefined && isTicket(request, ticketRun))) return undefined;
       return refuse(401, "unauthorized", "This server needs its token: Authorization: Bearer TOKEN.", {
         "WWW-Authenticate": 'Bearer realm="rubato"',

@@ -83,6 +83,11 @@ export interface HandlerOptions {
   readonly ticketMs?: number;
   /** What stands before every path, such as `/api/agent`. Default nothing. */
   readonly basePath?: string;
+  /**
+   * Whether the visualizer is served at `/inspect`, and `/` leads there. Its files hold nothing of any run, so they come without the token; what it
+   * shows it asks for as every client does. Default false.
+   */
+  readonly inspect?: boolean;
   /** The context that tools of a run get (`ctx.context`), from the request that starts it or commands it. */
   readonly context?:
     | ((request: Request, about: { readonly agent: string; readonly runId?: string }) => unknown)
@@ -114,6 +119,7 @@ export const HANDLER_KEYS = [
   "maxConnectionMs",
   "ticketMs",
   "basePath",
+  "inspect",
   "context",
   "onError",
   "clock",
@@ -132,6 +138,7 @@ export interface Settings {
   readonly maxConnectionMs: number;
   readonly ticketMs: number;
   readonly basePath: string;
+  readonly inspect: boolean;
   readonly context: HandlerOptions["context"];
   readonly onError: (error: unknown) => void;
   readonly clock: Clock;
@@ -152,6 +159,7 @@ export function settingsOf(options: HandlerOptions): Settings {
     maxConnectionMs = 3_600_000,
     ticketMs = 3_600_000,
     basePath = "",
+    inspect = false,
     context,
     onError = () => {},
     clock = systemClock,
@@ -170,6 +178,7 @@ export function settingsOf(options: HandlerOptions): Settings {
   for (const [name, value] of Object.entries({ heartbeatMs, maxConnectionMs, ticketMs })) {
     checkOption(name, value, isDelay(value, 1), "milliseconds from 1 to 2147483647");
   }
+  checkOption("inspect", inspect, typeof inspect === "boolean", "true or false");
   checkOption("basePath", basePath, /^(?:\/[\w.~-]+)*$/.test(basePath), "empty, or a path such as /api/agent");
   return {
     agents,
@@ -182,6 +191,7 @@ export function settingsOf(options: HandlerOptions): Settings {
     maxConnectionMs,
     ticketMs,
     basePath,
+    inspect,
     context,
     onError,
     clock,

@@ -145,7 +145,7 @@ describe("the command", () => {
     [["--allow-changed"], /no option --allow-changed/],
     [["chat", "--allow-changed"], /goes with --resume/],
     [["--no-log", "--log", "x", "y"], /exclude each other/],
-    [["inspect"], /not there yet/],
+    [["worker"], /not there yet/],
   ])("refuses %j", (argv, sentence) => {
     const command = parseCommand(argv, terminal);
     expect(command.kind).toBe("usage");

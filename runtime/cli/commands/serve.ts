@@ -25,18 +25,22 @@ export const serveCommand: LogCommand = {
     const port = countOf("port", values.port, 0, 65_535);
     if (typeof port === "string") return port;
     const { host, token, origin: origins = [] } = values;
-    return (io) => serveRuns(io, { port, host, token, origins });
+    return (io) => serveRuns(io, { port, host, token: token ?? io.env["RUBATO_TOKEN"], origins, said });
   },
 };
 
-interface Wanted {
+/** A server of the agent's runs, as its command wants it. */
+export interface Wanted {
   readonly port: number | undefined;
   readonly host: string | undefined;
   readonly token: string | undefined;
   readonly origins: readonly string[];
+  /** What is told once it listens. */
+  readonly said: (server: RubatoServer, hasToken: boolean) => { readonly out: string; readonly err: string };
 }
 
-async function serveRuns(io: Io, { port, host, token = io.env["RUBATO_TOKEN"], origins }: Wanted): Promise<number> {
+/** Serves the agent and its runs until a signal. */
+export async function serveRuns(io: Io, { port, host, token, origins, said }: Wanted): Promise<number> {
   let stop = (): void => {};
   const stopped = new Promise<void>((resolve) => {
     stop = resolve;
@@ -61,13 +65,15 @@ async function serveRuns(io: Io, { port, host, token = io.env["RUBATO_TOKEN"], o
       host,
       token,
       origins,
+      inspect: true,
       onError(error) {
         reports.start("a report", () => io.err.write(`rubato: ${oneLine(messageOf(error), 1_000)}\n`));
       },
     });
     if (notice !== undefined) await io.err.write(`${notice}\n`);
-    await io.out.write(`${server.url}\n`);
-    await io.err.write(greeting(server, token !== undefined));
+    const { out, err } = said(server, token !== undefined);
+    await io.out.write(`${out}\n`);
+    await io.err.write(err);
     await stopped;
     await io.err.write("Closing: what runs is stopped, and can be resumed.\n");
     await server.close();
@@ -79,7 +85,8 @@ async function serveRuns(io: Io, { port, host, token = io.env["RUBATO_TOKEN"], o
   }
 }
 
-function greeting({ url }: RubatoServer, hasToken: boolean): string {
+function said({ url }: RubatoServer, hasToken: boolean): { out: string; err: string } {
   const bearer = hasToken ? ' -H "Authorization: Bearer $RUBATO_TOKEN"' : "";
-  return `Try: curl -N${bearer} -H "Accept: text/event-stream" --json '{"task":"What is 6*7?"}' ${url}/runs\n`;
+  const curl = `Try: curl -N${bearer} -H "Accept: text/event-stream" --json '{"task":"What is 6*7?"}' ${url}/runs\n`;
+  return { out: url, err: `Look inside: ${url}/inspect\n${curl}` };
 }

@@ -5,6 +5,7 @@ import { chartCommand } from "./chart.ts";
 import { diffCommand } from "./diff.ts";
 import { exportCommand } from "./export.ts";
 import { forkCommand } from "./fork.ts";
+import { inspectCommand } from "./inspect.ts";
 import { interruptCommand } from "./interrupt.ts";
 import { rejectCommand } from "./reject.ts";
 import { replayCommand } from "./replay.ts";
@@ -32,4 +33,5 @@ export const LOG_COMMANDS: readonly LogCommand[] = [
   exportCommand,
   chartCommand,
   serveCommand,
+  inspectCommand,
 ];

@@ -1,4 +1,4 @@
-import { Lanes, type Lane } from "./lanes.ts";
+import type { Lane, Lanes } from "./lanes.ts";
 import type { Recording } from "./recording.ts";
 
 /** Chrome's trace event format, which Perfetto and `chrome://tracing` open. Times are microseconds. */

@@ -2,6 +2,8 @@
 export interface Place {
   readonly run?: string | undefined;
   readonly seq?: number | undefined;
+  /** A file that the server was begun with. */
+  readonly file?: string | undefined;
   /** Taken out of the address as soon as it was read. */
   readonly token?: string | undefined;
 }
@@ -11,19 +13,22 @@ export function placeOf(hash: string): Place {
   const said = new URLSearchParams(hash.replace(/^#/, ""));
   const run = said.get("run") ?? "";
   const seq = said.get("seq") ?? "";
+  const file = said.get("file") ?? "";
   const token = said.get("token") ?? "";
   return {
     ...(run === "" ? {} : { run }),
     ...(/^\d{1,15}$/.test(seq) ? { seq: Number(seq) } : {}),
+    ...(file === "" ? {} : { file }),
     ...(token === "" ? {} : { token }),
   };
 }
 
 /** The same without the token. */
-export function hashOf({ run, seq }: Place): string {
+export function hashOf({ run, seq, file }: Place): string {
   const said = new URLSearchParams();
   if (run !== undefined) said.set("run", run);
   if (seq !== undefined) said.set("seq", String(seq));
+  if (file !== undefined) said.set("file", file);
   const text = said.toString();
   return text === "" ? "" : `#${text}`;
 }

@@ -41,7 +41,7 @@ function whyAtRest(recording: Recording, state: AgentState): string {
     }
     case "failed": {
       const { code = "unknown", message = "" } = state.error ?? {};
-      return `It failed (${code}): ${message}${/[.!?]$/.test(message) ? "" : "."} It can be resumed.`;
+      return `It failed (${code}): ${sentence(message)} It can be resumed.`;
     }
     case "cancelled":
       return end?.type === "cancelled"
@@ -54,7 +54,7 @@ function whyAtRest(recording: Recording, state: AgentState): string {
 
 function whyInterrupted(recording: Recording, state: AgentState, end: EventOf<"interrupted">): string {
   const { by, reason, where, keptChars, latencyMs } = end.data;
-  if (state.limit !== undefined) return `It rests at a limit: ${describeLimit(state.limit)}`;
+  if (state.limit !== undefined) return `It rests at a limit: ${sentence(describeLimit(state.limit))}`;
   const asked = lastOf(recording, end.seq, ({ type }) => type === "interrupt");
   const when = asked === undefined ? "" : ` at seq ${asked.seq}`;
   const kept = keptChars > 0 ? `; ${keptChars} characters of the answer were kept` : "";
@@ -74,7 +74,7 @@ function whyWorking(recording: Recording, state: AgentState): string {
   if (state.value === "thinking.backoff") {
     const retry = lastOf(recording, state.seq, ({ type }) => type === "retry");
     const reason = retry?.type === "retry" ? retry.data.reason : "the request failed";
-    return `It waits to ask the model again, as attempt ${state.retry?.attempt ?? 1}: ${reason}.`;
+    return `It waits to ask the model again, as attempt ${state.retry?.attempt ?? 1}: ${sentence(reason)}`;
   }
   const guards = last === undefined ? "" : decisionOf(recording, last);
   const because = guards === "" ? "" : `: ${guards}`;
@@ -84,6 +84,10 @@ function whyWorking(recording: Recording, state: AgentState): string {
 function guardsOf(recording: Recording, event: Event | undefined): string {
   const said = event === undefined ? "" : decisionOf(recording, event);
   return said === "" ? "" : ` (${said})`;
+}
+
+function sentence(text: string): string {
+  return /[.!?]$/.test(text) ? text : `${text}.`;
 }
 
 function quoted(reason: string): string {

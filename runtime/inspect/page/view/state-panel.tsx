@@ -97,7 +97,7 @@ function MessageOf({ message }: { message: Message }) {
     <article class={`message ${role}`}>
       <h4>
         {role}
-        {"callId" in message ? ` ${String(message.callId)}` : ""}
+        {"callId" in message ? ` ${message.callId}` : ""}
         {cutShort ? <span class="badge stop">cut</span> : null}
       </h4>
       {content === "" ? null : <p>{end(content)}</p>}
