@@ -1,6 +1,6 @@
 import type { ChartLayout } from "./chart-drawing.ts";
 
-// Computed by ELK from the machines, and held to them by a test: test/inspect/chart-layout.test.ts. Do not edit.
+// Computed by ELK from the machines, and held to them by a test: test/inspect/page/chart-layout.test.ts. Do not edit.
 
 export const AGENT_LAYOUT: ChartLayout = {
   width: 506,

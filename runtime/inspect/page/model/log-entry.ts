@@ -34,15 +34,21 @@ const envelopeSchema = z.object({
 export function readEntry(value: unknown): Read {
   // Nearly all of a long log are tokens: those are checked by hand, in a fraction of the time.
   if (isToken(value)) return { kind: "event", event: value };
-  const known = eventSchema.safeParse(value);
-  if (known.success) return { kind: "event", event: known.data };
-  const envelope = envelopeSchema.safeParse(value);
-  if (!envelope.success) return { kind: "bad", why: "it is no event" };
-  const [issue] = known.error.issues;
+  // As it came, not as the schema would copy it: what is exported again is the same, byte for byte.
+  if (isEvent(value)) return { kind: "event", event: value };
+  if (!isEnvelope(value)) return { kind: "bad", why: "it is no event" };
+  const [issue] = eventSchema.safeParse(value).error?.issues ?? [];
   const at = issue?.path.join(".") ?? "";
-  const why =
-    at === "type" ? `it is of the unknown type "${envelope.data.type}"` : `its field ${at} is not as it should be`;
-  return { kind: "unknown", entry: envelope.data, why };
+  const why = at === "type" ? `it is of the unknown type "${value.type}"` : `its field ${at} is not as it should be`;
+  return { kind: "unknown", entry: value, why };
+}
+
+function isEvent(value: unknown): value is Event {
+  return eventSchema.safeParse(value).success;
+}
+
+function isEnvelope(value: unknown): value is LogEntry {
+  return envelopeSchema.safeParse(value).success;
 }
 
 type Token = Extract<Event, { type: "token_stream" }>;

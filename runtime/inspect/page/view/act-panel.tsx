@@ -1,7 +1,9 @@
 import { useState } from "preact/hooks";
 import type { AgentState, ToolCallState } from "../../../../machines/state.ts";
-import type { CommandRequest } from "../../../server/protocol.ts";
+import type { Json } from "../../../../machines/events.ts";
+import type { Act } from "./connection.ts";
 import { argumentLines, exposedJson } from "../../../cli/exposed.ts";
+import { tell } from "./header.tsx";
 import type { Session } from "./session.ts";
 
 interface Props {
@@ -10,6 +12,11 @@ interface Props {
   readonly now: AgentState;
   readonly onFork: (runId: string) => void;
 }
+
+/** Of a fork: the id of its run. */
+type Done = (runId: string | undefined) => void;
+/** What a button does: asks, and says what was answered. */
+type Press = (name: string, act: Act, done?: Done) => () => void;
 
 /** Everything that can be said to a run. What was answered stands below. */
 export function ActPanel({ session, now, onFork }: Props) {
@@ -28,22 +35,18 @@ export function ActPanel({ session, now, onFork }: Props) {
     );
   }
   const { runId } = session.main.recording;
-  const act = async (command: CommandRequest, done?: (runId: string | undefined) => void): Promise<void> => {
+  const at = session.seq;
+  const reason = saidOf(text);
+  const act = async (name: string, asked: Act, done?: Done): Promise<void> => {
     setAsking(true);
-    const answer = await connection.command(runId, command);
+    const answer = await connection.command(runId, asked);
     setAsking(false);
-    const said =
-      answer.kind === "accepted"
-        ? `${command.verb}: accepted${answer.seq === undefined ? "" : `, seq ${answer.seq}`}`
-        : `${command.verb}: refused, ${answer.reason}`;
-    setAnswers((before) => [said, ...before].slice(0, 8));
+    const said = answer.kind === "accepted" ? `accepted, seq ${answer.seq}` : `refused, ${answer.reason}`;
+    setAnswers((before) => [`${name}: ${said}`, ...before].slice(0, 8));
     if (answer.kind === "accepted") done?.(answer.runId);
   };
-  const press = (command: CommandRequest, done?: (runId: string | undefined) => void) => () => {
-    act(command, done).catch((error: unknown) => {
-      setAsking(false);
-      setAnswers((before) => [`${command.verb}: ${error instanceof Error ? error.message : "failed"}`, ...before]);
-    });
+  const press: Press = (name, asked, done) => () => {
+    tell(session, act(name, asked, done));
   };
   const clear = (): void => setText("");
   const paused = now.value === "interrupted.paused" || now.value === "failed";
@@ -81,7 +84,7 @@ export function ActPanel({ session, now, onFork }: Props) {
         <button
           type="button"
           disabled={asking || over || text.trim() === ""}
-          onClick={press({ verb: "send", text, when }, clear)}
+          onClick={press("send", (run) => run.send(text, { when }), clear)}
         >
           Send
         </button>
@@ -90,7 +93,7 @@ export function ActPanel({ session, now, onFork }: Props) {
         <button
           type="button"
           disabled={asking || !works}
-          onClick={press({ verb: "interrupt", mode: "step", by: "page", ...reasonOf(text) }, clear)}
+          onClick={press("interrupt", (run) => run.interrupt(reason, { mode: "step", by: "page" }), clear)}
         >
           Interrupt at step
         </button>
@@ -98,7 +101,7 @@ export function ActPanel({ session, now, onFork }: Props) {
           type="button"
           class="stop"
           disabled={asking || !works}
-          onClick={press({ verb: "interrupt", mode: "now", by: "page", ...reasonOf(text) }, clear)}
+          onClick={press("interrupt", (run) => run.interrupt(reason, { mode: "now", by: "page" }), clear)}
         >
           Interrupt now
         </button>
@@ -116,10 +119,7 @@ export function ActPanel({ session, now, onFork }: Props) {
         <button
           type="button"
           disabled={asking || !paused}
-          onClick={press(
-            { verb: "resume", partial, by: "page", ...(text.trim() === "" ? {} : { instruction: text }) },
-            clear,
-          )}
+          onClick={press("resume", (run) => run.resume(reason, { partial, by: "page" }), clear)}
         >
           Resume
         </button>
@@ -129,7 +129,8 @@ export function ActPanel({ session, now, onFork }: Props) {
           type="button"
           disabled={asking || session.seq === 0}
           onClick={press(
-            { verb: "fork", at: session.seq, ...(text.trim() === "" ? {} : { instruction: text }) },
+            "fork",
+            (run) => run.fork({ at, ...(reason === undefined ? {} : { instruction: reason }) }),
             (forked) => {
               clear();
               if (forked !== undefined) onFork(forked);
@@ -144,7 +145,8 @@ export function ActPanel({ session, now, onFork }: Props) {
           disabled={asking || over}
           onClick={(click) => {
             // Final: asked once more.
-            if (confirm("Cancel this run for good?")) press({ verb: "cancel", by: "page", ...reasonOf(text) }, clear)();
+            if (confirm("Cancel this run for good?"))
+              press("cancel", (run) => run.cancel(reason, { by: "page" }), clear)();
             click.preventDefault();
           }}
         >
@@ -168,7 +170,7 @@ export function ActPanel({ session, now, onFork }: Props) {
 
 interface ApprovalProps {
   readonly call: ToolCallState;
-  readonly press: (command: CommandRequest, done?: () => void) => () => void;
+  readonly press: Press;
   readonly disabled: boolean;
 }
 
@@ -203,13 +205,13 @@ function Approval({ call, press, disabled }: ApprovalProps) {
         <button
           type="button"
           disabled={disabled || (edited !== undefined && value === undefined)}
-          onClick={press({
-            verb: "approve",
-            callId,
-            by: "page",
-            ...bound,
-            ...(changed && value !== undefined ? { args: value.json } : {}),
-          })}
+          onClick={press("approve", (run) =>
+            run.approve(callId, {
+              by: "page",
+              ...bound,
+              ...(changed && value !== undefined ? { args: value.json } : {}),
+            }),
+          )}
         >
           {changed ? "Approve as edited" : "Approve"}
         </button>
@@ -227,7 +229,7 @@ function Approval({ call, press, disabled }: ApprovalProps) {
           type="button"
           class="stop"
           disabled={disabled}
-          onClick={press({ verb: "reject", callId, by: "page", ...reasonOf(reason) })}
+          onClick={press("reject", (run) => run.reject(callId, saidOf(reason), { by: "page" }))}
         >
           Reject
         </button>
@@ -236,9 +238,7 @@ function Approval({ call, press, disabled }: ApprovalProps) {
   );
 }
 
-type ApprovedArgs = Extract<CommandRequest, { verb: "approve" }>["args"];
-
-function parsed(text: string): { readonly json: ApprovedArgs } | undefined {
+function parsed(text: string): { readonly json: Json } | undefined {
   try {
     return { json: JSON.parse(text) };
   } catch {
@@ -246,8 +246,8 @@ function parsed(text: string): { readonly json: ApprovedArgs } | undefined {
   }
 }
 
-function reasonOf(text: string): { reason?: string } {
-  return text.trim() === "" ? {} : { reason: text.trim() };
+function saidOf(text: string): string | undefined {
+  return text.trim() === "" ? undefined : text.trim();
 }
 
 function whenOf(value: string): "step" | "now" | "done" {

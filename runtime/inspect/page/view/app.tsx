@@ -98,6 +98,7 @@ function Notices({ session }: { session: Session }) {
   const { loading, notice, main } = session;
   return (
     <div class="notices" aria-live="polite">
+      {session.asksToken === undefined ? null : <AskToken onToken={session.asksToken} />}
       {loading === undefined ? null : (
         <p class="notice">
           Loading {loading.what}: {main.recording.length} events
@@ -124,6 +125,30 @@ function Notices({ session }: { session: Session }) {
         </p>
       )}
     </div>
+  );
+}
+
+function AskToken({ onToken }: { onToken: (token: string) => void }) {
+  const [token, setToken] = useState("");
+  return (
+    <form
+      class="notice"
+      onSubmit={(submit) => {
+        submit.preventDefault();
+        if (token.trim() !== "") onToken(token.trim());
+      }}
+    >
+      <label>
+        The server wants its token:{" "}
+        <input
+          type="password"
+          autocomplete="off"
+          value={token}
+          onInput={(input) => setToken(input.currentTarget.value)}
+        />
+      </label>{" "}
+      <button type="submit">Use it</button>
+    </form>
   );
 }
 

@@ -39,7 +39,7 @@ export function Chart({ name, layout, labels, active, last, picked, onPick }: Pr
               ? {}
               : {
                   role: "button",
-                  tabIndex: 0,
+                  tabindex: 0,
                   "aria-label": `State ${path}`,
                   onClick: () => {
                     onPick(path);

@@ -1,4 +1,4 @@
-import type { CommandRequest } from "../../../server/protocol.ts";
+import type { RunCommands } from "../../../client/index.ts";
 
 /** A run in a server's list. */
 export interface RunInfo {
@@ -13,6 +13,14 @@ export type Answer =
   | { readonly kind: "accepted"; readonly seq: number | undefined; readonly runId: string | undefined }
   | { readonly kind: "refused"; readonly reason: string };
 
+/** A command: what is called on the run. */
+export type Act = (
+  run: RunCommands,
+) => Promise<
+  | { readonly accepted: true; readonly seq: number; readonly runId?: string }
+  | { readonly accepted: false; readonly reason: string; readonly message?: string }
+>;
+
 export interface Follow {
   readonly after: number;
   readonly onEvents: (events: readonly unknown[]) => void;
@@ -24,5 +32,6 @@ export interface Connection {
   runs(): Promise<readonly RunInfo[]>;
   /** Hands on every event after a seq, and those that come; goes on after a cut. Answers how to end it. */
   follow(runId: string, follow: Follow): () => void;
-  command(runId: string, command: CommandRequest): Promise<Answer>;
+  /** Never rejects: what goes wrong is a refusal with its reason. */
+  command(runId: string, act: Act): Promise<Answer>;
 }

@@ -61,7 +61,17 @@ export async function feedText(
   } finally {
     session.loading = undefined;
     session.grown();
+    markOnceDrawn("rubato:loaded");
   }
+}
+
+/** For whoever measures the page: when the frame after this moment was drawn. */
+export function markOnceDrawn(name: string): void {
+  requestAnimationFrame(() => {
+    setTimeout(() => {
+      performance.mark(name);
+    }, 0);
+  });
 }
 
 export interface Piece {
@@ -70,19 +80,28 @@ export interface Piece {
   readonly part: number | undefined;
 }
 
-/** The text of a file, piece by piece: a large one is never in memory at once. */
-export async function* piecesOf(file: Blob): AsyncGenerator<Piece, void, undefined> {
-  const reader = file.stream().getReader();
-  const decoder = new TextDecoder();
-  let read = 0;
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    read += value.byteLength;
-    yield { text: decoder.decode(value, { stream: true }), part: file.size === 0 ? 1 : read / file.size };
+/** A text as bytes, piece by piece: a large one is never in memory at once. */
+export async function* piecesOf(
+  body: ReadableStream<Uint8Array> | null,
+  size: number,
+): AsyncGenerator<Piece, void, undefined> {
+  if (body === null) return;
+  const reader = body.getReader();
+  try {
+    const decoder = new TextDecoder();
+    let read = 0;
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      read += value.byteLength;
+      yield { text: decoder.decode(value, { stream: true }), part: size === 0 ? undefined : read / size };
+    }
+    const rest = decoder.decode();
+    if (rest !== "") yield { text: rest, part: 1 };
+  } finally {
+    // Whoever stops here reads no further.
+    await reader.cancel().catch(() => {});
   }
-  const rest = decoder.decode();
-  if (rest !== "") yield { text: rest, part: 1 };
 }
 
 export async function* pieceOf(text: string): AsyncGenerator<Piece, void, undefined> {

@@ -24,7 +24,7 @@ export function listenToKeys(session: Session, player: Player): void {
     if (key === "Escape") {
       session.help = false;
       session.picked = undefined;
-      if (target instanceof HTMLElement) target.blur();
+      if (target instanceof HTMLElement || target instanceof SVGElement) target.blur();
       session.changed();
       return;
     }

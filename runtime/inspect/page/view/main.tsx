@@ -4,6 +4,7 @@ import sample from "../sample.jsonl";
 import { placeOf } from "../model/place.ts";
 import { App } from "./app.tsx";
 import { onTheme } from "./colors.ts";
+import { markOnceDrawn } from "./feeder.ts";
 import { tell } from "./header.tsx";
 import { listenToKeys } from "./keys.ts";
 import { keepAddress, Opener } from "./opener.ts";
@@ -28,15 +29,16 @@ onTheme(() => {
   session.changed();
 });
 listenToDrops();
+markOnceDrawn("rubato:usable");
 tell(session, begin());
 
 /** What an exported page holds, what the address names, what the server has; else the sample. */
 async function begin(): Promise<void> {
-  const { run, seq } = placeOf(location.hash);
+  const { seq } = placeOf(location.hash);
   const exported = document.querySelector("script#log")?.textContent;
   if (typeof exported === "string") {
     await opener.openText(exported.trim(), "export", document.title);
-  } else if (!(await openServer(session, opener, { run, seq }))) {
+  } else if (!(await openServer(session, opener))) {
     await opener.openSample();
   }
   if (seq !== undefined && session.origin !== "run") session.goTo(seq);

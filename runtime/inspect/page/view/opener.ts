@@ -18,7 +18,7 @@ export class Opener {
 
   async openFile(file: File): Promise<void> {
     const side = this.begin("file", file.name);
-    await feedText(this.session, side, piecesOf(file), file.name);
+    await feedText(this.session, side, piecesOf(file.stream(), file.size), file.name);
     this.judge(side, `"${file.name}" holds no events: export one with rubato export RUN --out FILE.`);
   }
 
@@ -82,11 +82,12 @@ export class Opener {
     this.leaveOther();
     const side = new Side();
     this.session.other = side;
-    await feedText(this.session, side, piecesOf(file), file.name);
+    await feedText(this.session, side, piecesOf(file.stream(), file.size), file.name);
     this.judge(side, `"${file.name}" holds no events.`);
   }
 
-  private begin(origin: Session["origin"], title: string): Side {
+  /** An empty run to be filled; what was open before ends. */
+  begin(origin: Session["origin"], title: string): Side {
     this.leave();
     this.leaveOther();
     this.leave = () => {};

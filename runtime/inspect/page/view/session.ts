@@ -38,6 +38,8 @@ export class Session {
   loading: { readonly what: string; readonly part: number | undefined; readonly stop: () => void } | undefined;
   notice: Notice | undefined;
   help = false;
+  /** Set while the server wants a token: takes the one that somebody types. */
+  asksToken: ((token: string) => void) | undefined;
   /** The server that the page came from. */
   connection: Connection | undefined;
   runs: readonly RunInfo[] = [];

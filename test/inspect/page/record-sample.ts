@@ -4,12 +4,12 @@ import { setTimeout as wait } from "node:timers/promises";
 import { createAgent, defineTool, memoryLog, type ChatModel, type ModelChunk, type Run } from "rubato";
 import { z } from "zod";
 import type { Event } from "rubato/machines";
-import { stored } from "../support/logs.ts";
+import { stored } from "../../support/logs.ts";
 
 // Records the sample of the page from a real run, in real time: `npm run inspect:sample`. A person steers, a request is retried, tools run in parallel, one
 // waits for a person, one fails, and the person stops the answer and goes on.
 
-const file = join(import.meta.dirname, "../../runtime/inspect/page/sample.jsonl");
+const file = join(import.meta.dirname, "../../../runtime/inspect/page/sample.jsonl");
 
 const weather = defineTool({
   name: "weather",

@@ -1,7 +1,7 @@
 import elk, { type ElkNode, type ElkExtendedEdge } from "elkjs/lib/elk.bundled.js";
 import type { AnyStateMachine, AnyStateNode } from "xstate";
-import { arrowsOf, childrenOf, isComposite } from "../../machines/chart-graph.ts";
-import type { ChartArrow, ChartBox, ChartLayout } from "../../runtime/inspect/chart-drawing.ts";
+import { arrowsOf, childrenOf, isComposite } from "../../../machines/chart-graph.ts";
+import type { ChartArrow, ChartBox, ChartLayout } from "../../../runtime/inspect/chart-drawing.ts";
 
 /** Places the states of a machine and the arrows between them. */
 export async function layOut(machine: AnyStateMachine, direction: "DOWN" | "RIGHT"): Promise<ChartLayout> {

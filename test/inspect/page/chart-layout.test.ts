@@ -4,14 +4,14 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { AnyStateMachine } from "xstate";
 import { agentMachine, toMermaid, toolCallMachine } from "rubato/machines";
-import { AGENT_LAYOUT, TOOL_CALL_LAYOUT } from "../../runtime/inspect/chart-layout.ts";
-import { arrowsOf, nodesBelow } from "../../machines/chart-graph.ts";
+import { AGENT_LAYOUT, TOOL_CALL_LAYOUT } from "../../../runtime/inspect/chart-layout.ts";
+import { arrowsOf, nodesBelow } from "../../../machines/chart-graph.ts";
 import { layOut } from "./lay-out.ts";
 
 // The places of the boxes and arrows were computed once, from the machines, so that no page waits for it. This test holds them to the machines of
-// today: `CHART_UPDATE=1 npx vitest run test/inspect/chart-layout.test.ts` computes them anew.
+// today: `CHART_UPDATE=1 npx vitest run test/inspect/page/chart-layout.test.ts` computes them anew.
 
-const file = join(import.meta.dirname, "../../runtime/inspect/chart-layout.ts");
+const file = join(import.meta.dirname, "../../../runtime/inspect/chart-layout.ts");
 
 describe("the layout of the charts", () => {
   it("is what ELK makes of the machines", async () => {
@@ -21,7 +21,7 @@ describe("the layout of the charts", () => {
       const said = [
         'import type { ChartLayout } from "./chart-drawing.ts";',
         "",
-        "// Computed by ELK from the machines, and held to them by a test: test/inspect/chart-layout.test.ts. Do not edit.",
+        "// Computed by ELK from the machines, and held to them by a test: test/inspect/page/chart-layout.test.ts. Do not edit.",
         "",
         `export const AGENT_LAYOUT: ChartLayout = ${JSON.stringify(agent)};`,
         "",

@@ -2,14 +2,14 @@ import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { isHot, isTerminal } from "rubato/machines";
-import { causesOf } from "../../runtime/inspect/page/model/causes.ts";
-import { chromeTrace } from "../../runtime/inspect/page/model/chrome-trace.ts";
-import { JsonLines } from "../../runtime/inspect/page/model/json-lines.ts";
-import { sharedUpTo } from "../../runtime/inspect/page/model/part.ts";
-import { hashOf, placeOf } from "../../runtime/inspect/page/model/place.ts";
-import { matcherOf } from "../../runtime/inspect/page/model/search.ts";
-import { selfContained } from "../../runtime/inspect/page/model/self-contained.ts";
-import { decisionOf, whyHere } from "../../runtime/inspect/page/model/why.ts";
+import { causesOf } from "../../../runtime/inspect/page/model/causes.ts";
+import { chromeTrace } from "../../../runtime/inspect/page/model/chrome-trace.ts";
+import { JsonLines } from "../../../runtime/inspect/page/model/json-lines.ts";
+import { sharedUpTo } from "../../../runtime/inspect/page/model/part.ts";
+import { hashOf, placeOf } from "../../../runtime/inspect/page/model/place.ts";
+import { matcherOf } from "../../../runtime/inspect/page/model/search.ts";
+import { selfContained } from "../../../runtime/inspect/page/model/self-contained.ts";
+import { decisionOf, whyHere } from "../../../runtime/inspect/page/model/why.ts";
 import { golden, GOLDEN, lanesOf, recordingOf, textOf } from "./golden.ts";
 
 describe("causes", () => {

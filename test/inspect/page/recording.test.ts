@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { replay } from "rubato";
 import { encodeState, initialState, type Event } from "rubato/machines";
-import { logReading } from "../support/written-log.ts";
+import { logReading } from "../../support/written-log.ts";
 import { golden, GOLDEN, recordingOf } from "./golden.ts";
 
 /** What `replay` says of each seq of a log; where a range was pruned, the state before it. */

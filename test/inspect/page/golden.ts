@@ -1,11 +1,11 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { parseEvent, type Event } from "rubato/machines";
-import { Lanes } from "../../runtime/inspect/page/model/lanes.ts";
-import { Recording } from "../../runtime/inspect/page/model/recording.ts";
+import { Lanes } from "../../../runtime/inspect/page/model/lanes.ts";
+import { Recording } from "../../../runtime/inspect/page/model/recording.ts";
 
-const FIXTURES = join(import.meta.dirname, "../fixtures");
-const SAMPLE = join(import.meta.dirname, "../../runtime/inspect/page/sample.jsonl");
+const FIXTURES = join(import.meta.dirname, "../../fixtures");
+const SAMPLE = join(import.meta.dirname, "../../../runtime/inspect/page/sample.jsonl");
 
 /** Every log that some version has left behind, and the sample of the page, by name. */
 const FILES: ReadonlyMap<string, string> = new Map([

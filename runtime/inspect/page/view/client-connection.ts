@@ -1,0 +1,98 @@
+import { createClient, RubatoError, type ClientRun } from "../../../client/index.ts";
+import type { Act, Answer, Connection, Follow } from "./connection.ts";
+
+/** A page waits for its server as long as it is open. */
+const ATTEMPTS = 100_000;
+
+/** The way to a server over `rubato/client`. */
+export function connectTo(url: string, token: string | undefined): Connection {
+  const client = createClient({ url, token, reconnect: { attempts: ATTEMPTS, minMs: 500, maxMs: 10_000 } });
+  const runs = new Map<string, ClientRun>();
+
+  function runOf(runId: string): ClientRun {
+    const known = runs.get(runId);
+    if (known !== undefined) return known;
+    const run = client.attach(runId);
+    runs.set(runId, run);
+    return run;
+  }
+
+  return {
+    async runs() {
+      return (await client.runs({ limit: 200 })).toReversed();
+    },
+    follow(runId, follow) {
+      const run = runOf(runId);
+      const leaving = new AbortController();
+      const undo = run.onChange(() => {
+        const { status, error } = run.connection;
+        if (status === "open") follow.onLine("open");
+        else if (error !== undefined)
+          follow.onLine("lost", `${sentence(error)} What came so far stays; it is tried again.`);
+      });
+      // It ends with the page's interest; what goes wrong with it is said in the page.
+      read(run, follow, leaving.signal).then(
+        () => {
+          undo();
+        },
+        (error: unknown) => {
+          undo();
+          if (leaving.signal.aborted) return;
+          follow.onLine("ended", `${sentence(error)} What came so far stays.`);
+        },
+      );
+      return () => {
+        leaving.abort();
+        undo();
+        run.close();
+        runs.delete(runId);
+      };
+    },
+    async command(runId, act) {
+      try {
+        return await ask(runOf(runId), act);
+      } catch (error) {
+        return { kind: "refused", reason: sentence(error) };
+      }
+    },
+  };
+}
+
+/** Hands on what came together at once: a page draws once for it. */
+async function read(run: ClientRun, { after, onEvents, onLine }: Follow, signal: AbortSignal): Promise<void> {
+  let batch: unknown[] = [];
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const flush = (): void => {
+    clearTimeout(timer);
+    timer = undefined;
+    const came = batch;
+    batch = [];
+    if (!signal.aborted && came.length > 0) onEvents(came);
+  };
+  try {
+    for await (const event of run.events({ from: after, follow: true, signal })) {
+      batch.push(event);
+      if (batch.length >= 5_000) flush();
+      else timer ??= setTimeout(flush, 8);
+    }
+  } finally {
+    flush();
+  }
+  if (!signal.aborted) onLine("ended", "The run was cancelled: nothing more comes.");
+}
+
+async function ask(run: ClientRun, act: Act): Promise<Answer> {
+  const receipt = await act(run);
+  if (receipt.accepted) return { kind: "accepted", seq: receipt.seq, runId: receipt.runId };
+  const more = receipt.message === undefined ? "" : `: ${receipt.message}`;
+  return { kind: "refused", reason: `${receipt.reason}${more}` };
+}
+
+export function isUnauthorized(error: unknown): boolean {
+  return error instanceof RubatoError && error.code === "unauthorized";
+}
+
+function sentence(error: unknown): string {
+  const text = error instanceof Error ? error.message : "That failed.";
+  return /[.!?]$/.test(text) ? text : `${text}.`;
+}

@@ -1,0 +1,78 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { serveFile } from "../../../runtime/inspect/file-server.ts";
+import { openBrowser } from "./browser.ts";
+import { longRun } from "./long-run.ts";
+
+// `npm run inspect:figures`: how fast the page is with a long run, as the page itself measures it, in headless Chromium. Prints a line per figure; exit
+// code 1 where a promise is not kept.
+
+const EVENTS = 100_000;
+const SECONDS = 4;
+
+const folder = mkdtempSync(join(tmpdir(), "rubato-figures-"));
+const file = join(folder, "long.jsonl");
+writeFileSync(
+  file,
+  longRun(EVENTS)
+    .map((event) => `${JSON.stringify(event)}\n`)
+    .join(""),
+);
+const server = await serveFile({ file, port: 0, token: "correct-horse-battery" });
+const browser = await openBrowser();
+const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
+await page.goto(server.url);
+await page.waitForFunction(() => performance.getEntriesByName("rubato:loaded").length > 0, undefined, {
+  timeout: 120_000,
+});
+const marks = await page.evaluate(() =>
+  ["rubato:usable", "rubato:loaded"].map((name) => performance.getEntriesByName(name)[0]?.startTime ?? NaN),
+);
+const [usable = NaN, loaded = NaN] = marks;
+const problem = await page.locator(".notice").allTextContents();
+if (problem.length > 0) throw new Error(problem.join(" "));
+
+const rates = new Map<string, number>();
+for (const tab of ["Event", "State", "Messages", "Calls", "Raw"]) {
+  await page.getByRole("tab", { name: tab }).click();
+  const frames = await page.evaluate(scrub, SECONDS * 1_000);
+  rates.set(tab, frames / SECONDS);
+}
+console.log(`${EVENTS} events, Chromium ${browser.version()}, headless`);
+console.log(`usable after           ${usable.toFixed(0)} ms`);
+console.log(`all of it loaded after ${loaded.toFixed(0)} ms`);
+for (const [tab, rate] of rates) console.log(`scrubbing, ${tab.padEnd(8)}    ${rate.toFixed(0)} frames/s`);
+await browser.close();
+await server.close();
+rmSync(folder, { recursive: true, force: true });
+const slowest = Math.min(...rates.values());
+if (loaded > 2_000 || slowest < 30) {
+  console.log("Promised: loaded within 2,000 ms, 30 frames/s.");
+  process.exitCode = 1;
+}
+
+/** In the page: drags the scrubber to and fro over the whole run, once per frame. Answers the frames that were drawn. */
+function scrub(ms: number): Promise<number> {
+  return new Promise((resolve) => {
+    const scrubber = document.querySelector<HTMLInputElement>(".scrubber");
+    const start = performance.now();
+    let frames = 0;
+    let shown = "";
+    const frame = (now: number): void => {
+      if (scrubber === null || now - start >= ms) {
+        resolve(frames);
+        return;
+      }
+      // A frame counts when the page shows another moment than in the one before.
+      const moment = document.querySelector(".transport .moment b")?.textContent ?? "";
+      if (moment !== shown) frames++;
+      shown = moment;
+      const share = Math.abs((((now - start) / 1_500) % 2) - 1);
+      scrubber.value = String(Math.round(share * Number(scrubber.max)));
+      scrubber.dispatchEvent(new Event("input", { bubbles: true }));
+      requestAnimationFrame(frame);
+    };
+    requestAnimationFrame(frame);
+  });
+}
