@@ -22,6 +22,8 @@ writeFileSync(
 const server = await serveFile({ file, port: 0, token: "correct-horse-battery" });
 const browser = await openBrowser();
 const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
+// tsx keeps the names of functions by a helper, which a function that is sent to the page lacks.
+await page.addInitScript("globalThis.__name = (named) => named;");
 await page.goto(server.url);
 await page.waitForFunction(() => performance.getEntriesByName("rubato:loaded").length > 0, undefined, {
   timeout: 120_000,

@@ -3,7 +3,9 @@ import { golden } from "./golden.ts";
 
 /** A run of many events, as a person has it who works for a day: steps of tokens, three calls at once, a stop now and then. */
 export function longRun(count: number): Event[] {
-  const events: Event[] = golden("parallel-tools").slice(0, 3);
+  const [start, ...opening] = golden("parallel-tools").slice(0, 3);
+  if (start?.type !== "run_start") throw new Error("A run begins with run_start.");
+  const events: Event[] = [{ ...start, data: { ...start.data, limits: { maxSteps: 1_000_000 } } }, ...opening];
   let time = 1_700_000_000_000;
   let step = 0;
   const add = (type: Event["type"], data: object, cause?: number): number => {

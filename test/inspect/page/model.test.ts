@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { isHot, isTerminal } from "rubato/machines";
-import { causesOf } from "../../../runtime/inspect/page/model/causes.ts";
+import { Causes } from "../../../runtime/inspect/page/model/causes.ts";
 import { chromeTrace } from "../../../runtime/inspect/page/model/chrome-trace.ts";
 import { JsonLines } from "../../../runtime/inspect/page/model/json-lines.ts";
 import { sharedUpTo } from "../../../runtime/inspect/page/model/part.ts";
@@ -15,7 +15,7 @@ import { golden, GOLDEN, lanesOf, recordingOf, textOf } from "./golden.ts";
 describe("causes", () => {
   it.for(GOLDEN)("are earlier events; what is recorded as a cause is one; effects are their other side: %s", (name) => {
     const events = golden(name);
-    const causes = causesOf(recordingOf(events));
+    const causes = new Causes().catchUp(events);
     for (const event of events) {
       const cause = causes.causeOf(event.seq);
       if (event.cause !== undefined) expect(cause).toBe(event.cause);
@@ -30,7 +30,7 @@ describe("causes", () => {
 
   it("lead from a redirected answer back to what the person said", () => {
     const events = golden("redirect");
-    const causes = causesOf(recordingOf(events));
+    const causes = new Causes().catchUp(events);
     const said = events.find(({ type, seq }) => type === "user_input" && seq > 2)?.seq ?? 0;
     const again = events.find(({ type, seq }) => type === "thinking" && seq > said)?.seq ?? 0;
     expect(causes.chainOf(again)).toContain(said);
@@ -40,12 +40,10 @@ describe("causes", () => {
 
   it("that go round in a made-up file end", () => {
     const entry = { timestamp: 0, runId: "r", type: "custom", data: { name: "x", data: 1 } };
-    const causes = causesOf(
-      recordingOf([
-        { ...entry, seq: 1, cause: 2 },
-        { ...entry, seq: 2, cause: 1 },
-      ]),
-    );
+    const causes = new Causes().catchUp([
+      { ...entry, seq: 1, cause: 2 },
+      { ...entry, seq: 2, cause: 1 },
+    ]);
     expect(causes.chainOf(2).length).toBeLessThan(3);
   });
 });

@@ -260,14 +260,14 @@ describe("files", () => {
     expect(complaints).toEqual([]);
   });
 
-  it.for([
+  it.for<[name: string, text: () => string, sentence: RegExp, least: number]>([
     ["a newer schema", () => textOf("plain").replace('"schema":1', '"schema":99'), /recorded by a newer rubato/, 1],
     ["an unknown event", () => textOf("plain").replace('"thinking"', '"hologram"'), /lines but no states/, 1],
     ["a cut line", () => textOf("plain").slice(0, -40), /last line is cut/, 1],
     ["a broken line", () => `${textOf("plain")}{oops}\n`, /is no JSON/, 1],
     ["no log at all", () => "hello, I am a letter\nwith two lines\n", /is no JSON|holds no events/, 0],
     ["an empty file", () => "", /holds no events/, 0],
-  ] as const)("with %s are shown as far as they go, and it is said", async ([name, text, sentence, least]) => {
+  ])("with %s are shown as far as they go, and it is said", async ([name, text, sentence, least]) => {
     const { page, complaints } = await sample();
     await page.getByLabel("Open a log file").setInputFiles(fileOf(`${name.replaceAll(" ", "-")}.jsonl`, text()));
     await expectText(page, ".notice", sentence);

@@ -1,50 +1,62 @@
 import type { LogEntry } from "./log-entry.ts";
-import type { Recording } from "./recording.ts";
 
 /**
  * What led to an event, and what it led to. Control events say their cause in the log; what streams says whom it belongs to, and that is its
- * cause. Built once per length of the log, when somebody asks.
+ * cause. Kept up to date when somebody asks.
  */
-export interface Causes {
-  /** The seq of what caused this one; undefined for what came from outside. */
-  causeOf(seq: number): number | undefined;
-  /** What it caused, in order; of what streamed only how much. */
-  effectsOf(seq: number): { readonly seqs: readonly number[]; readonly streamed: number };
-  /** From this event back to what came from outside. */
-  chainOf(seq: number): readonly number[];
-}
+export class Causes {
+  private readonly causes = new Map<number, number>();
+  private readonly effects = new Map<number, number[]>();
+  private readonly streamed = new Map<number, number>();
+  private readonly lasts = new Map<string, number>();
+  private length = 0;
 
-/** The longest way back that is walked: causes that a file made up may go round. */
-const LONGEST = 200;
-
-export function causesOf({ entries }: Recording): Causes {
-  const causes = new Map<number, number>();
-  const effects = new Map<number, number[]>();
-  const streamed = new Map<number, number>();
-  const lasts = new Map<string, number>();
-  for (const entry of entries) {
-    const cause = entry.cause ?? impliedCause(entry, lasts);
-    remember(entry, lasts);
-    if (cause === undefined || cause >= entry.seq) continue;
-    causes.set(entry.seq, cause);
-    if (isStreamed(entry)) {
-      streamed.set(cause, (streamed.get(cause) ?? 0) + 1);
-      continue;
+  /** Takes in the lines that came since. */
+  catchUp(entries: readonly LogEntry[]): this {
+    for (; this.length < entries.length; this.length++) {
+      const entry = entries[this.length];
+      if (entry !== undefined) this.add(entry);
     }
-    const known = effects.get(cause);
-    if (known === undefined) effects.set(cause, [entry.seq]);
+    return this;
+  }
+
+  /** The seq of what caused this one; undefined for what came from outside. */
+  causeOf(seq: number): number | undefined {
+    return this.causes.get(seq);
+  }
+
+  /** What it caused, in order; of what streamed only how much. */
+  effectsOf(seq: number): { readonly seqs: readonly number[]; readonly streamed: number } {
+    return { seqs: this.effects.get(seq) ?? [], streamed: this.streamed.get(seq) ?? 0 };
+  }
+
+  /** From this event back to what came from outside, at most {@link LONGEST} events. */
+  chainOf(seq: number): readonly number[] {
+    const chain = [seq];
+    for (let at = this.causes.get(seq); at !== undefined && chain.length < LONGEST; at = this.causes.get(at)) {
+      chain.push(at);
+    }
+    return chain;
+  }
+
+  private add(entry: LogEntry): void {
+    const cause = entry.cause ?? impliedCause(entry, this.lasts);
+    remember(entry, this.lasts);
+    // Only what came before can be a cause: what a file made up goes round in no circle.
+    if (cause === undefined || cause >= entry.seq) return;
+    this.causes.set(entry.seq, cause);
+    if (isStreamed(entry)) {
+      this.streamed.set(cause, (this.streamed.get(cause) ?? 0) + 1);
+      return;
+    }
+    const known = this.effects.get(cause);
+    if (known === undefined) this.effects.set(cause, [entry.seq]);
     else known.push(entry.seq);
   }
-  return {
-    causeOf: (seq) => causes.get(seq),
-    effectsOf: (seq) => ({ seqs: effects.get(seq) ?? [], streamed: streamed.get(seq) ?? 0 }),
-    chainOf(seq) {
-      const chain = [seq];
-      for (let at = causes.get(seq); at !== undefined && chain.length < LONGEST; at = causes.get(at)) chain.push(at);
-      return chain;
-    },
-  };
 }
+
+/** Of a chain of causes. One of thousands of steps says nothing more than its end. */
+const LONGEST = 24;
 
 function isStreamed({ type }: LogEntry): boolean {
   return type === "token_stream" || type === "tool_call_delta" || type === "tool_progress";

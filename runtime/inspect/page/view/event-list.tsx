@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { contentOf } from "../../../cli/describe-event.ts";
 import type { LogEntry } from "../model/log-entry.ts";
 import { EVENT_TYPES } from "../../../../machines/events.ts";
@@ -10,34 +10,42 @@ const ROW = 24;
 /** Every line of the log, only those drawn that can be seen. */
 export function EventList({ session }: { session: Session }) {
   const box = useRef<HTMLDivElement>(null);
-  const [view, setView] = useState({ top: 0, height: 400 });
+  const view = useRef({ top: 0, height: 480, here: -2, count: -1 });
+  const [, redraw] = useState(0);
   const { recording } = session.main;
   const { matches } = session;
   const count = matches?.length ?? recording.length;
   const here = matches === undefined ? session.index : placeIn(matches, session.index);
-  const first = Math.max(0, Math.floor(view.top / ROW) - 4);
-  const last = Math.min(count, Math.ceil((view.top + view.height) / ROW) + 4);
+  const { current } = view;
+  // The moment stays in sight, whoever moved it. Computed, not asked of the element: each question would lay the page out once more per frame.
+  if (here !== current.here || count !== current.count) {
+    const top = here * ROW;
+    if (here >= 0 && (top < current.top || top + ROW > current.top + current.height)) {
+      current.top = Math.max(0, Math.min(count * ROW - current.height, Math.round(top - current.height / 2)));
+    }
+    current.here = here;
+    current.count = count;
+  }
+  const { top, height } = current;
+  const first = Math.max(0, Math.floor(top / ROW) - 4);
+  const last = Math.min(count, Math.ceil((top + height) / ROW) + 4);
   const rows = Array.from({ length: Math.max(0, last - first) }, (_none, row) => first + row);
 
   useEffect(() => {
     const element = box.current;
     if (element === null) return undefined;
     const watcher = new ResizeObserver(() => {
-      setView({ top: element.scrollTop, height: element.clientHeight });
+      current.height = element.clientHeight;
+      redraw((drawn) => drawn + 1);
     });
     watcher.observe(element);
     return () => {
       watcher.disconnect();
     };
   }, []);
-  // The moment stays in sight, whoever moved it.
-  useEffect(() => {
-    const element = box.current;
-    if (element === null || here < 0) return;
-    const top = here * ROW;
-    if (top >= element.scrollTop && top + ROW <= element.scrollTop + element.clientHeight) return;
-    element.scrollTop = Math.max(0, top - element.clientHeight / 2);
-  }, [here, count]);
+  useLayoutEffect(() => {
+    if (box.current !== null) box.current.scrollTop = top;
+  }, [top, count]);
 
   return (
     <section class="events panel" aria-label="Events">
@@ -48,9 +56,13 @@ export function EventList({ session }: { session: Session }) {
         role="listbox"
         aria-label="Events of the run"
         tabIndex={0}
-        onScroll={(scroll) =>
-          setView({ top: scroll.currentTarget.scrollTop, height: scroll.currentTarget.clientHeight })
-        }
+        onScroll={(scroll) => {
+          const { scrollTop } = scroll.currentTarget;
+          // Not for what was set here.
+          if (Math.abs(scrollTop - current.top) < 1) return;
+          current.top = scrollTop;
+          redraw((drawn) => drawn + 1);
+        }}
       >
         <div class="all-rows" style={{ height: `${count * ROW}px` }}>
           {rows.map((row) => {

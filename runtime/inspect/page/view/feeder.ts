@@ -3,7 +3,9 @@ import type { Session } from "./session.ts";
 import type { Side } from "./side.ts";
 
 /** How long lines are taken in before the page may draw and answer, ms. */
-const SLICE = 12;
+const SLICE = 30;
+/** How often the page is drawn meanwhile, ms: each drawing delays the rest. */
+const DRAWN_EVERY = 300;
 /** More than this is not taken in: a page that has no memory left shows nothing at all. */
 const MOST_LINES = 1_500_000;
 const CHUNK = 262_144;
@@ -21,6 +23,8 @@ export async function feedText(
   const lines = new JsonLines();
   let stopped = false;
   let began = performance.now();
+  // The first lines are shown at once.
+  let drawn = 0;
   const loading = (part: number | undefined): void => {
     session.loading = { what, part, stop: () => (stopped = true) };
   };
@@ -34,7 +38,10 @@ export async function feedText(
           if (!side.add(value) && side.recording.problem !== undefined) stopped = true;
           if (performance.now() - began < SLICE) continue;
           loading(part);
-          session.grown();
+          if (performance.now() - drawn > DRAWN_EVERY) {
+            session.grown();
+            drawn = performance.now();
+          }
           await nextFrame();
           began = performance.now();
         }

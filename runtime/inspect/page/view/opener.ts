@@ -114,7 +114,7 @@ export function keepAddress(session: Session): void {
       const hash = hashOf(place);
       if (hash === location.hash || run === "") return;
       history.replaceState(null, "", hash === "" ? location.pathname + location.search : hash);
-    }, 250);
+    }, 600);
   });
 }
 

@@ -11,6 +11,8 @@ const FOOT = 16;
 /** From this width of one line on, each token is drawn; from the next on with its text. */
 const TOKEN_TICKS = 3;
 const TOKEN_TEXT = 34;
+/** Narrower spans have no round corners: nobody sees them, and a path costs many times what a rectangle does. */
+const ROUND_FROM = 7;
 
 export interface Colors {
   readonly text: string;
@@ -162,9 +164,13 @@ function paintLane(context: CanvasRenderingContext2D, scene: Scene, scale: Scale
     context.fillStyle =
       span.tone === "plain" || span.tone === "good" ? colors.kinds[lane.kind] : colors.tones[span.tone];
     context.globalAlpha = span.to === undefined ? 0.55 : 0.9;
-    context.beginPath();
-    context.roundRect(left, top + 3, right - left, LANE - 7, 3);
-    context.fill();
+    if (right - left < ROUND_FROM) {
+      context.fillRect(left, top + 3, right - left, LANE - 7);
+    } else {
+      context.beginPath();
+      context.roundRect(left, top + 3, right - left, LANE - 7, 3);
+      context.fill();
+    }
     context.globalAlpha = 1;
     if (right - left > 30 && scale.perLine < TOKEN_TEXT) {
       context.fillStyle = "#fff";

@@ -1,4 +1,4 @@
-import { causesOf, type Causes } from "../model/causes.ts";
+import { Causes } from "../model/causes.ts";
 import { Lanes } from "../model/lanes.ts";
 import { Recording } from "../model/recording.ts";
 
@@ -6,7 +6,7 @@ import { Recording } from "../model/recording.ts";
 export class Side {
   readonly recording = new Recording();
   readonly lanes = new Lanes();
-  private found: { readonly length: number; readonly causes: Causes } | undefined;
+  private readonly found = new Causes();
 
   add(value: unknown): boolean {
     if (!this.recording.add(value)) return false;
@@ -15,10 +15,8 @@ export class Side {
     return true;
   }
 
-  /** Found anew when the log has grown, and only when somebody looks. */
+  /** Found when somebody looks. */
   get causes(): Causes {
-    const { length } = this.recording;
-    if (this.found?.length !== length) this.found = { length, causes: causesOf(this.recording) };
-    return this.found.causes;
+    return this.found.catchUp(this.recording.entries);
   }
 }
