@@ -25,10 +25,12 @@ export function connectTo(url: string, token: string | undefined): Connection {
       const run = runOf(runId);
       const leaving = new AbortController();
       const undo = run.onChange(() => {
-        const { status, error } = run.connection;
+        const { status, attempt, error } = run.connection;
         if (status === "open") follow.onLine("open");
-        else if (error !== undefined)
-          follow.onLine("lost", `${sentence(error)} What came so far stays; it is tried again.`);
+        else if (status === "reconnecting" || attempt > 0) {
+          const why = error === undefined ? "The server does not answer." : sentence(error);
+          follow.onLine("lost", `${why} What came so far stays; it is tried again.`);
+        }
       });
       // It ends with the page's interest; what goes wrong with it is said in the page.
       read(run, follow, leaving.signal).then(
