@@ -76,14 +76,23 @@ function whyWorking(recording: Recording, state: AgentState): string {
     const reason = retry?.type === "retry" ? retry.data.reason : "the request failed";
     return `It waits to ask the model again, as attempt ${state.retry?.attempt ?? 1}: ${sentence(reason)}`;
   }
-  const guards = last === undefined ? "" : decisionOf(recording, last);
+  const guards = last === undefined ? "" : deciderOf(recording, last);
   const because = guards === "" ? "" : `: ${guards}`;
   return `It has not stopped: it is in ${state.value}${since}${because}.`;
 }
 
+/** The guard that decided, in brackets. */
 function guardsOf(recording: Recording, event: Event | undefined): string {
-  const said = event === undefined ? "" : decisionOf(recording, event);
+  const said = event === undefined ? "" : deciderOf(recording, event);
   return said === "" ? "" : ` (${said})`;
+}
+
+/** The last guard that was asked: the one that held. Those before it did not, and stand with the event itself. */
+function deciderOf(recording: Recording, event: Event): string {
+  const { considered, to, from } = explain(recording.stateBefore(event), event);
+  const last = considered.at(-1);
+  if (last?.guard === undefined || !last.passed || to === undefined) return "";
+  return `${last.guard} held: ${to === from ? `it stays in ${to}` : `${from} → ${to}`}`;
 }
 
 function sentence(text: string): string {

@@ -73,22 +73,7 @@ export function Chart({ name, layout, labels, active, last, picked, onPick }: Pr
         </path>
       ))}
       {moved === undefined ? null : <path class="arrow lit" d={wayOf(moved)} marker-end={`url(#lit-${name})`} />}
-      {moved === undefined || last === undefined ? null : <Label arrow={moved} text={last.event} width={width} />}
     </svg>
-  );
-}
-
-function Label({ arrow, text, width }: { arrow: ChartArrow; text: string; width: number }) {
-  const [x, y] = middleOf(arrow);
-  const half = text.length * 4.4 + 8;
-  const at = Math.max(half + 2, Math.min(width - half - 2, x));
-  return (
-    <g class="arrow-label">
-      <rect x={at - half} y={y - 12} width={half * 2} height={24} rx={12} />
-      <text x={at} y={y + 5}>
-        {text}
-      </text>
-    </g>
   );
 }
 
@@ -118,19 +103,4 @@ function towards([x, y]: Point, [toX, toY]: Point): Point {
   const length = Math.hypot(toX - x, toY - y) || 1;
   const by = Math.min(CORNER, length / 2) / length;
   return [x + (toX - x) * by, y + (toY - y) * by];
-}
-
-/** The middle of its longest part. */
-function middleOf({ points }: ChartArrow): Point {
-  let longest = -1;
-  let middle: Point = points[0] ?? [0, 0];
-  for (const [index, [x, y]] of points.entries()) {
-    const [toX, toY] = points[index + 1] ?? [x, y];
-    const length = Math.hypot(toX - x, toY - y);
-    if (length > longest) {
-      longest = length;
-      middle = [(x + toX) / 2, (y + toY) / 2];
-    }
-  }
-  return middle;
 }

@@ -21,6 +21,13 @@ export function Charts({ session, state, before }: { session: Session; state: Ag
   return (
     <section class="charts panel" aria-label="Statechart">
       <div class="chart-box">
+        <p class="last">
+          {last === undefined ? null : (
+            <>
+              <b>{last.event}</b> {last.from === last.to ? `stays in ${last.to}` : `${last.from} → ${last.to}`}
+            </>
+          )}
+        </p>
         <Chart
           name="agent"
           layout={AGENT_LAYOUT}

@@ -26,7 +26,20 @@ function read(): Colors {
     band: of("band"),
     cursor: of("accent"),
     match: of("match"),
-    tones: { plain: of("model"), good: of("good"), bad: of("bad"), warn: of("warn"), stop: of("stop") },
-    kinds: { model: of("model"), tool: of("tool"), approval: of("approval"), interrupt: of("stop"), retry: of("bad") },
+    // White is written on them.
+    tones: {
+      plain: of("model"),
+      good: of("span-good"),
+      bad: of("span-bad"),
+      warn: of("span-warn"),
+      stop: of("span-stop"),
+    },
+    kinds: {
+      model: of("model"),
+      tool: of("tool"),
+      approval: of("approval"),
+      interrupt: of("span-stop"),
+      retry: of("span-bad"),
+    },
   };
 }

@@ -90,24 +90,20 @@ export function MessagesPanel({ state }: { state: AgentState }) {
 }
 
 function MessageOf({ message }: { message: Message }) {
-  const { role } = message;
-  const content = typeof message.content === "string" ? message.content : jsonOf(message.content);
-  const cutShort = "cut" in message && message.cut === true;
+  const { role, content } = message;
+  const calls = message.role === "assistant" ? (message.toolCalls ?? []) : [];
   return (
     <article class={`message ${role}`}>
       <h4>
-        {role}
-        {"callId" in message ? ` ${message.callId}` : ""}
-        {cutShort ? <span class="badge stop">cut</span> : null}
+        {role === "tool" ? `tool ${message.callId} ${message.name}` : role}
+        {role === "assistant" && message.cut === true ? <span class="badge stop">cut</span> : null}
       </h4>
       {content === "" ? null : <p>{end(content)}</p>}
-      {"calls" in message && Array.isArray(message.calls)
-        ? message.calls.map(({ callId, name, args }) => (
-            <p key={callId} class="call">
-              {callId} {name} {String(args).slice(0, 400)}
-            </p>
-          ))
-        : null}
+      {calls.map(({ callId, name, args }) => (
+        <p key={callId} class="call">
+          {callId} {name} {args.slice(0, 400)}
+        </p>
+      ))}
     </article>
   );
 }
