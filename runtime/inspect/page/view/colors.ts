@@ -24,7 +24,6 @@ function read(): Colors {
     dim: of("dim"),
     line: of("line"),
     band: of("band"),
-    cursor: of("accent"),
     match: of("match"),
     // White is written on them.
     tones: {

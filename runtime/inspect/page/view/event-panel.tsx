@@ -1,5 +1,5 @@
 import { decisionOf, whyHere } from "../model/why.ts";
-import { exposedJson } from "../../../cli/exposed.ts";
+import { expose } from "../../../cli/exposed.ts";
 import type { LogEntry } from "../model/log-entry.ts";
 import type { Session } from "./session.ts";
 
@@ -57,7 +57,7 @@ export function EventPanel({ session }: { session: Session }) {
       {seqs.length > MOST_EFFECTS ? <p class="dim">and {seqs.length - MOST_EFFECTS} more events</p> : null}
       {streamed > 0 ? <p class="dim">and {streamed} deltas that streamed</p> : null}
       <h4>Its data</h4>
-      <pre class="json">{cut(jsonOf(entry.data))}</pre>
+      <pre class="json">{jsonOf(entry.data)}</pre>
     </div>
   );
 }
@@ -88,10 +88,13 @@ export function cut(text: string): string {
   return text.length <= LONGEST ? text : `${text.slice(0, LONGEST)}\n… ${text.length - LONGEST} characters more`;
 }
 
-/** JSON to be read: what cannot be seen in it stands there as an escape. */
+/** JSON to be read, cut where it is long: what cannot be seen in it stands there as an escape. */
 export function jsonOf(value: unknown): string {
   try {
-    return exposedJson(JSON.parse(JSON.stringify(value) ?? "null"), 2);
+    return cut(JSON.stringify(value, undefined, 2) ?? "null")
+      .split("\n")
+      .map(expose)
+      .join("\n");
   } catch {
     return "(nested too deeply to be shown)";
   }

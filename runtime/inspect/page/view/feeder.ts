@@ -5,7 +5,9 @@ import type { Side } from "./side.ts";
 /** How long lines are taken in before the page may draw and answer, ms. */
 const SLICE = 30;
 /** How often the page is drawn meanwhile, ms: each drawing delays the rest. */
-const DRAWN_EVERY = 300;
+const DRAWN_EVERY = 500;
+/** So many lines are taken in between two looks at the clock. */
+const LINES_PER_LOOK = 64;
 /** More than this is not taken in: a page that has no memory left shows nothing at all. */
 const MOST_LINES = 1_500_000;
 const CHUNK = 262_144;
@@ -25,6 +27,7 @@ export async function feedText(
   let began = performance.now();
   // The first lines are shown at once.
   let drawn = 0;
+  let taken = 0;
   const loading = (part: number | undefined): void => {
     session.loading = { what, part, stop: () => (stopped = true) };
   };
@@ -36,7 +39,7 @@ export async function feedText(
         const { values, broken } = lines.push(text.slice(at, at + CHUNK));
         for (const value of values) {
           if (!side.add(value) && side.recording.problem !== undefined) stopped = true;
-          if (performance.now() - began < SLICE) continue;
+          if (++taken % LINES_PER_LOOK !== 0 || performance.now() - began < SLICE) continue;
           loading(part);
           if (performance.now() - drawn > DRAWN_EVERY) {
             session.grown();

@@ -19,7 +19,6 @@ export interface Colors {
   readonly dim: string;
   readonly line: string;
   readonly band: string;
-  readonly cursor: string;
   readonly match: string;
   readonly tones: Readonly<Record<Tone, string>>;
   readonly kinds: Readonly<Record<Lane["kind"], string>>;
@@ -32,13 +31,22 @@ export interface Scene {
   /** Indexes of lines, the second exclusive. */
   readonly from: number;
   readonly to: number;
-  readonly cursor: number;
   readonly matches: readonly number[] | undefined;
   readonly colors: Colors;
 }
 
 export function heightFor({ lanes }: Side): number {
   return RULER + Math.max(1, lanes.lanes.length) * LANE + FOOT;
+}
+
+/** Where the moment stands, in pixels; undefined where that is not seen. */
+export function cursorX(
+  cursor: number,
+  scene: Pick<Scene, "side" | "width" | "axis" | "from" | "to">,
+): number | undefined {
+  if (cursor < Math.floor(scene.from) || cursor > scene.to) return undefined;
+  const scale = scaleOf(scene);
+  return scale.x(cursor) + Math.min(scale.perLine / 2, 8);
 }
 
 /** Where a line stands, in pixels, and which line stands at a pixel. */
@@ -80,9 +88,9 @@ export function scaleOf({
   };
 }
 
-/** Draws lanes, turns, steps, tokens and the moment. What is narrower than a pixel is drawn once per pixel, so a long run costs no more. */
+/** Draws lanes, turns, steps and tokens; the moment stands on top of it. What is narrower than a pixel is drawn once per pixel, so a long run costs no more. */
 export function paint(context: CanvasRenderingContext2D, scene: Scene): void {
-  const { side, width, colors, cursor, from, to } = scene;
+  const { side, width, colors } = scene;
   const { lanes } = side;
   const height = heightFor(side);
   const scale = scaleOf(scene);
@@ -97,16 +105,6 @@ export function paint(context: CanvasRenderingContext2D, scene: Scene): void {
   for (const [row, lane] of lanes.lanes.entries()) paintLane(context, scene, scale, lane, RULER + row * LANE);
   if (scale.perLine >= TOKEN_TICKS) paintLines(context, scene, scale);
   paintMarks(context, scene, scale, height);
-  if (cursor >= Math.floor(from) && cursor <= to) {
-    const x = scale.x(cursor) + Math.min(scale.perLine / 2, 8);
-    context.fillStyle = colors.cursor;
-    context.fillRect(Math.round(x) - 1, 0, 2, height);
-    context.beginPath();
-    context.moveTo(x - 6, 0);
-    context.lineTo(x + 6, 0);
-    context.lineTo(x, 8);
-    context.fill();
-  }
   context.restore();
   context.fillStyle = colors.text;
   for (const [row, lane] of lanes.lanes.entries()) {

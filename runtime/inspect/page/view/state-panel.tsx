@@ -7,8 +7,10 @@ import { stateJson } from "../../../server/state-json.ts";
 import { cut, jsonOf } from "./event-panel.tsx";
 
 /** Of long conversations the end is shown: the moment is there. */
-const LAST_MESSAGES = 40;
-const LAST_CALLS = 60;
+const LAST_MESSAGES = 30;
+const LAST_CALLS = 30;
+/** Raw, each is long. */
+const RAW_LAST = 12;
 const LONGEST = 8_000;
 
 export function StatePanel({ state }: { state: AgentState }) {
@@ -130,7 +132,7 @@ export function CallsPanel({ state }: { state: AgentState }) {
               {error.code}: {error.message}
             </p>
           )}
-          {output === undefined ? null : <pre>{cut(typeof output === "string" ? output : jsonOf(output))}</pre>}
+          {output === undefined ? null : <pre>{typeof output === "string" ? cut(output) : jsonOf(output)}</pre>}
         </article>
       ))}
     </div>
@@ -139,15 +141,15 @@ export function CallsPanel({ state }: { state: AgentState }) {
 
 export function RawPanel({ state }: { state: AgentState }) {
   const { messages, toolCalls, ...rest } = stateJson(state);
-  const raw = { ...rest, messages: messages.slice(-LAST_MESSAGES), toolCalls: toolCalls.slice(-LAST_CALLS) };
+  const raw = { ...rest, messages: messages.slice(-RAW_LAST), toolCalls: toolCalls.slice(-RAW_LAST) };
   return (
     <div class="detail">
-      {messages.length > LAST_MESSAGES || toolCalls.length > LAST_CALLS ? (
+      {messages.length > RAW_LAST || toolCalls.length > RAW_LAST ? (
         <p class="dim">
           Of {messages.length} messages and {toolCalls.length} calls the last are shown.
         </p>
       ) : null}
-      <pre class="json">{cut(jsonOf(raw))}</pre>
+      <pre class="json">{jsonOf(raw)}</pre>
     </div>
   );
 }

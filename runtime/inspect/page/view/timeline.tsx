@@ -1,6 +1,6 @@
 import { useEffect, useRef } from "preact/hooks";
 import { colorsOf } from "./colors.ts";
-import { GUTTER, heightFor, paint, scaleOf } from "./painter.ts";
+import { cursorX, GUTTER, heightFor, paint, scaleOf } from "./painter.ts";
 import type { Session } from "./session.ts";
 import type { Side } from "./side.ts";
 
@@ -14,7 +14,9 @@ interface Props {
 /** The run from its first event to its last, a lane for everything that takes time. Dragging moves the moment, the wheel zooms, Shift drags along. */
 export function Timeline({ session, side, leads }: Props) {
   const canvas = useRef<HTMLCanvasElement>(null);
+  const cursor = useRef<HTMLDivElement>(null);
   const size = useRef({ width: 0 });
+  const drawn = useRef<readonly unknown[]>([]);
   const drag = useRef<{ x: number; pans: boolean } | undefined>(undefined);
   const height = heightFor(side);
   const { from, to } = session.window ?? { from: 0, to: Math.max(1, side.recording.length) };
@@ -26,21 +28,24 @@ export function Timeline({ session, side, leads }: Props) {
     const ratio = Math.min(2, window.devicePixelRatio || 1);
     const width = size.current.width || element.clientWidth;
     size.current.width = width;
+    const { axis } = session;
+    const matches = leads ? session.matches : undefined;
+    const colors = colorsOf();
+    const x = cursorX(side.recording.indexOf(session.seq), { side, width, axis, from, to });
+    if (cursor.current !== null) {
+      cursor.current.style.transform = `translateX(${Math.round(x ?? 0) - 1}px)`;
+      cursor.current.hidden = x === undefined;
+    }
+    // A moment that moves changes nothing of what lies below it.
+    const now = [side, side.lanes.length, width, height, ratio, axis, from, to, matches, matches?.length, colors];
+    if (now.every((value, index) => value === drawn.current[index])) return;
+    drawn.current = now;
     if (element.width !== Math.round(width * ratio) || element.height !== Math.round(height * ratio)) {
       element.width = Math.round(width * ratio);
       element.height = Math.round(height * ratio);
     }
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    paint(context, {
-      side,
-      width,
-      axis: session.axis,
-      from,
-      to,
-      cursor: side.recording.indexOf(session.seq),
-      matches: leads ? session.matches : undefined,
-      colors: colorsOf(),
-    });
+    paint(context, { side, width, axis, from, to, matches, colors });
   };
   // After every render: what is drawn is what the session says.
   useEffect(draw);
@@ -91,16 +96,19 @@ export function Timeline({ session, side, leads }: Props) {
     drag.current = undefined;
   };
   return (
-    <canvas
-      ref={canvas}
-      class="timeline"
-      style={{ height: `${height}px` }}
-      role="img"
-      aria-label={`Timeline of ${side.recording.length} events, ${side.lanes.lanes.map(({ label }) => label).join(", ")}`}
-      onPointerDown={onDown}
-      onPointerMove={onMove}
-      onPointerUp={onUp}
-      onPointerCancel={onUp}
-    />
+    <div class="timeline-box">
+      <canvas
+        ref={canvas}
+        class="timeline"
+        style={{ height: `${height}px` }}
+        role="img"
+        aria-label={`Timeline of ${side.recording.length} events, ${side.lanes.lanes.map(({ label }) => label).join(", ")}`}
+        onPointerDown={onDown}
+        onPointerMove={onMove}
+        onPointerUp={onUp}
+        onPointerCancel={onUp}
+      />
+      <div ref={cursor} class="cursor" />
+    </div>
   );
 }
