@@ -21,6 +21,10 @@ export async function openPage(browser: Browser, url: string, options: BrowserCo
   const page = await context.newPage();
   page.setDefaultTimeout(20_000);
   const complaints: string[] = [];
+  await page.exposeFunction("complain", (text: string) => complaints.push(text));
+  await page.addInitScript(
+    'addEventListener("securitypolicyviolation", (event) => complain(`policy: ${event.violatedDirective} ${event.blockedURI}`))',
+  );
   page.on("pageerror", (error) => complaints.push(`error: ${error.message}`));
   page.on("console", (message) => {
     if (message.type() === "error") complaints.push(`console: ${message.text()}`);

@@ -50,7 +50,7 @@ async function sample(options: Parameters<typeof openPage>[2] = {}): Promise<Wat
 
 async function raw(page: Page): Promise<unknown> {
   await page.getByRole("tab", { name: "Raw" }).click();
-  return JSON.parse((await page.locator(".tab-body pre").textContent()) ?? "");
+  return JSON.parse((await page.locator(".tab-body pre.raw").textContent()) ?? "");
 }
 
 describe("the page over a recorded run", () => {

@@ -1,5 +1,5 @@
+import "./no-eval.ts";
 import { render } from "preact";
-import { z } from "zod";
 import sample from "../sample.jsonl";
 import { placeOf } from "../model/place.ts";
 import { App } from "./app.tsx";
@@ -11,9 +11,6 @@ import { keepAddress, Opener } from "./opener.ts";
 import { Player } from "./player.ts";
 import { Session } from "./session.ts";
 import { openServer } from "./server.ts";
-
-// No code is made of text in this page: its policy refuses that, and zod would try.
-z.config({ jitless: true });
 
 const session = new Session();
 const player = new Player(session);

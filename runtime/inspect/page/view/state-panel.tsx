@@ -149,7 +149,7 @@ export function RawPanel({ state }: { state: AgentState }) {
           Of {messages.length} messages and {toolCalls.length} calls the last are shown.
         </p>
       ) : null}
-      <pre class="json">{jsonOf(raw)}</pre>
+      <pre class="json raw">{jsonOf(raw)}</pre>
     </div>
   );
 }
