@@ -99,12 +99,13 @@ describe("the page over a recorded run", () => {
     await expectSeq(page, interrupt - 1);
     await page.keyboard.press("/");
     await page.keyboard.type("atlantis");
-    await expectText(page, ".count", /^\d+$/);
+    await expect.poll(() => page.locator(".count").textContent()).not.toBe(String(events.length));
     await page.keyboard.press("Escape");
     await page.keyboard.press("Home");
     await page.keyboard.press("ArrowRight");
     // Only what is looked for is walked through.
-    expect(JSON.stringify(events[(await seqOf(page)) - 1]).toLowerCase()).toContain("atlantis");
+    const shown = async (): Promise<string> => JSON.stringify(events[(await seqOf(page)) - 1] ?? "").toLowerCase();
+    await expect.poll(shown).toContain("atlantis");
     await page.keyboard.press("/");
     await page.keyboard.press("Control+a");
     await page.keyboard.press("Delete");
