@@ -217,7 +217,9 @@ async function answerUpgrade(socket: Duplex, refusal: Refusal): Promise<void> {
   const head = [`HTTP/1.1 ${response.status} ${STATUS_CODES[response.status] ?? ""}`];
   for (const [name, value] of response.headers) head.push(`${name}: ${value}`);
   head.push("Connection: close", `Content-Length: ${Buffer.byteLength(body)}`);
-  socket.end(`${head.join("\r\n")}\r\n\r\n${body}`);
+  // A server's sockets stay half open until the peer ends its half, and nobody else closes one that was an upgrade: it would hold its place for as long
+  // as the peer likes, and a shutdown would wait for it.
+  socket.end(`${head.join("\r\n")}\r\n\r\n${body}`, () => socket.destroy());
 }
 
 function isLoopback(host: string): boolean {

@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
 import { describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
 import { pause, scriptedModel } from "rubato";
@@ -153,6 +155,14 @@ describe("a socket", () => {
     expect((await raw(`${it.url}/health`)).status).toBe(200);
   });
 
+  it("P33 that was refused holds no place, whoever does not hang up", async () => {
+    const it = await served();
+    const lines = await Promise.all(["nix", "r1"].map((id) => halfOpen(it.server.port, `/runs/${id}/socket`)));
+    // It waits for every line that is still open.
+    await it.server.close();
+    for (const line of lines) line.destroy();
+  });
+
   it("of a run that is cancelled ends when all of it was told", async () => {
     const it = await served();
     await finished(it, "r1");
@@ -220,3 +230,13 @@ describe("a socket", () => {
     await it.agent.close();
   });
 });
+
+/** A client that asks for a socket, reads the refusal, and leaves its half of the line open. */
+async function halfOpen(port: number, path: string): Promise<Socket> {
+  const line = connect({ port, host: "127.0.0.1", allowHalfOpen: true });
+  const headers = Object.entries({ host: "localhost", ...UPGRADE }).map(([name, value]) => `${name}: ${value}\r\n`);
+  line.write(`GET ${path} HTTP/1.1\r\n${headers.join("")}\r\n`);
+  line.resume();
+  await once(line, "end");
+  return line;
+}
