@@ -7,7 +7,7 @@ import { beginRun } from "./begin-run.ts";
 import { performFor } from "./perform-for.ts";
 import { shuttingDown, type Core } from "./core.ts";
 import { addPage } from "./page.ts";
-import { wantedOf } from "./cursor.ts";
+import { wantedOf, type Wanted } from "./cursor.ts";
 import { PREFLIGHT_HEADERS } from "./guard.ts";
 import { openApi } from "./openapi.ts";
 import { startSchema } from "./protocol.ts";
@@ -16,7 +16,7 @@ import { json, refused, SAFE_HEADERS, text, type Asked, type Headers } from "./r
 import { listQuery, ROUTES, type RoutePath } from "./routes.ts";
 import { summaryOf } from "./served-runs.ts";
 import { stateJson } from "./state-json.ts";
-import { openStream, streamKindOf } from "./stream.ts";
+import { clientOf, openStream, streamKindOf, type StreamKind } from "./stream.ts";
 import { uiChat, uiStream } from "./ui-stream/endpoint.ts";
 
 /** What node-server hands on beside the request; nothing where the handler is mounted elsewhere. */
@@ -152,20 +152,29 @@ async function startRun(core: Core, asked: Asked): Promise<Response | Refusal> {
   const body = await bodyOf(request, startSchema, core.settings.limits.bodyBytes);
   if (isRefusal(body)) return body;
   const { agent: name, ...about } = body;
+  const kind = streamKindOf(request);
+  // Nothing is begun whose stream is refused: its client would take it for not begun.
+  const wanted = kind === undefined ? NO_STREAM : streamOf(core, request, kind, about.runId);
+  if (isRefusal(wanted)) return wanted;
   const begun = await beginRun(core, request, name, about);
   if (isRefusal(begun)) return begun;
   const { run, agent } = begun;
   const headers = { ...asked.headers, Location: `${core.settings.basePath}/runs/${run.id}`, "X-Run-Id": run.id };
-  const kind = streamKindOf(request);
   if (kind === undefined) {
     const { durableSeq: seq, state } = run;
     return json(request, { runId: run.id, agent: agent.name, seq, status: state.status }, 201, headers);
   }
   const served = { runId: run.id, agent, log: agent.log, head: await agent.log.head(run.id) };
-  const wanted = wantedOf(request, run.id, 0);
-  if (isRefusal(wanted)) return wanted;
   const untilRest = follows(request, false) ? undefined : run;
   return openStream(core, { request, served, kind, wanted, untilRest, outgoing, headers });
+}
+
+const NO_STREAM: Wanted = { after: 0, types: undefined };
+
+/** What the stream of a run that is not begun yet shows, or why there is none. */
+function streamOf(core: Core, request: Request, kind: StreamKind, runId = ""): Wanted | Refusal {
+  const full = core.connections.refusal({ kind, runId, client: clientOf(request) });
+  return full ?? wantedOf(request, runId, 0);
 }
 
 async function showRun(core: Core, { request, runId, headers }: Asked): Promise<Response | Refusal> {

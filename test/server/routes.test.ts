@@ -64,6 +64,23 @@ describe("a run over HTTP", () => {
     ).toEqual(await it.events("r2"));
   });
 
+  it("is not begun where its stream is refused", async () => {
+    const it = await served({}, { limits: { connections: 1 } });
+    const sse = { accept: "text/event-stream" };
+    const refused = async (query: string, headers: Record<string, string>): Promise<unknown[]> => {
+      const answer = await post(`${it.url}/runs${query}`, { task: "weather", runId: "r2" }, { ...sse, ...headers });
+      return [answer.status, codeOf(await answer.text())];
+    };
+    expect(await refused("", { "last-event-id": "5" })).toEqual([400, "cursor_beyond_head"]);
+    expect(await refused("?after=r1:0", {})).toEqual([400, "cursor_of_another_run"]);
+    expect(await refused("?types=nonsense", {})).toEqual([400, "invalid_request"]);
+    await finished(it, "r1");
+    const only = await open(`${it.url}/runs/r1/events`);
+    expect(await refused("", {})).toEqual([429, "too_many_connections"]);
+    only.cut();
+    expect(await object(await fetch(`${it.url}/runs`))).toMatchObject({ runs: [{ runId: "r1" }] });
+  });
+
   it("takes every verb, and answers the receipt as it is", async () => {
     const gate = pause();
     const it = await served({ model: scriptedModel([["half", gate, " more"], ["again", pause()], "fine", "fork"]) });
