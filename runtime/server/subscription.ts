@@ -55,6 +55,8 @@ export class Subscription implements Connection {
   readonly runId: string;
   cursor: number;
   private view: View;
+  /** How often it went on elsewhere: a filter may be the same as before, and the cursor another one. */
+  private moves = 0;
   private readonly options: SubscriptionOptions;
   private state: "idle" | "reading" | "full" | "closed" = "idle";
   private cancelled: boolean;
@@ -107,13 +109,13 @@ export class Subscription implements Connection {
         continue;
       }
       this.state = "reading";
-      const { view } = this;
+      const { moves } = this;
       next.then(
         (chunk) => {
           if (this.state !== "reading") return;
           this.state = "idle";
           // Not what was asked for before the filter or the cursor became another one.
-          if (view !== this.view || this.take(chunk, changes)) this.pump();
+          if (moves !== this.moves || this.take(chunk, changes)) this.pump();
         },
         (error: unknown) => {
           this.fail(error);
@@ -156,6 +158,7 @@ export class Subscription implements Connection {
 
   /** Goes on elsewhere in the run, or with another filter. */
   move(view: View, cursor: number, cancelled: boolean): void {
+    this.moves++;
     this.view = view;
     this.cursor = cursor;
     this.cancelled = cancelled;

@@ -14,7 +14,7 @@ function turn(): Promise<void> {
 }
 
 /** A run of some chunks, and a feed of it that counts what it reads, by cursor. */
-async function longRun() {
+async function longRun(slow = false) {
   const log = memoryLog();
   const text = Array.from({ length: TOKENS }, (_, index) => `token ${index} `);
   await createAgent({ name: "a", model: scriptedModel([text]), log })
@@ -25,18 +25,19 @@ async function longRun() {
     ...log,
     read(runId, options) {
       reads.push(options.after);
-      return log.read(runId, options);
+      return slow ? turn().then(() => log.read(runId, options)) : log.read(runId, options);
     },
   };
   const clock = manualClock();
   const feed = new RunFeed(counting, "r", clock, () => {});
   const follow = (cursor = 0) => {
-    const taken = { chunks: 0, events: 0, to: cursor };
+    const taken: { chunks: number; events: number; to: number; first?: string } = { chunks: 0, events: 0, to: cursor };
     const sink: Sink = {
       write(chunk) {
         taken.chunks++;
         taken.events += chunk.count;
         taken.to = chunk.to;
+        taken.first ??= chunk.bytes.toString().slice(0, 20);
         return true;
       },
       beat: () => true,
@@ -111,4 +112,14 @@ it("who leaves in the middle is not called again", async () => {
     throw new Error("It does not follow.");
   });
   await turn();
+});
+
+it("P26 who goes on elsewhere while the log is read gets what he asked for last, also through the same filter", async () => {
+  const { feed, follow, length } = await longRun(true);
+  const { subscription, taken } = follow(1_000);
+  subscription.move(feed.view("sse", undefined), 10, false);
+  while (taken.to < length) await turn();
+  expect(taken.first).toMatch(/^id: 11\n/);
+  expect(taken.events).toBe(length - 10);
+  subscription.dispose();
 });
