@@ -16,7 +16,8 @@ export interface SinkEvents {
 interface Pipe {
   /** False: no more until it drains. */
   write(bytes: Buffer): boolean;
-  end(): void;
+  /** True: the line is open until its client has taken everything. */
+  end(): boolean;
   destroy(): void;
 }
 
@@ -72,11 +73,11 @@ class StreamSink implements Sink {
     return true;
   }
 
-  end(reason: EndReason): void {
+  end(reason: EndReason): boolean {
     const last = this.farewell(reason);
     if (last !== "") this.say(last);
     if (this.gzip !== undefined) this.pipe.write(this.gzip.end());
-    this.pipe.end();
+    return this.pipe.end();
   }
 
   destroy(): void {
@@ -113,6 +114,7 @@ export function nodeSink(
     write: (bytes) => outgoing.write(bytes) || outgoing.writableLength < NODE_HIGH_WATER,
     end() {
       outgoing.end();
+      return !outgoing.closed;
     },
     destroy() {
       outgoing.destroy();
@@ -156,6 +158,8 @@ export function fetchSink(
     end() {
       if (!over) controller?.close();
       over = true;
+      // What nobody reads goes with its stream.
+      return false;
     },
     destroy() {
       if (!over) controller?.error(new DOMException("The stream was cut.", "AbortError"));

@@ -68,6 +68,7 @@ export function openSocket({ core, socket, request, served, wanted, cancelled, c
     end(reason, after) {
       say({ type: "end", reason, after });
       socket.close(CLOSE_CODE[reason], reason);
+      return socket.readyState !== socket.CLOSED;
     },
     destroy() {
       socket.terminate();

@@ -11,8 +11,11 @@ export interface Sink {
   write(chunk: Chunk): boolean;
   /** A sign of life. False: the client gave none since the last one. */
   beat(): boolean;
-  /** Says why it ends, where the format can, and ends. Called once at most. */
-  end(reason: EndReason, cursor: number): void;
+  /**
+   * Says why it ends, where the format can, and ends. Called once at most. True: what it was given waits for its client, and
+   * {@link Subscription.dispose} is called when the line is gone.
+   */
+  end(reason: EndReason, cursor: number): boolean;
   /** Cuts it. */
   destroy(): void;
 }
@@ -49,6 +52,7 @@ export interface SubscriptionOptions {
  *    Meanwhile it is nothing but a cursor: it catches up from the log.
  * C2 Every way out (the end, a cut, a stall, a timeout, an error) goes through `dispose`, once: timer, feed and registry are left in that moment.
  * C3 One timer, which is set when it rings and not at every write.
+ * C4 A line that ended is cut two heartbeats later if its client has not taken the last of it by then.
  */
 export class Subscription implements Connection {
   readonly kind: ConnectionKind;
@@ -183,14 +187,22 @@ export class Subscription implements Connection {
   end(reason: EndReason): void {
     if (this.state === "closed") return;
     this.dispose();
-    this.options.sink.end(reason, this.cursor);
+    const { sink, clock, heartbeatMs } = this.options;
+    if (!sink.end(reason, this.cursor)) return;
+    this.stopTimer = clock.timer(
+      2 * heartbeatMs,
+      () => {
+        sink.destroy();
+      },
+      true,
+    );
   }
 
   /** The client is gone. */
   dispose(): void {
+    this.stopTimer();
     if (this.state === "closed") return;
     this.state = "closed";
-    this.stopTimer();
     this.leave();
     this.options.onDispose();
   }

@@ -33,6 +33,17 @@ function idsOf(text: string): number {
   return text.slice(0, text.lastIndexOf("\n\n")).match(/^id: /gm)?.length ?? 0;
 }
 
+/** Waits until nothing more is handed out: kernel buffers are full, the server waits. */
+async function allFull(it: Pick<Served, "url">): Promise<void> {
+  let before = -1;
+  let now = 0;
+  await eventually(async () => {
+    before = now;
+    now = Number(/bytes_delivered_total (\d+)/.exec((await raw(`${it.url}/metrics`)).body)?.[1]);
+    return now > 0 && now === before;
+  });
+}
+
 async function openCount(it: Pick<Served, "url">): Promise<number> {
   const { body } = await raw(`${it.url}/metrics`);
   return [...body.matchAll(/connections_open\{.*\} (\d+)/g)].reduce((sum, [, count]) => sum + Number(count), 0);
@@ -124,6 +135,8 @@ describe("P33 (case 36) a connection that ends", () => {
     for (const [name, way] of ways) {
       await way();
       await eventually(async () => (await openCount(it)) === 0);
+      // The line of one that ended is gone a moment after its place.
+      await eventually(() => clock.pending === idle.timers);
       expect([name, clock.pending, watching()]).toEqual([name, idle.timers, idle.watching]);
     }
     expect(it.errors).toEqual([]);
@@ -184,16 +197,7 @@ describe("P27 a client that stops reading", () => {
     const it = await served({ log: await (long ??= longRun()) }, { clock });
     const stream = await open(`${it.url}/runs/r1/events`);
     stream.response.pause();
-    // Kernel buffers are full: the server waits.
-    let before = -1;
-    let now = 0;
-    const delivered = async (): Promise<number> =>
-      Number(/bytes_delivered_total (\d+)/.exec((await raw(`${it.url}/metrics`)).body)?.[1]);
-    await eventually(async () => {
-      before = now;
-      now = await delivered();
-      return now > 0 && now === before;
-    });
+    await allFull(it);
     clock.advance(15_000);
     expect(await openCount(it)).toBe(1);
     clock.advance(15_000);
@@ -203,6 +207,44 @@ describe("P27 a client that stops reading", () => {
     const got = idsOf(stream.text());
     const rest = await raw(`${it.url}/runs/r1/events?follow=false`, { headers: { "last-event-id": String(got) } });
     expect(got + idsOf(rest.body)).toBe((await it.log.head("r1")).seq);
+  });
+});
+
+describe("P33 a stream that ended", () => {
+  it("is cut when its client does not take the last of it within two heartbeats", async () => {
+    const clock = manualClock();
+    const it = await served({ log: await (long ??= longRun()) }, { clock });
+    const url = `${it.url}/runs/r1/events?client=anna`;
+    const left = [];
+    // Each takes the place of the one before, and none of them reads.
+    for (let count = 0; count < 3; count++) {
+      const stream = await open(url);
+      stream.response.pause();
+      await allFull(it);
+      left.push(stream);
+    }
+    expect(await openCount(it)).toBe(1);
+    clock.advance(30_000);
+    await eventually(async () => (await openCount(it)) === 0);
+    for (const stream of left) {
+      stream.response.resume();
+      expect(parseSse(await stream.ended).comments).toEqual([]);
+    }
+    expect(clock.pending).toBe(0);
+  });
+
+  it("is not cut while its client takes it", async () => {
+    const clock = manualClock();
+    const it = await served({ log: await (long ??= longRun()) }, { clock });
+    const url = `${it.url}/runs/r1/events?client=anna`;
+    const older = await open(url);
+    older.response.pause();
+    await allFull(it);
+    const newer = await open(url);
+    clock.advance(29_999);
+    older.response.resume();
+    expect(parseSse(await older.ended).comments).toEqual(["end superseded"]);
+    newer.cut();
   });
 });
 

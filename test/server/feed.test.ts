@@ -41,7 +41,7 @@ async function longRun(slow = false) {
         return true;
       },
       beat: () => true,
-      end() {},
+      end: () => false,
       destroy() {},
     };
     const subscription = new Subscription({
