@@ -109,12 +109,21 @@ export class RunFeed {
     if (known !== undefined) return known;
     const view = new FeedView(this, this.log, format, types);
     this.views.set(key, view);
+    const [oldest] = this.views;
+    if (oldest !== undefined && this.views.size > MAX_VIEWS) {
+      this.views.delete(oldest[0]);
+      oldest[1].retire();
+    }
     return view;
   }
 }
 
+/** Ways to see one run that share what they read: a client may ask for one filter after the other. */
+const MAX_VIEWS = 8;
 /** Events per read. */
 const PAGE = 512;
+/** What a chunk costs beside its bytes, also one whose events were all left out. */
+const CHUNK_COST = 256;
 /** Bytes of chunks that are kept for others who come to the same place a moment later: as far as a hundred of them are apart who came at once. */
 const KEPT = 4_194_304;
 /** How long after the last one, ms. */
@@ -131,6 +140,7 @@ export class FeedView {
   /** Reads under way, by cursor; only who knows of no later change may wait for one. */
   private readonly reading = new Map<number, { readonly as: number; readonly chunk: Promise<Chunk | undefined> }>();
   private kept = 0;
+  private retired = false;
   /** Where there was nothing, and as of which change. */
   private empty = { at: -1, as: -1 };
 
@@ -171,6 +181,12 @@ export class FeedView {
     return reading.chunk;
   }
 
+  /** Nobody else comes to it: whoever has it reads alone. */
+  retire(): void {
+    this.retired = true;
+    this.forget();
+  }
+
   /** Gives back what was kept for others. */
   forget(): void {
     this.chunks.clear();
@@ -183,14 +199,23 @@ export class FeedView {
       return undefined;
     }
     const chunk = encode(events, this.format, this.types);
+    if (this.retired) return chunk;
+    // Read twice where something was announced meanwhile.
+    this.drop(cursor);
     this.chunks.set(cursor, chunk);
     this.feed.encoded();
-    this.kept += chunk.bytes.length;
-    for (const [at, old] of this.chunks) {
+    this.kept += CHUNK_COST + chunk.bytes.length;
+    for (const at of this.chunks.keys()) {
       if (this.kept <= KEPT || at === cursor) break;
-      this.chunks.delete(at);
-      this.kept -= old.bytes.length;
+      this.drop(at);
     }
     return chunk;
+  }
+
+  private drop(cursor: number): void {
+    const old = this.chunks.get(cursor);
+    if (old === undefined) return;
+    this.chunks.delete(cursor);
+    this.kept -= CHUNK_COST + old.bytes.length;
   }
 }

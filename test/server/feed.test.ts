@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
 import { createAgent, memoryLog, scriptedModel, type EventLog } from "rubato";
+import { EVENT_TYPES } from "rubato/machines";
 import { RunFeed } from "../../runtime/server/feed.ts";
 import { Subscription, type Sink } from "../../runtime/server/subscription.ts";
 import { manualClock } from "../support/manual-clock.ts";
@@ -123,3 +124,42 @@ it("P26 who goes on elsewhere while the log is read gets what he asked for last,
   expect(taken.events).toBe(length - 10);
   subscription.dispose();
 });
+
+it("P27 F2 what is kept is bounded, also where a filter leaves everything out", async () => {
+  const { feed, reads } = oneByOne();
+  const view = feed.view("sse", new Set(["done"]));
+  for (let cursor = 0; cursor < 20_000; cursor++) await view.next(cursor);
+  reads.length = 0;
+  await view.next(19_999);
+  expect(reads, "the last one is still there").toEqual([]);
+  await view.next(0);
+  expect(reads, "the first one is not").toEqual([0]);
+});
+
+it("P27 F2 what is kept is bounded, however many filters clients think of", async () => {
+  const { feed, reads } = oneByOne();
+  const first = feed.view("socket", new Set(["token_stream"]));
+  await first.next(0);
+  await first.next(0);
+  expect(reads).toEqual([0]);
+  for (const type of EVENT_TYPES.slice(0, 10)) await feed.view("sse", new Set([type, "token_stream"])).next(0);
+  reads.length = 0;
+  // Whoever still has it reads on, alone.
+  const again = [await first.next(0), await first.next(0)];
+  expect(again.map((chunk) => chunk?.to)).toEqual([1, 1]);
+  expect(reads).toEqual([0, 0]);
+});
+
+/** A log that hands out one token at a time, without end. */
+function oneByOne() {
+  const reads: number[] = [];
+  const log: EventLog = {
+    ...memoryLog(),
+    read(runId, { after }) {
+      reads.push(after);
+      const data = { kind: "text", text: "token ", messageId: "m", attempt: 1, offset: after * 6 } as const;
+      return [{ seq: after + 1, timestamp: 1, runId, type: "token_stream", data }];
+    },
+  };
+  return { feed: new RunFeed(log, "r", manualClock(), () => {}), reads };
+}
