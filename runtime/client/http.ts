@@ -9,6 +9,16 @@ export function isPassing(status: number): boolean {
   return status === 408 || status === 425 || status === 429 || status >= 500;
 }
 
+/**
+ * A token and a task are given to one server, and are not sent on to where it points: fetch keeps every header but `Authorization` when it follows, and
+ * the body. A page is told nothing of a redirect but that there is one.
+ */
+export function redirected({ status, type }: Response): RubatoError | undefined {
+  if (type !== "opaqueredirect" && !(status >= 301 && status <= 308 && status !== 304)) return undefined;
+  const message = "The server points to another address, and nothing is sent on to it. Give its own address as `url`.";
+  return new RubatoError("refused", message);
+}
+
 export function headersOf({ token, headers }: Settings): Record<string, string> {
   return { ...headers, ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }) };
 }
@@ -105,8 +115,15 @@ async function askOnce(settings: Settings, asked: Ask): Promise<Once> {
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       signal: controller.signal,
+      redirect: "manual",
       ...(credentials === undefined ? {} : { credentials }),
     });
+    const elsewhere = redirected(response);
+    if (elsewhere !== undefined) {
+      // Nobody reads the rest of it.
+      controller.abort();
+      throw new Answered(elsewhere);
+    }
     const { status } = response;
     if (status >= 200 && status < 300) return { kind: "answer", status, value: parseJson(await response.text()) };
     const value = await bodyOf(response);

@@ -5,7 +5,7 @@ import { retryAfterMs } from "./backoff.ts";
 import type { Connection, ConnectionEnd, ConnectionEvents } from "./connection.ts";
 import { eventOf, parseJson } from "./decode.ts";
 import { httpError, networkError } from "./failure.ts";
-import { bodyOf, headersOf, isPassing } from "./http.ts";
+import { bodyOf, headersOf, isPassing, redirected } from "./http.ts";
 import type { Settings } from "./options.ts";
 import { Silence } from "./silence.ts";
 
@@ -46,8 +46,11 @@ export function openSse(settings: Settings, url: string, events: ConnectionEvent
     const response = await settings.fetch(url, {
       headers: { ...headersOf(settings), Accept: "text/event-stream" },
       signal: controller.signal,
+      redirect: "manual",
       ...(credentials === undefined ? {} : { credentials }),
     });
+    const elsewhere = redirected(response);
+    if (elsewhere !== undefined) return { kind: "fatal", error: elsewhere };
     const { status } = response;
     if (status === 204) return { kind: "over" };
     if (status !== 200) {

@@ -43,8 +43,8 @@ export class EventStream {
   private generation = 0;
   private stopTimer: () => void = () => {};
   private paused = false;
-  /** The connection told something. */
-  private proven = false;
+  /** The connection brought an event. */
+  private brought = false;
   private openedAt = 0;
   private noSocket = false;
   private noSse = false;
@@ -99,7 +99,7 @@ export class EventStream {
 
   private connect(): void {
     const generation = ++this.generation;
-    this.proven = false;
+    this.brought = false;
     this.status = "connecting";
     const mine = (does: () => void): void => {
       if (generation === this.generation) does();
@@ -148,7 +148,6 @@ export class EventStream {
   }
 
   private prove(): void {
-    this.proven = true;
     this.attempt = 0;
   }
 
@@ -172,6 +171,7 @@ export class EventStream {
     const { generation } = this;
     if (fresh.length > 0) {
       this.cursor = cursor;
+      this.brought = true;
       this.prove();
       try {
         this.events.onEvents(fresh);
@@ -240,7 +240,8 @@ export class EventStream {
       return;
     }
     this.status = "reconnecting";
-    const wait = atOnce && (lived || this.proven) ? 0 : (retryAfterMs ?? backoffMs(reconnect, this.attempt, random));
+    // A server that ends every connection at once is not asked without a pause.
+    const wait = atOnce && (lived || this.brought) ? 0 : (retryAfterMs ?? backoffMs(reconnect, this.attempt, random));
     this.stopTimer = clock.timer(wait, () => {
       this.connect();
     });

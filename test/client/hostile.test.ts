@@ -1,6 +1,9 @@
-import { describe, expect, it } from "vitest";
+import { once } from "node:events";
+import { createServer, type RequestListener } from "node:http";
+import { describe, expect, it, onTestFinished } from "vitest";
 import type { Event } from "rubato";
-import { finished, served } from "../server/served.ts";
+import { manualClock } from "../support/manual-clock.ts";
+import { eventually, finished, served } from "../server/served.ts";
 import { addressOf, clientTo, collect } from "./support.ts";
 
 const frame = (event: unknown, seq = 1): string => `id: ${seq}\nevent: x\ndata: ${JSON.stringify(event)}\n\n`;
@@ -72,4 +75,55 @@ describe("what a server must not say", () => {
     await expect(collect(other)).rejects.toMatchObject({ code: "log" });
     expect(other.connection.status).toBe("failed");
   });
+
+  it("P31 that the client come again at once, at once: it waits", async () => {
+    const all = await golden();
+    const { fetch, cursors } = saying(
+      all,
+      Array.from({ length: 50 }, () => ": end max_connection\n\n"),
+    );
+    const clock = manualClock();
+    const client = clientTo("http://127.0.0.1:1", { fetch, clock, reconnect: { minMs: 1_000, maxMs: 1_000 } });
+    const run = client.attach("r1");
+    run.onChange(() => {});
+    for (let count = 1; count <= 3; count++) {
+      await eventually(() => run.connection.status === "reconnecting");
+      expect(cursors).toHaveLength(count);
+      clock.advance(999);
+      expect(cursors).toHaveLength(count);
+      clock.advance(1);
+    }
+  });
+
+  it("elsewhere: neither the token, nor a header, nor the task goes to where it points", async () => {
+    const asked: string[] = [];
+    const other = await listening((_request, response) => {
+      asked.push("elsewhere");
+      response.end("{}");
+    });
+    for (const status of [301, 302, 303, 307, 308]) {
+      const url = await listening((request, response) => {
+        asked.push(request.url ?? "");
+        response.writeHead(status, { location: `${other}${request.url}` }).end();
+      });
+      const client = clientTo(url, { token: "t".repeat(16), headers: { "X-Api-Key": "secret-key" }, transport: "sse" });
+      await expect(client.start("a task")).rejects.toMatchObject({ code: "refused" });
+      await expect(client.runs()).rejects.toMatchObject({ code: "refused" });
+      await expect(collect(client.attach("r1"))).rejects.toMatchObject({ code: "refused" });
+    }
+    expect(asked).toHaveLength(15);
+    expect(asked).not.toContain("elsewhere");
+  });
 });
+
+async function listening(listener: RequestListener): Promise<string> {
+  const server = createServer(listener);
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  const address = server.address();
+  if (typeof address !== "object" || address === null) throw new Error("a server without an address");
+  return `http://127.0.0.1:${address.port}`;
+}
