@@ -140,8 +140,9 @@ export function openSocket(
       : new RubatoError("protocol", "The server sent an error that is none.");
     const command = typeof id === "string" ? waiting.get(id) : undefined;
     if (typeof id === "string") waiting.delete(id);
-    if (command === undefined) end({ kind: "fatal", error });
-    else command.reject(error);
+    if (command !== undefined) command.reject(error);
+    else if (PASSING.has(error.code)) broke(error);
+    else end({ kind: "fatal", error });
   }
 
   function closed(code: number): void {
@@ -225,6 +226,9 @@ export function openSocket(
     },
   };
 }
+
+/** What the server says of itself, not of what it was asked: another line may fare better. */
+const PASSING: ReadonlySet<string> = new Set(["log", "internal", "closing", "too_many_commands"]);
 
 /** What a constructor throws may show the protocols, and the token in them. */
 function create(Socket: ClientSocketConstructor, url: string, protocols: string[]): ClientSocket | undefined {

@@ -45,7 +45,7 @@ export interface ServerLimits {
   readonly connectionsPerRun: number;
   /** Of one frame of a socket, bytes. Default 1 MiB. */
   readonly frameBytes: number;
-  /** Commands of one socket that wait for their receipts at once. Default 16. */
+  /** Commands of one socket that wait for their receipts at once, and as many subscriptions. Default 16. */
   readonly commandsPerSocket: number;
   /** What may wait for one client to read it, bytes. Default 1 MiB. One event that is larger still goes out. */
   readonly queueBytes: number;

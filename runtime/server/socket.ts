@@ -39,14 +39,15 @@ export interface SocketRequest {
  * One socket on one run.
  *
  * S1 Events go out as on every stream: in order of the log, at the client's pace. Receipts and answers go between them.
- * S2 What waits for the client to read is bounded: events by its pace, answers by `queueBytes`, commands by `commandsPerSocket`.
+ * S2 What waits for the client to read is bounded: events by its pace, answers by `queueBytes`, commands and subscriptions by `commandsPerSocket`.
  * S3 A ping goes out with every heartbeat; a client that has not answered the one before is gone.
  */
 export function openSocket({ core, socket, request, served, wanted, cancelled, client }: SocketRequest): void {
   const { clock, heartbeatMs, maxConnectionMs, limits } = core.settings;
   const feed = core.feed(served);
   let alive = true;
-  let commands = 0;
+  /** Frames that are not answered yet. Of each kind for itself: a client that waits for receipts may still stop the events. */
+  const unanswered = { command: 0, subscribe: 0 };
   let leave = (): void => {};
 
   const sink: Sink = {
@@ -125,27 +126,32 @@ export function openSocket({ core, socket, request, served, wanted, cancelled, c
     const frame = frameOf(data);
     if (isRefusal(frame)) complain(frame);
     else if (frame.type === "ping") say({ type: "pong", ...(frame.id === undefined ? {} : { id: frame.id }) });
-    else core.tasks.adopt("a frame of a socket", frame.type === "command" ? command(frame) : subscribe(frame));
+    else core.tasks.adopt("a frame of a socket", answer(frame));
   }
 
-  async function command({ id, command: asked }: Extract<ClientFrame, { type: "command" }>): Promise<void> {
-    if (commands >= limits.commandsPerSocket) {
-      const message = `${limits.commandsPerSocket} commands of this socket wait for their receipts. Send this one again later.`;
+  async function answer(frame: Exclude<ClientFrame, { type: "ping" }>): Promise<void> {
+    const { id, type } = frame;
+    if (unanswered[type] >= limits.commandsPerSocket) {
+      const message = `${limits.commandsPerSocket} frames of this socket (${type}) wait for their answers. Send this one again later.`;
       complain(refuse(429, "too_many_commands", message), id);
       return;
     }
-    commands++;
+    unanswered[type]++;
     try {
-      const receipt = await performFor(core, request, served.runId, asked);
-      if (isRefusal(receipt)) complain(receipt, id);
-      else say({ type: "receipt", id, receipt });
+      await (frame.type === "command" ? command(frame) : subscribe(frame));
     } catch (error) {
       const refusal = refusalOf(error);
       if (refusal.status >= 500) core.report(error);
       complain(refusal, id);
     } finally {
-      commands--;
+      unanswered[type]--;
     }
+  }
+
+  async function command({ id, command: asked }: Extract<ClientFrame, { type: "command" }>): Promise<void> {
+    const receipt = await performFor(core, request, served.runId, asked);
+    if (isRefusal(receipt)) complain(receipt, id);
+    else say({ type: "receipt", id, receipt });
   }
 
   async function subscribe({ id, after = 0, types }: Extract<ClientFrame, { type: "subscribe" }>): Promise<void> {

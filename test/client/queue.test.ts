@@ -145,6 +145,33 @@ describe.each(TRANSPORTS)("over %s", (transport) => {
   });
 });
 
+it("P26 a socket whose server cannot read the log when the reading stops or goes on is not left standing", async () => {
+  const inner = await longRun();
+  let broken = 0;
+  const it = await served({
+    log: {
+      ...inner,
+      head(runId) {
+        if (broken === 0) return inner.head(runId);
+        broken--;
+        throw new Error("the disk is gone");
+      },
+    },
+  });
+  const run = clientTo(it.url, { transport: "websocket", queue: { events: 50 } }).attach("r1");
+  const seqs: number[] = [];
+  const { seq: last } = await inner.head("r1");
+  // One that does not ask whether the run rests.
+  for await (const { seq } of run.events({ follow: true })) {
+    seqs.push(seq);
+    if (seq === last) break;
+    if (seq !== 1) continue;
+    broken = 1;
+    await eventually(() => it.errors.length > 0 && run.connection.status === "open");
+  }
+  expect(seqs).toEqual(Array.from({ length: last }, (_, index) => index + 1));
+});
+
 describe("P33 (case 36) a client that was closed", () => {
   it.each(TRANSPORTS)("over %s leaves no timer, no listener, no socket, wherever it was", async (transport) => {
     const gate = pause();

@@ -2,7 +2,8 @@ import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
-import { pause, scriptedModel } from "rubato";
+import { memoryLog, pause, scriptedModel, type EventLog } from "rubato";
+import { deferred } from "../support/agents.ts";
 import { manualClock } from "../support/manual-clock.ts";
 import { codeOf, eventually, finished, raw, served } from "./served.ts";
 import { socketTo } from "./socket-client.ts";
@@ -213,6 +214,26 @@ describe("a socket", () => {
     });
     client.socket.resume();
     expect([1006, 4008]).toContain((await client.closed).code);
+  });
+
+  it("answers a subscription also where the log cannot be read, and waits for so many of them at once", async () => {
+    const inner = memoryLog();
+    const works: EventLog["head"] = (runId) => inner.head(runId);
+    let head = works;
+    const it = await served({ log: { ...inner, head: (runId) => head(runId) } }, { limits: { commandsPerSocket: 2 } });
+    await finished(it, "r1");
+    const client = await socketTo(`${it.url}/runs/r1/socket`);
+    const broken = deferred();
+    head = () => broken.promise.then(() => Promise.reject(new Error("the disk is gone")));
+    for (const id of ["s1", "s2", "s3"]) client.say({ type: "subscribe", id });
+    expect(await client.answer("s3")).toMatchObject({ type: "error", error: { code: "too_many_commands" } });
+    broken.resolve();
+    expect(await client.answer("s1")).toMatchObject({ type: "error", error: { code: "internal" } });
+    expect(await client.answer("s2")).toMatchObject({ type: "error", error: { code: "internal" } });
+    expect(it.errors).toHaveLength(2);
+    head = works;
+    client.say({ type: "subscribe", id: "s4" });
+    expect(await client.answer("s4")).toMatchObject({ type: "subscribed" });
   });
 
   it("waits for so many receipts at once, and says so", async () => {
