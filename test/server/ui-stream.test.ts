@@ -2,6 +2,7 @@ import { lastAssistantMessageIsCompleteWithApprovalResponses as complete } from 
 import { describe, expect, it } from "vitest";
 import { pause, scriptedModel } from "rubato";
 import { GOLDEN_ANSWER } from "../support/golden-run.ts";
+import { leftBehind } from "../support/left-behind.ts";
 import { manualClock } from "../support/manual-clock.ts";
 import { framesOf } from "./agui-client.ts";
 import { call, scripted } from "./protocol-agents.ts";
@@ -167,6 +168,29 @@ describe("useChat's own client", () => {
     expect(heard).toEqual(["talk", "two ", "go on", "Three."]);
     await chat.regenerate();
     expect(chat.error?.message).toContain("not_regenerated");
+  });
+
+  it("P21 whose server died in the middle is told that it was stopped, and regenerates or goes on", async () => {
+    const gate = pause();
+    const died = await served(scripted([["one ", gate]]));
+    const chat = new UiClient(died, "c1");
+    const sending = chat.sendMessage({ text: "talk" });
+    await eventually(() => textOf(chat.answer) === "one ");
+    const events = await died.events("c1");
+    await died.agent.close();
+    await sending;
+    for (const goesOn of ["regenerate", "send"] as const) {
+      const next = await served({ ...scripted(["Two."]), log: await leftBehind(events) });
+      const again = new UiClient(next, "c1", { messages: [...chat.messages] });
+      // What a page asks that was reloaded: nothing is being made.
+      await again.resumeStream();
+      expect(again.statuses).toEqual([204]);
+      if (goesOn === "regenerate") await again.regenerate();
+      else await again.sendMessage({ parts: [{ type: "text", text: "go on" }], id: "more" });
+      expect([again.error, again.status]).toEqual([undefined, "ready"]);
+      expect(textOf(again.answer)).toContain("Two.");
+      expect((await next.agent.open("c1")).state.status).toBe("done");
+    }
   });
 
   it("redirects a run that works, in the same message", async () => {

@@ -81,7 +81,9 @@ async function goOn(core: Core, asked: Asked, input: UiInput, said: Said | undef
   }
   const run = await agent.open(runId);
   const { state } = run;
-  const commands = commandsOf(input, state, said);
+  // Its process died in the middle: to its client it was stopped.
+  const left = !found.served.head.owned && !isAtRest(state);
+  const commands = commandsOf(input, state, left, said);
   if (isRefusal(commands)) return commands;
   const performed = await performAll(core, request, runId, commands);
   if (isRefusal(performed)) return performed;
@@ -93,7 +95,7 @@ async function goOn(core: Core, asked: Asked, input: UiInput, said: Said | undef
   return stretch(core, asked, run, served, seq);
 }
 
-function commandsOf(input: UiInput, state: AgentState, said: Said | undefined): Command[] | Refusal {
+function commandsOf(input: UiInput, state: AgentState, left: boolean, said: Said | undefined): Command[] | Refusal {
   const { commands, stale } = answersOf(input, state);
   if (said === undefined) {
     if (commands.length > 0) return commands;
@@ -111,7 +113,8 @@ function commandsOf(input: UiInput, state: AgentState, said: Said | undefined): 
     return refuse(409, "message_changed", "That message was said with another text. The log keeps it: fork the run.");
   }
   if (input.trigger === "submit-message") return commands;
-  if (state.status === "interrupted" || state.status === "failed") return [{ verb: "resume", partial: "discard" }];
+  if (left || state.status === "interrupted" || state.status === "failed")
+    return [{ verb: "resume", partial: "discard" }];
   return refuse(
     409,
     "not_regenerated",
