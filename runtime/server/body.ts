@@ -21,7 +21,13 @@ export async function jsonOf(request: Request, maxBytes: number): Promise<{ read
   if (!JSON_TYPE.test(request.headers.get("content-type") ?? "")) {
     return refuse(415, "unsupported_media_type", "The body must be JSON: Content-Type: application/json.");
   }
-  const bytes = await bytesOf(request, maxBytes);
+  let bytes: Uint8Array | undefined;
+  try {
+    bytes = await bytesOf(request, maxBytes);
+  } catch {
+    // Its client left in the middle: no failure of the server.
+    return refuse(400, "invalid_request", "The body broke off.");
+  }
   if (bytes === undefined) {
     return refuse(413, "too_large", `The body is longer than ${maxBytes} bytes.`, { Connection: "close" });
   }

@@ -1,10 +1,11 @@
+import { once } from "node:events";
 import { connect } from "node:net";
 import { describe, expect, it } from "vitest";
 import { createAgent, pause, scriptedModel } from "rubato";
 import { createHandler, serve, type AuthorizeRequest } from "rubato/server";
 import { goldenModel } from "../support/golden-run.ts";
 import { manualClock } from "../support/manual-clock.ts";
-import { codeOf, finished, JSON_TYPE, object, post, raw, served } from "./served.ts";
+import { codeOf, eventually, finished, JSON_TYPE, object, post, raw, served } from "./served.ts";
 
 const TOKEN = "correct-horse-battery";
 const BEARER = { authorization: `Bearer ${TOKEN}` };
@@ -287,6 +288,21 @@ describe("a request that is too much", () => {
     expect(await it.agent.runs()).toEqual([]);
     const fits = await post(`${it.url}/runs`, { task: "x".repeat(900) });
     expect(fits.status).toBe(201);
+  });
+
+  it("breaks off in its body: nothing is begun, and the server has not failed", async () => {
+    const it = await served();
+    const line = connect(it.server.port, "127.0.0.1");
+    line.write("POST /runs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n");
+    line.write('Expect: 100-continue\r\nContent-Length: 12\r\n\r\n{"task":');
+    // The server reads the body.
+    await once(line, "data");
+    line.destroy();
+    const route = 'requests_total{route="/runs",status=';
+    await eventually(async () => (await raw(`${it.url}/metrics`)).body.includes(route));
+    expect((await raw(`${it.url}/metrics`)).body).toContain(`${route}"400"} 1`);
+    expect(it.errors).toEqual([]);
+    expect(await it.agent.runs()).toEqual([]);
   });
 
   it("in its nesting is refused and breaks nothing", async () => {
