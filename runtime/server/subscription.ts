@@ -137,7 +137,11 @@ export class Subscription implements Connection {
     }
     this.cursor = chunk.to;
     if (chunk.cancelled) this.cancelled = true;
-    if (chunk.count === 0) return true;
+    if (chunk.count === 0) {
+      // The filter left everything out: also a long way of that is gone in turns (F4).
+      this.options.feed.again(this.onChange);
+      return false;
+    }
     this.lastAt = this.options.clock.monotonic();
     this.options.onDelivered(chunk.count, chunk.bytes.length);
     if (!this.options.sink.write(chunk)) {

@@ -31,7 +31,7 @@ async function longRun(slow = false) {
   };
   const clock = manualClock();
   const feed = new RunFeed(counting, "r", clock, () => {});
-  const follow = (cursor = 0) => {
+  const follow = (cursor = 0, types?: ReadonlySet<string>) => {
     const taken: { chunks: number; events: number; to: number; first?: string } = { chunks: 0, events: 0, to: cursor };
     const sink: Sink = {
       write(chunk) {
@@ -48,7 +48,7 @@ async function longRun(slow = false) {
     const subscription = new Subscription({
       kind: "sse",
       feed,
-      view: feed.view("sse", undefined),
+      view: feed.view("sse", types),
       cursor,
       sink,
       clock,
@@ -78,6 +78,19 @@ it("F4 who catches up is handed one chunk in a turn of the event loop, however f
     await turn();
   }
   expect(turns).toBeGreaterThan(4);
+  subscription.dispose();
+});
+
+it("F4 who wants little of a long log reads it in turns as well", async () => {
+  const { follow, reads, length } = await longRun();
+  const { subscription, taken } = follow(0, new Set(["done"]));
+  expect(reads).toHaveLength(1);
+  while (taken.events === 0) {
+    const before = reads.length;
+    await turn();
+    expect(reads.length).toBeLessThanOrEqual(before + 1);
+  }
+  expect(taken).toMatchObject({ events: 1, to: length });
   subscription.dispose();
 });
 
