@@ -23,13 +23,38 @@ export function headersOf({ token, headers }: Settings): Record<string, string> 
   return { ...headers, ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }) };
 }
 
-/** The JSON of a body; undefined for anything else. */
+/** Bytes of an answer. Far beyond any list of runs, and far from where memory ends. */
+const MAX_ANSWER = 67_108_864;
+/** Of one that says what is wrong: a sentence. */
+const MAX_ERROR = 1_048_576;
+
+/** The JSON of the body of an error; undefined for anything else. */
 export async function bodyOf(response: Response): Promise<unknown> {
-  const text = await response.text();
+  const text = await textOf(response, MAX_ERROR);
   try {
-    return JSON.parse(text);
+    return text === undefined ? undefined : JSON.parse(text);
   } catch {
     return undefined;
+  }
+}
+
+/** Undefined where it is longer, or has no end: the rest is not read. */
+async function textOf(response: Response, maxBytes: number): Promise<string | undefined> {
+  // Of a fetch that cannot read a response while it comes.
+  if (typeof response.body?.getReader !== "function") return response.text();
+  const reader = response.body.getReader();
+  const utf8 = new TextDecoder();
+  let text = "";
+  let length = 0;
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return text + utf8.decode();
+    length += value.byteLength;
+    if (length > maxBytes) {
+      await reader.cancel();
+      return undefined;
+    }
+    text += utf8.decode(value, { stream: true });
   }
 }
 
@@ -125,7 +150,11 @@ async function askOnce(settings: Settings, asked: Ask): Promise<Once> {
       throw new Answered(elsewhere);
     }
     const { status } = response;
-    if (status >= 200 && status < 300) return { kind: "answer", status, value: parseJson(await response.text()) };
+    if (status >= 200 && status < 300) {
+      const text = await textOf(response, MAX_ANSWER);
+      if (text === undefined) throw new Answered(new RubatoError("protocol", "The server's answer has no end."));
+      return { kind: "answer", status, value: parseJson(text) };
+    }
     const value = await bodyOf(response);
     // A command that was not accepted is answered, not refused.
     if (status === 409 && isRecord(value) && value["accepted"] === false) return { kind: "answer", status, value };

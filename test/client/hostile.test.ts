@@ -95,6 +95,24 @@ describe("what a server must not say", () => {
     }
   });
 
+  it("without an end: an answer is given up when it is too long, and an error is one all the same", async () => {
+    let sent = 0;
+    const url = await listening((request, response) => {
+      const good = request.method === "GET" && request.url?.includes("events") === false;
+      response.writeHead(good ? 200 : 404, { "content-type": "application/json" });
+      const more = (): void => {
+        while (!response.destroyed && response.write(" ".repeat(65_536))) sent += 65_536;
+      };
+      response.on("drain", more);
+      more();
+    });
+    const client = clientTo(url, { transport: "sse", commandMs: 2_147_483_647, connectMs: 2_147_483_647 });
+    await expect(client.start("a task")).rejects.toMatchObject({ code: "refused" });
+    await expect(collect(client.attach("r1"))).rejects.toMatchObject({ code: "refused" });
+    await expect(client.runs()).rejects.toMatchObject({ code: "protocol" });
+    expect(sent).toBeLessThan(100_000_000);
+  });
+
   it("elsewhere: neither the token, nor a header, nor the task goes to where it points", async () => {
     const asked: string[] = [];
     const other = await listening((_request, response) => {
