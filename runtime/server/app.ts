@@ -8,7 +8,7 @@ import { performFor } from "./perform-for.ts";
 import { shuttingDown, type Core } from "./core.ts";
 import { addPage } from "./page.ts";
 import { wantedOf, type Wanted } from "./cursor.ts";
-import { PREFLIGHT_HEADERS } from "./guard.ts";
+import { preflightHeaders } from "./guard.ts";
 import { openApi } from "./openapi.ts";
 import { startSchema } from "./protocol.ts";
 import { isRefusal, refusalOf, refuse, type Refusal } from "./refusal.ts";
@@ -96,7 +96,10 @@ async function respond(
   try {
     if (request.method === "OPTIONS" && "Access-Control-Allow-Origin" in headers) {
       // The browser asks without a token, and is told nothing but what it may send.
-      return new Response(null, { status: 204, headers: { ...SAFE_HEADERS, ...headers, ...PREFLIGHT_HEADERS } });
+      return new Response(null, {
+        status: 204,
+        headers: { ...SAFE_HEADERS, ...headers, ...preflightHeaders(request) },
+      });
     }
     const runId = context.req.param("id") ?? "";
     const ticketRun = path === "/runs/:id/events" && request.method === "GET" ? runId : undefined;

@@ -98,6 +98,8 @@ export function createGuard({ token, hosts, anyAddress, origins, ticketMs, clock
       if (origin === null || !origins.has(origin)) return {};
       return {
         "Access-Control-Allow-Origin": origin,
+        // Without it a browser hides every answer from a page that sends its cookies along.
+        "Access-Control-Allow-Credentials": "true",
         "Access-Control-Expose-Headers": "X-Run-Id, Location, Retry-After",
       };
     },
@@ -108,12 +110,21 @@ export function createGuard({ token, hosts, anyAddress, origins, ticketMs, clock
   };
 }
 
-/** What a foreign page asks before it sends what a form could not. */
-export const PREFLIGHT_HEADERS: Readonly<Record<string, string>> = {
-  "Access-Control-Allow-Methods": "GET, POST",
-  "Access-Control-Allow-Headers": "Authorization, Content-Type, Last-Event-ID, X-Client-Id",
-  "Access-Control-Max-Age": "600",
-};
+const HEADER_NAMES = /^[\w!#$%&'*+.^`|~-]+(?:[ \t]*,[ \t]*[\w!#$%&'*+.^`|~-]+)*$/;
+
+/**
+ * What a foreign page is told before it sends what a form could not. A page of an origin that was named may send any header: `authorize` and `context`
+ * read what a program of its own thinks of.
+ */
+export function preflightHeaders(request: Request): Readonly<Record<string, string>> {
+  const asked = request.headers.get("access-control-request-headers") ?? "";
+  const own = HEADER_NAMES.test(asked) ? `, ${asked}` : "";
+  return {
+    "Access-Control-Allow-Methods": "GET, POST",
+    "Access-Control-Allow-Headers": `Authorization, Content-Type, Last-Event-ID, X-Client-Id${own}`,
+    "Access-Control-Max-Age": "600",
+  };
+}
 
 /** The same length for every token: what differs in length is compared as long. */
 function digest(text: string): Buffer {

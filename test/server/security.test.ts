@@ -201,10 +201,10 @@ describe("a page in a browser", () => {
   it("of our own origin is served, and one that was named, by its name and never by *", async () => {
     const it = await served({}, { origins: ["https://app.example/"] });
     const { port } = it.server;
-    const own = await raw(`${it.url}/runs`, {
+    const same = await raw(`${it.url}/runs`, {
       headers: { host: `localhost:${port}`, origin: `http://localhost:${port}` },
     });
-    expect(own.status).toBe(200);
+    expect(same.status).toBe(200);
     const named = await raw(`${it.url}/runs`, { headers: { origin: "https://app.example" } });
     expect([named.status, named.headers["access-control-allow-origin"]]).toEqual([200, "https://app.example"]);
     expect(named.headers["vary"]).toContain("Origin");
@@ -215,6 +215,18 @@ describe("a page in a browser", () => {
     const preflight = await raw(`${it.url}/runs`, asked);
     expect([preflight.status, preflight.headers["access-control-allow-origin"]]).toEqual([204, "https://app.example"]);
     expect(preflight.headers["access-control-allow-headers"]).toContain("Authorization");
+    // What a client of ours may be given: headers of its own, and whether cookies go along.
+    const own = { ...asked.headers, "access-control-request-headers": "content-type,x-tenant" };
+    const { headers } = await raw(`${it.url}/runs`, { ...asked, headers: own });
+    expect(headers["access-control-allow-headers"]).toContain("x-tenant");
+    expect([headers["access-control-allow-credentials"], named.headers["access-control-allow-credentials"]]).toEqual([
+      "true",
+      "true",
+    ]);
+    const odd = { ...asked.headers, "access-control-request-headers": "x-a; b" };
+    expect((await raw(`${it.url}/runs`, { ...asked, headers: odd })).headers["access-control-allow-headers"]).toBe(
+      "Authorization, Content-Type, Last-Event-ID, X-Client-Id",
+    );
     const foreign = await raw(`${it.url}/runs`, {
       ...asked,
       headers: { ...asked.headers, origin: "https://evil.example" },
