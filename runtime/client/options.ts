@@ -24,7 +24,10 @@ export interface QueueLimits {
 }
 
 export interface ClientOptions {
-  /** Of the server with its base path, such as `https://app.example/api/agent`; in a page also relative to it. */
+  /**
+   * Of the server with its base path, such as `https://app.example/api/agent`; in a page also relative to it. Its own address: a redirect is an error, as
+   * nothing is sent on to where it points.
+   */
   readonly url: string;
   /** What the server wants of every request (`Authorization: Bearer`). */
   readonly token?: string | undefined;
