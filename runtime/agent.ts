@@ -148,7 +148,7 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
     };
     const owned = create(runId, runOptions.context, { signal });
     runs.add(owned, false);
-    owned.begin(start, task);
+    owned.begin(start, task.toWellFormed());
     return owned.run;
   }
 

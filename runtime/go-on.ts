@@ -28,7 +28,7 @@ export function resumeOf(
     by: "user",
     partial,
     ...(budget === undefined ? {} : { budget }),
-    ...(text === undefined ? {} : { input: { id: newInputId(), text } }),
+    ...(text === undefined ? {} : { input: { id: newInputId(), text: text.toWellFormed() } }),
   };
 }
 

@@ -260,7 +260,7 @@ class PublicRun implements Run {
     );
     checkWords({ instruction: instruction ?? "", by });
     if (budget !== undefined) checkBudget("budget", budget, ["maxSteps"]);
-    const text = instruction === undefined || instruction.trim() === "" ? undefined : instruction;
+    const text = instruction === undefined || instruction.trim() === "" ? undefined : instruction.toWellFormed();
     const more = budget === undefined ? {} : { budget: { ...budget } };
     return this.#order(
       { type: "resume", by, partial, ...(text === undefined ? {} : { input: { id: newInputId(), text } }), ...more },
@@ -268,9 +268,11 @@ class PublicRun implements Run {
     );
   }
 
-  async #say(text: string, options: SendOptions = {}): Promise<SendReceipt> {
+  async #say(said: string, options: SendOptions = {}): Promise<SendReceipt> {
     const { when = "step", id = newInputId() } = options;
-    checkText("send", text);
+    checkText("send", said);
+    // Half a character is refused by endpoints, for good: it stays in the conversation.
+    const text = said.toWellFormed();
     checkOption("id", id, isInputId(id) && id !== FIRST_INPUT, `1 to 128 characters other than "${FIRST_INPUT}"`);
     checkOption("when", when, ["now", "step", "done"].includes(when), '"now", "step" or "done"');
     const receipt = await this.#order({ type: "send", id, text, when }, () => ({ verb: "send", text, when, id }));
@@ -311,16 +313,17 @@ class PublicRun implements Run {
     return this.#order({ type: "approve", by, callId, ...more }, () => ({ verb: "approve", callId, by, ...more }));
   }
 
-  async #refuse(callId: string, reason = "", { by = "user" }: RejectOptions = {}): Promise<Receipt> {
-    checkWords({ callId, reason, by });
+  async #refuse(callId: string, why = "", { by = "user" }: RejectOptions = {}): Promise<Receipt> {
+    checkWords({ callId, reason: why, by });
+    const reason = why.toWellFormed();
     return this.#order({ type: "reject", by, callId, reason }, () => ({ verb: "reject", callId, reason, by }));
   }
 
   async #settleOrphan(callId: string, result: CallResult): Promise<Receipt> {
     checkWords({ callId });
     if ("error" in result) {
-      const { error } = result;
-      checkWords({ error });
+      checkWords({ error: result.error });
+      const error = result.error.toWellFormed();
       return this.#order({ type: "settle", callId, result: { error: { code: "tool", message: error } } }, () => ({
         verb: "settle",
         callId,

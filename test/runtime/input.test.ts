@@ -265,3 +265,26 @@ describe("send while the run is being stopped", () => {
     checkLog(await stored(log, run.id));
   });
 });
+
+it("half a character that a person says reaches no model: it is replaced before it is recorded, in every way to say it", async () => {
+  const half = "caf\ud83d";
+  const model = scriptedModel(() => "heard");
+  const { agent } = testAgent({ model });
+  const run = agent.run(`${half} start`);
+  await run.settled();
+  await run.send(`${half} send`);
+  await run.settled();
+  const fork = await agent.fork(run.id, { at: run.state.seq, instruction: `${half} fork` });
+  await fork.settled();
+  const stopped = agent.run("stop", { signal: AbortSignal.abort() });
+  await stopped.settled();
+  await stopped.resume(`${half} resume`);
+  await stopped.settled();
+  const other = agent.run("stop", { signal: AbortSignal.abort() });
+  await other.settled();
+  await agent.resume(other.id, `${half} resume too`);
+  await other.settled();
+  const texts = new Set(heard(model).flat());
+  for (const way of ["start", "send", "fork", "resume", "resume too"]) expect(texts).toContain(`caf\ufffd ${way}`);
+  for (const text of texts) expect(text.isWellFormed(), JSON.stringify(text)).toBe(true);
+});
