@@ -22,8 +22,8 @@ export interface AgentObserver {
 export interface Observed {
   readonly run: Run;
   readonly bus: Pick<Bus, "tap" | "stats" | "published" | "onLeaving">;
-  readonly owns: () => boolean;
-  readonly failure: () => RubatoError | undefined;
+  owns(): boolean;
+  failure(): RubatoError | undefined;
 }
 
 /** An observer of ours, which sees more of a run than its public face. */
@@ -41,9 +41,9 @@ export function runObserver(observer: AgentObserver): RunObserver {
     event(event, { run }) {
       observer.event(event, run);
     },
-    rested({ run, failure }) {
-      const error = failure();
-      if (error !== undefined) observer.failed?.(error, run);
+    rested(observed) {
+      const error = observed.failure();
+      if (error !== undefined) observer.failed?.(error, observed.run);
     },
   };
 }

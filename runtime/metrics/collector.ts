@@ -242,12 +242,13 @@ export class Collector implements RunObserver {
     const subscribers: SubscriberFigures[] = [];
     const delivery = { ...this.left };
     const runs: Partial<Record<Status, number>> = {};
-    for (const { run, bus, owns } of this.options.held()) {
+    for (const observed of this.options.held()) {
+      const { run, bus } = observed;
       for (const { lastError: _error, ...stats } of bus.stats().subscribers) {
         subscribers.push({ runId: run.id, ...stats });
         add(delivery, stats);
       }
-      if (!owns()) continue;
+      if (!observed.owns()) continue;
       const { status } = run.state;
       runs[status] = (runs[status] ?? 0) + 1;
     }

@@ -78,7 +78,7 @@ describe("GET /metrics", () => {
     const json = metricsSchema.parse(JSON.parse((await raw(`${it.url}/api/metrics`)).body));
     expect(json.runs).toEqual({ done: 1 });
     expect(json.agents[0]?.windowMs).toBeGreaterThan(0);
-    expect(json.server.connections).toEqual({
+    expect(json.server.connections).toMatchObject({
       sse: { open: 0, opened: 0 },
       ndjson: { open: 0, opened: 0 },
       socket: { open: 0, opened: 0 },
