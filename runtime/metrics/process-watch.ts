@@ -36,7 +36,8 @@ interface Slot {
  * E1 It runs while somebody has it: the last `close` ends it. It keeps no process alive.
  */
 class ProcessWatch {
-  private users = 0;
+  /** Who has it open. */
+  users = 0;
   private histogram: IntervalHistogram | undefined;
   private slots: Slot[] = [];
 
@@ -55,10 +56,6 @@ class ProcessWatch {
       this.histogram?.disable();
       this.histogram = undefined;
     };
-  }
-
-  get running(): boolean {
-    return this.histogram !== undefined;
   }
 
   read(): ProcessFigures {

@@ -154,14 +154,15 @@ describe("with nothing attached", () => {
           return clock.monotonic();
         },
       };
+      const before = processWatch.users;
       const made = testAgent({ model: countedModel(tokens), clock: counting, metrics });
       const run = made.agent.run("count");
       const listening = run.subscribe("token_stream", () => {});
       await run.settled();
       listening();
-      expect(processWatch.running).toBe(metrics);
+      expect(processWatch.users - before).toBe(metrics ? 1 : 0);
       await made.agent.close();
-      expect(processWatch.running).toBe(false);
+      expect(processWatch.users).toBe(before);
       return count;
     };
     expect(await looks(1_000, false)).toBe(await looks(100, false));
