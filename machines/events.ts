@@ -131,6 +131,8 @@ export const eventSchema = z.discriminatedUnion("type", [
       limits: limitsSchema,
       messages: z.array(messageSchema).optional(),
       metadata: jsonObject.optional(),
+      /** W3C Trace Context of whoever began it. */
+      traceparent: z.string().optional(),
       parent: z.object({ runId: z.string(), callId: z.string() }).optional(),
       /** Copied from this run up to this seq. `edited`: calls whose results are not what that run recorded. */
       fork: z.object({ runId: z.string(), seq: ordinal, edited: z.array(z.string()).optional() }).optional(),

@@ -46,4 +46,5 @@ export {
 } from "./state.ts";
 export { stateHash } from "./state-hash.ts";
 export { CHART_HASH, isWorking, shouldInterrupt, step, type StepResult } from "./step.ts";
+export { readTraceparent, spanIdOf, traceIdOf, traceparentOf, type TraceContext } from "./trace-context.ts";
 export { toolCallMachine } from "./tool-call.ts";

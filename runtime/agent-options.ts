@@ -14,7 +14,9 @@ import { memoryLog } from "./log/memory.ts";
 import type { ChatModel } from "./models/chat-model.ts";
 import type { ModelTimeouts } from "./model-watch.ts";
 import type { Redact } from "./redact.ts";
+import { isLogger, type Logger } from "./logger.ts";
 import { retryPolicy, type RetryOptions } from "./retry.ts";
+import { isInspector, type InspectOptions, type XStateInspector } from "./shadow.ts";
 
 export interface AgentOptions<Context = unknown> {
   /** What it is called in logs and lists. */
@@ -54,6 +56,17 @@ export interface AgentOptions<Context = unknown> {
   readonly answerTimeoutMs?: number;
   /** Takes out of every text what must not be recorded. What it takes out is gone for the model and for tools as well. Default: nothing. */
   readonly redact?: Redact;
+  /** One line per control event, such as pino's. Texts of people, models and tools are not in it. Default none. */
+  readonly logger?: Logger;
+  /** Counts from the start what {@link Agent.metrics} answers. Default false: then it counts from the first time that somebody asks. */
+  readonly metrics?: boolean;
+  /** Shows every run to an XState inspector, such as that of `@statelyai/inspect`, from an actor beside it. Default none. */
+  readonly inspect?: XStateInspector | InspectOptions;
+  /**
+   * Hands W3C trace context on: with requests to models (`request.traceparent`, which {@link openaiModel} sends as a header) and to tools
+   * (`ctx.traceparent`). Default: in runs that were begun with a `traceparent`.
+   */
+  readonly propagate?: boolean;
   /** Time. Default the system's. */
   readonly clock?: Clock;
   /** From 0 to below 1, for the waits before retries. Default Math.random. */
@@ -85,6 +98,8 @@ export interface RunOptions<Context = unknown> {
   readonly messages?: readonly Message[];
   /** Plain JSON, kept with the run and shown in lists. */
   readonly metadata?: Readonly<Record<string, Json>>;
+  /** W3C Trace Context of the caller, `00-TRACE-SPAN-FLAGS`: the run's spans belong to that trace. */
+  readonly traceparent?: string;
 }
 
 /** The context is optional only where its type allows that there is none. */
@@ -142,13 +157,17 @@ const AGENT_KEYS = [
   "logTimeoutMs",
   "answerTimeoutMs",
   "redact",
+  "logger",
+  "metrics",
+  "inspect",
+  "propagate",
   "clock",
   "newRunId",
 ] as const;
 export const OPEN_KEYS = ["context", "allowChanged"] as const;
 export const RESUME_KEYS = ["context", "takeover", "allowChanged", "partial", "budget"] as const;
 export const FORK_KEYS = ["at", "instruction", "model", "results", "runId", "context"] as const;
-export const RUN_KEYS = ["runId", "signal", "context", "messages", "metadata"] as const;
+export const RUN_KEYS = ["runId", "signal", "context", "messages", "metadata", "traceparent"] as const;
 
 /** The options with their defaults. Throws {@link RubatoError} `invalid_option`, with what was received and what to do. */
 export function settingsOf<Context>(options: AgentOptions<Context>) {
@@ -174,6 +193,10 @@ export function settingsOf<Context>(options: AgentOptions<Context>) {
     logTimeoutMs = 30_000,
     answerTimeoutMs = 5_000,
     redact,
+    logger,
+    metrics = false,
+    inspect,
+    propagate,
     clock = systemClock,
     newRunId = () => `run_${randomUUID()}`,
   } = options;
@@ -204,6 +227,10 @@ export function settingsOf<Context>(options: AgentOptions<Context>) {
   checkOption("logTimeoutMs", logTimeoutMs, isDelay(logTimeoutMs, 1), "milliseconds from 1 to 2147483647");
   checkOption("answerTimeoutMs", answerTimeoutMs, isDelay(answerTimeoutMs, 1), "milliseconds from 1 to 2147483647");
   checkOption("redact", typeof redact, redact === undefined || typeof redact === "function", "a function of a text");
+  checkOption("logger", typeof logger, logger === undefined || isLogger(logger), "{ debug, info, warn, error }");
+  checkOption("metrics", metrics, typeof metrics === "boolean", "true or false");
+  checkOption("inspect", typeof inspect, inspect === undefined || isInspector(inspect), "an XState inspector");
+  checkOption("propagate", propagate, propagate === undefined || typeof propagate === "boolean", "true or false");
   return {
     name,
     instructions,
@@ -221,6 +248,10 @@ export function settingsOf<Context>(options: AgentOptions<Context>) {
     logTimeoutMs,
     answerTimeoutMs,
     redact,
+    logger,
+    metrics,
+    inspect,
+    propagate,
     clock,
     newRunId,
   };

@@ -2,6 +2,7 @@ import { REDUCER_VERSION, SCHEMA_VERSION, type EventData } from "../machines/eve
 import type { CallResult } from "../machines/command.ts";
 import type { Status } from "../machines/state.ts";
 import { CHART_HASH } from "../machines/step.ts";
+import { readTraceparent } from "../machines/trace-context.ts";
 import {
   checkBudget,
   checkMessages,
@@ -26,14 +27,19 @@ import { forkLog } from "./fork.ts";
 import { HeldRuns } from "./held-runs.ts";
 import { createRun } from "./live-run.ts";
 import type { Found, OwnedRun } from "./owned-run.ts";
+import { loggingObserver } from "./logger.ts";
 import { isRunId, type EventLog, type RunSummary } from "./log/event-log.ts";
 import { unknownRun } from "./log-pages.ts";
+import type { AgentMetrics } from "./metrics/agent-metrics.ts";
+import { Collector } from "./metrics/collector.ts";
 import type { ChatModel } from "./models/chat-model.ts";
+import { runObserver, type AgentObserver } from "./observe.ts";
 import { checkSubscribeOptions, type Overflow, type SubscribeOptions } from "./overflow.ts";
 import { checkPattern, type EventPattern } from "./pattern.ts";
 import { foldLog } from "./recovery.ts";
 import { redactedModel, redactedResult } from "./redact.ts";
 import type { Run } from "./run.ts";
+import { inspectOptions, shadowObserver } from "./shadow.ts";
 import type { Listener } from "./subscriber.ts";
 import { checkTools, definitionOf, describeTools } from "./toolbox.ts";
 
@@ -79,6 +85,16 @@ export interface Agent<Context = unknown> {
     listener: Listener<Pattern, Policy>,
     options?: SubscribeOptions<Policy>,
   ): () => void;
+  /**
+   * Has somebody see what happens in all runs, as far as this process owns them: every control event, and the first delta of each answer. It is called
+   * synchronously, costs nothing per token, and what it throws changes nothing.
+   */
+  observe(observer: AgentObserver): () => void;
+  /**
+   * What the runs of this agent do in this process: rates, latencies, queues, errors, tokens, and what the process uses. Counting begins with the
+   * option `metrics`, or the first time that somebody asks (a server does), and ends with the agent.
+   */
+  metrics(): AgentMetrics;
   /** Interrupts what runs (it can be resumed), waits for it, and ends background work. */
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
@@ -114,6 +130,7 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
     timeouts: settings.timeouts,
     clock: settings.clock,
     redact,
+    propagate: settings.propagate,
     instructions,
     tools: toolMap,
     descriptions,
@@ -124,18 +141,35 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
     logTimeoutMs: settings.logTimeoutMs,
     answerTimeoutMs: settings.answerTimeoutMs,
     isClosed: () => closed,
+    get probe() {
+      return collector?.probe;
+    },
   };
 
   type Owned = OwnedRun<Context | undefined>;
   const runs = new HeldRuns<Owned>();
   let closed = false;
+  let collector: Collector | undefined;
+  if (settings.metrics) collect();
+  if (settings.logger !== undefined) runs.observe(runObserver(loggingObserver(settings.logger, name, redact)));
+  if (settings.inspect !== undefined) runs.observe(runObserver(shadowObserver(inspectOptions(settings.inspect))));
+
+  function collect(): Collector {
+    if (collector !== undefined) return collector;
+    collector = new Collector({ agent: name, clock: settings.clock, held: () => runs.alive() });
+    runs.observe(collector);
+    if (closed) collector.close();
+    return collector;
+  }
 
   function run(task: string, ...[runOptions = {}]: RunArguments<Context> | []): Run {
     if (closed) throw agentClosed();
     checkText("run", task);
     checkKeys("run", runOptions, RUN_KEYS);
-    const { runId = newRunId(), signal, messages, metadata } = runOptions;
+    const { runId = newRunId(), signal, messages, metadata, traceparent } = runOptions;
     checkOption("runId", runId, isRunId(runId), "1 to 128 characters of A-Z a-z 0-9 . _ -, not beginning with a dot");
+    const traced = traceparent === undefined || readTraceparent(traceparent) !== undefined;
+    checkOption("traceparent", traceparent, traced, "a W3C traceparent, 00-TRACE-SPAN-FLAGS");
     const start: EventData<"run_start"> = {
       schema: SCHEMA_VERSION,
       reducer: REDUCER_VERSION,
@@ -145,6 +179,7 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
       limits,
       ...(messages === undefined ? {} : { messages: checkMessages(messages) }),
       ...(metadata === undefined ? {} : { metadata: checkMetadata(metadata) }),
+      ...(traceparent === undefined ? {} : { traceparent }),
     };
     const owned = create(runId, runOptions.context, { signal });
     runs.add(owned, false);
@@ -222,6 +257,7 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
   async function close(): Promise<void> {
     closed = true;
     await runs.close();
+    collector?.close();
   }
 
   async function fork(
@@ -281,6 +317,11 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
       checkSubscribeOptions(subscribeOptions);
       return runs.subscribe(pattern, listener, subscribeOptions);
     },
+    observe(observer) {
+      checkOption("observer", typeof observer, typeof observer?.event === "function", "{ event(event, run) }");
+      return runs.observe(runObserver(observer));
+    },
+    metrics: () => collect().read(),
     close,
     [Symbol.asyncDispose]: close,
   };

@@ -39,6 +39,15 @@ export interface Bus {
   ): () => void;
   /** Fills a mailbox with the events of these types, those that are stored or those that are published. */
   attach(mailbox: Mailbox, options: AttachOptions): () => void;
+  /**
+   * Calls back with events of these types, and does not count as a listener: with it or without it, events are made and stored in the same way. What
+   * it calls must not throw.
+   */
+  tap(types: readonly EventType[], deliver: (event: Event) => void): () => void;
+  /** Events so far. */
+  published: number;
+  /** Called with the last figures of a subscriber that ends. Set by whoever counts them. */
+  onLeaving: ((stats: SubscriberStats) => void) | undefined;
   /** True while a listener runs: a command from inside it must not wait for what the listener itself holds up. */
   delivering: boolean;
   depth: number;
@@ -76,7 +85,8 @@ class EventBus implements Bus {
   depth = 0;
   readonly valve: Valve;
   private readonly source: BusSource;
-  private published = 0;
+  onLeaving: ((stats: SubscriberStats) => void) | undefined;
+  published = 0;
   // Made for the first subscriber: most runs of many have none.
   private emitter: EventEmitter<Record<Channel, [Event]>> | undefined;
   private subscribers: Set<() => SubscriberStats> | undefined;
@@ -145,7 +155,7 @@ class EventBus implements Bus {
     return () => {
       this.durable?.delete(mailbox);
       if (this.durable?.size === 0) this.durable = undefined;
-      this.subscribers?.delete(stats);
+      if (this.subscribers?.delete(stats) === true) this.onLeaving?.(stats());
     };
   }
 
@@ -163,6 +173,16 @@ class EventBus implements Bus {
     return () => {
       if (this.subscribers?.delete(stats) !== true) return;
       for (const channel of channels) emitter.off(channel, deliver);
+      this.onLeaving?.(stats());
+    };
+  }
+
+  tap(types: readonly EventType[], deliver: (event: Event) => void): () => void {
+    this.emitter ??= new EventEmitter();
+    const { emitter } = this;
+    for (const type of types) emitter.on(type, deliver);
+    return () => {
+      for (const type of types) emitter.off(type, deliver);
     };
   }
 

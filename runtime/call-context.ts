@@ -11,6 +11,7 @@ export class CallContext<Context> extends LazySignal implements ToolContext<Cont
   readonly idempotencyKey: string;
   readonly context: Context;
   readonly answer: string | undefined;
+  readonly traceparent: string | undefined;
   readonly progress: Verbs["progress"];
   readonly emit: Verbs["emit"];
   readonly interrupt: Verbs["interrupt"];
@@ -22,6 +23,7 @@ export class CallContext<Context> extends LazySignal implements ToolContext<Cont
     key: string,
     context: Context,
     answer: string | undefined,
+    traceparent: string | undefined,
     verbs: Verbs,
   ) {
     super();
@@ -31,6 +33,7 @@ export class CallContext<Context> extends LazySignal implements ToolContext<Cont
     this.idempotencyKey = key;
     this.context = context;
     this.answer = answer;
+    this.traceparent = traceparent;
     this.progress = verbs.progress;
     this.emit = verbs.emit;
     this.interrupt = verbs.interrupt;

@@ -1,14 +1,15 @@
 import type { EffectName } from "../machines/agent.ts";
 import { derive } from "../machines/derive.ts";
 import type { Event } from "../machines/events.ts";
-import type { ToolCallState } from "../machines/state.ts";
+import type { AgentState, ToolCallState } from "../machines/state.ts";
 import type { Price } from "../machines/limits.ts";
+import { traceparentOf } from "../machines/trace-context.ts";
 import { milliseconds, type Clock } from "./clock.ts";
 import { RubatoError } from "./errors.ts";
 import type { Head } from "./head.ts";
 import { callModel, type ModelCall } from "./model-call.ts";
 import { ModelWatch, type ModelTimeouts } from "./model-watch.ts";
-import type { ChatModel, ToolDescription } from "./models/chat-model.ts";
+import type { ChatModel, ModelRequest, ToolDescription } from "./models/chat-model.ts";
 import type { RetryPolicy } from "./retry.ts";
 import type { Tasks } from "./tasks.ts";
 import type { ToolCalls } from "./tool-calls.ts";
@@ -41,6 +42,7 @@ export interface EffectsOptions {
   readonly timeouts: ModelTimeouts;
   readonly retry: RetryPolicy;
   readonly instructions: string;
+  readonly propagate: boolean | undefined;
   readonly tools: readonly ToolDescription[];
   readonly toolCalls: ToolCalls;
   readonly graceMs: number;
@@ -101,11 +103,18 @@ class RunsEffects implements Effects {
       retry: options.retry,
       models: options.models.length,
       price: this.priceOf(model),
-      request: { instructions: options.instructions, messages: state.messages, tools: options.tools },
+      request: this.requestOf(state, event.seq),
       thinking: event,
       valve: options.valve,
       tasks: options.tasks,
     });
+  }
+
+  private requestOf({ messages, core }: AgentState, seq: number): ModelRequest {
+    const { instructions, tools, propagate, head } = this.options;
+    const parent = core.start?.traceparent;
+    if (!(propagate ?? parent !== undefined)) return { instructions, messages, tools };
+    return { instructions, messages, tools, traceparent: traceparentOf(head.runId, seq, parent) };
   }
 
   perform(effect: EffectName, event: Event): void {

@@ -121,10 +121,12 @@ function copyOf(
   switch (event.type) {
     case "run_start": {
       const edited = [...edits.keys()];
+      // Whose request began the other run did not begin this one.
+      const { traceparent: _theirs, ...start } = event.data;
       return {
         ...event,
         runId,
-        data: { ...event.data, fork: { ...fork, ...(edited.length === 0 ? {} : { edited }) } },
+        data: { ...start, fork: { ...fork, ...(edited.length === 0 ? {} : { edited }) } },
       };
     }
     case "tool_result": {

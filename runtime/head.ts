@@ -4,6 +4,7 @@ import type { AgentState } from "../machines/state.ts";
 import type { Clock } from "./clock.ts";
 import type { RubatoError } from "./errors.ts";
 import type { EventLog } from "./log/event-log.ts";
+import type { Probe } from "./metrics/probe.ts";
 import type { Redact } from "./redact.ts";
 
 /**
@@ -77,6 +78,8 @@ export interface HeadOptions {
   /** How long an append may take before the log counts as failed, ms. */
   readonly logTimeoutMs: number;
   readonly clock: Clock;
+  /** Where somebody measures this run. */
+  readonly probe?: Probe | undefined;
   /** Applied to the texts of every control event before it is stepped. */
   readonly redact: Redact | undefined;
   readonly audience: Audience;

@@ -1,6 +1,7 @@
 import { Lane } from "./lane.ts";
 import type { Overflow, SubscribeOptions } from "./overflow.ts";
 import type { OwnedRun } from "./owned-run.ts";
+import { Observers, type RunObserver } from "./observe.ts";
 import type { EventPattern } from "./pattern.ts";
 import type { Listener } from "./subscriber.ts";
 import { createTasks, type Tasks } from "./tasks.ts";
@@ -25,6 +26,8 @@ export class HeldRuns<Owned extends OwnedRun<never>> {
   private leaving: Tasks | undefined;
   /** Attaches each subscriber to all runs to one more of them. Made for the first. */
   private attached: Set<(owned: Heard) => void> | undefined;
+  /** Made for the first. */
+  private observers: Observers | undefined;
 
   /** Holds a run from its first moment on. */
   add(owned: Owned, atRest: boolean): void {
@@ -38,6 +41,7 @@ export class HeldRuns<Owned extends OwnedRun<never>> {
     if (atRest) {
       this.working.delete(owned);
       this.atRest.add(owned);
+      this.observers?.rested(owned);
       this.forgetOldest();
       return;
     }
@@ -81,18 +85,26 @@ export class HeldRuns<Owned extends OwnedRun<never>> {
     return undo;
   }
 
+  /** Has somebody see what happens in all of them. */
+  observe(observer: RunObserver): () => void {
+    this.observers ??= new Observers();
+    return this.observers.add(observer, () => this.alive());
+  }
+
   /** Ends all of them. */
   async close(): Promise<void> {
     await Promise.all(this.alive().map((owned) => owned.close()));
     await this.leaving?.idle();
   }
 
-  private alive(): readonly Owned[] {
+  /** Those that are held now. */
+  alive(): readonly Owned[] {
     return [...this.working, ...this.atRest];
   }
 
   private attachAll(owned: Owned): void {
     if (this.attached !== undefined) for (const attach of this.attached) attach(owned);
+    this.observers?.attach(owned);
   }
 
   /** Whoever has the run itself loses nothing; only `open` does not find it any more. One with background work is kept until that ends. */

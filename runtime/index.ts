@@ -30,6 +30,10 @@ export type {
 } from "./log/event-log.ts";
 export { fileLog, type FileLogOptions } from "./log/file.ts";
 export type { SnapshotStore, StoredSnapshot } from "./log/snapshot-store.ts";
+export type { Logger, LogLevel } from "./logger.ts";
+export type { AgentMetrics, Counted, ErrorCount, SubscriberFigures } from "./metrics/agent-metrics.ts";
+export type { ProcessFigures } from "./metrics/process-watch.ts";
+export type { Latency } from "./metrics/window.ts";
 export { memoryLog } from "./log/memory.ts";
 export type { ChatModel, ModelChunk, ModelRequest, ToolDescription } from "./models/chat-model.ts";
 export { offlineModel } from "./models/offline.ts";
@@ -47,6 +51,7 @@ export {
   type ScriptStep,
 } from "./models/scripted.ts";
 export type { ModelTimeouts } from "./model-watch.ts";
+export type { AgentObserver } from "./observe.ts";
 export type { Outcome } from "./outcome.ts";
 export type { Level, Overflow, QueueOptions, SubscribeOptions, SubscriberStats } from "./overflow.ts";
 export type { EventFor, EventPattern } from "./pattern.ts";
@@ -65,6 +70,7 @@ export type {
   SendOptions,
   SendReceipt,
 } from "./run.ts";
+export type { InspectOptions, XStateInspector } from "./shadow.ts";
 export { stateAt } from "./state-at.ts";
 export type { Listener } from "./subscriber.ts";
 export { verify, type Verification } from "./verify.ts";

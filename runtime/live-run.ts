@@ -366,6 +366,10 @@ class LiveRun<Context> implements OwnedRun<Context>, PublicRunParts, OwnersRun, 
     return this.head().failure !== undefined;
   }
 
+  failure(): RubatoError | undefined {
+    return this.head().failure;
+  }
+
   busy(): boolean {
     return this.tasks.size > 0 || this.claiming !== undefined || this.isFollowed();
   }

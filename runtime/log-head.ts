@@ -9,6 +9,7 @@ import type { Clock } from "./clock.ts";
 import { messageOf, RubatoError } from "./errors.ts";
 import type { Answering, Audience, Head, HeadOptions, HeadOwner } from "./head.ts";
 import type { EventLog } from "./log/event-log.ts";
+import type { Probe } from "./metrics/probe.ts";
 import { isPromiseLike } from "./promise-like.ts";
 import { redactDraft, type Redact } from "./redact.ts";
 
@@ -87,6 +88,7 @@ class OpenHead implements Head {
   private cancelWatch: (() => void) | undefined;
   private readonly clock: Clock;
   private readonly redact: Redact | undefined;
+  private readonly probe: Probe | undefined;
   private readonly owner: HeadOwner;
   private readonly logTimeoutMs: number;
 
@@ -97,6 +99,7 @@ class OpenHead implements Head {
     this.epoch = options.epoch;
     this.clock = options.clock;
     this.redact = options.redact;
+    this.probe = options.probe;
     this.audience = options.audience;
     this.owner = options.owner;
     this.logTimeoutMs = options.logTimeoutMs;
@@ -157,7 +160,7 @@ class OpenHead implements Head {
       const draft = this.redact === undefined ? given : this.redacted(given, this.redact);
       if (draft === undefined) return first;
       const event = this.envelope(seal(this.latest, draft), cause ?? first);
-      const result = step(this.latest, event);
+      const result = this.probe === undefined ? step(this.latest, event) : this.probe.step(this.latest, event);
       if (!result.accepted) break;
       first ??= event.seq;
       this.latest = result.state;
@@ -352,6 +355,7 @@ class OpenHead implements Head {
 
   private write(): boolean {
     let written: undefined | Promise<undefined>;
+    const begun = this.probe?.beginAppend();
     try {
       written = this.log.append(this.runId, { epoch: this.epoch, events: this.writing });
     } catch (error) {
@@ -359,6 +363,7 @@ class OpenHead implements Head {
       return false;
     }
     if (written === undefined) {
+      this.probe?.endAppend(begun);
       this.stored();
       return true;
     }
@@ -372,6 +377,7 @@ class OpenHead implements Head {
     written.then(
       () => {
         this.committing = false;
+        this.probe?.endAppend(begun);
         // It came after all, but the run has ended without it (H6).
         if (this.failure !== undefined) return;
         this.stored();

@@ -1,6 +1,8 @@
 import type { EventData, PartialPolicy } from "../machines/events.ts";
 import type { AgentState } from "../machines/state.ts";
 import type { OpenOptions } from "./agent-options.ts";
+import type { Bus } from "./bus.ts";
+import type { RubatoError } from "./errors.ts";
 import type { Lane } from "./lane.ts";
 import type { Overflow } from "./overflow.ts";
 import type { AgentSetup, OwnerSetup } from "./owner.ts";
@@ -37,8 +39,11 @@ export type TakeOverReceipt = Receipt | { readonly accepted: false; readonly rea
 /** A run together with what only its agent may touch. */
 export interface OwnedRun<Context = unknown> {
   readonly run: Run;
+  readonly bus: Bus;
   /** It never owned its log, or lost it. */
   readonly failed: () => boolean;
+  /** Why. */
+  readonly failure: () => RubatoError | undefined;
   /** Somebody needs it to stay: it works in the background, or somebody waits for another process's run. */
   readonly busy: () => boolean;
   /** This process owns it. */

@@ -13,6 +13,7 @@ import type { Head, HeadOwner } from "./head.ts";
 import { openHead } from "./log-head.ts";
 import type { EventLog } from "./log/event-log.ts";
 import type { ChatModel, ToolDescription } from "./models/chat-model.ts";
+import type { Probe } from "./metrics/probe.ts";
 import type { ModelTimeouts } from "./model-watch.ts";
 import { ownerDraft } from "./recovery.ts";
 import type { Redact } from "./redact.ts";
@@ -45,6 +46,10 @@ export interface AgentSetup<Context> {
   readonly graceMs: number;
   readonly logTimeoutMs: number;
   readonly redact: Redact | undefined;
+  /** Whether trace context goes on; undefined: in runs that were begun with it. */
+  readonly propagate: boolean | undefined;
+  /** Where somebody measures its runs. */
+  readonly probe: Probe | undefined;
 }
 
 /** A run's owner: the process that appends to its log, and runs its effects. */
@@ -101,7 +106,7 @@ class RunsOwner<Context> implements Owner, HeadOwner {
 
   constructor({ setup, context, bus, tasks, epoch, state, run }: OwnerParts<Context>) {
     const { runId, models, agent } = setup;
-    const { log, clock, redact, graceMs } = agent;
+    const { log, clock, redact, graceMs, probe } = agent;
     this.epoch = epoch;
     this.agent = agent;
     this.run = run;
@@ -113,7 +118,8 @@ class RunsOwner<Context> implements Owner, HeadOwner {
       state,
       logTimeoutMs: agent.logTimeoutMs,
       redact,
-      audience: bus,
+      probe,
+      audience: probe === undefined ? bus : probe.timing(bus),
       owner: this,
     });
     this.wall = new WallClock(this.head, clock);
@@ -127,6 +133,7 @@ class RunsOwner<Context> implements Owner, HeadOwner {
       graceMs,
       redact,
       approvals: agent.approvals,
+      propagate: agent.propagate,
       interrupt: (reason) => this.command({ type: "interrupt", by: "tool", reason, mode: "step" }),
       noteInterrupt: () => {
         this.effects.noteInterrupt(undefined);
@@ -143,6 +150,7 @@ class RunsOwner<Context> implements Owner, HeadOwner {
       timeouts: agent.timeouts,
       retry: agent.retry,
       instructions: agent.instructions,
+      propagate: agent.propagate,
       tools: agent.descriptions,
       graceMs,
       tasks,

@@ -83,6 +83,7 @@ export function recordedShell(runId: string, definition: AgentDefinition): Recor
     // What was recorded was redacted before.
     redact: undefined,
     approvals: definition.approvals,
+    propagate: false,
     interrupt: () => Promise.resolve({ accepted: false, reason: "settled" }),
     noteInterrupt() {},
     tasks,
@@ -95,6 +96,7 @@ export function recordedShell(runId: string, definition: AgentDefinition): Recor
     timeouts: { firstByteMs: 0, idleMs: 0, totalMs: 0 },
     retry: { decide: () => ({ do: "fail" }) },
     instructions,
+    propagate: false,
     tools: [],
     toolCalls,
     graceMs,

@@ -2,6 +2,7 @@ import { hashArgs } from "../machines/command.ts";
 import type { Draft, EventData, EventOf } from "../machines/events.ts";
 import { callsAllowed, OVER_LIMIT } from "../machines/limits.ts";
 import type { ToolCallState } from "../machines/state.ts";
+import { traceparentOf } from "../machines/trace-context.ts";
 import type { Tool, ToolContext, ToolReceipt } from "../tools/tool.ts";
 import { added } from "./added.ts";
 import { ApprovalWatch } from "./approval-watch.ts";
@@ -54,6 +55,7 @@ export interface ToolCallsOptions<Context> {
   readonly graceMs: number;
   readonly redact: Redact | undefined;
   readonly approvals: Approvals<Context>;
+  readonly propagate: boolean | undefined;
   readonly interrupt: (reason: string) => Promise<ToolReceipt>;
   /** Called before this records an interrupt of its own: its latency counts from here. */
   readonly noteInterrupt: () => void;
@@ -361,7 +363,10 @@ class RunsCalls<Context> implements ToolCalls {
     const { runId } = head;
     const { callId, attempt, idempotencyKey } = entry.start.data;
     const answer = head.state.core.calls.find((call) => call.callId === callId)?.approval?.answer;
-    const context = new CallContext(runId, callId, attempt, idempotencyKey, options.context, answer, {
+    const parent = head.state.core.start?.traceparent;
+    const traced = options.propagate ?? parent !== undefined;
+    const traceparent = traced ? traceparentOf(runId, entry.start.seq, parent) : undefined;
+    const context = new CallContext(runId, callId, attempt, idempotencyKey, options.context, answer, traceparent, {
       progress(value) {
         if (entry.settled) return;
         const plain = toJson(value);

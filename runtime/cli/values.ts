@@ -32,6 +32,7 @@ const OPTIONS = {
   all: { type: "boolean" },
   out: { type: "string" },
   mermaid: { type: "boolean" },
+  svg: { type: "boolean" },
   tools: { type: "string" },
   "max-tokens": { type: "string" },
   "max-cost": { type: "string" },

@@ -89,3 +89,31 @@ function definitionOf(node: AnyStateNode): StateDefinition {
   const kind = node.type === "final" || node.type === "compound" ? node.type : "atomic";
   return { path: node.path.join("."), key: node.key, kind, description: node.description ?? "", branches };
 }
+
+/** The way of an arrow in SVG, with round corners. */
+export function wayOf({ points }: ChartArrow): string {
+  const [first = [0, 0], ...rest] = points;
+  let way = `M${first[0]} ${first[1]}`;
+  let before = first;
+  for (const [index, point] of rest.entries()) {
+    const next = rest[index + 1];
+    if (next === undefined) {
+      way += ` L${point[0]} ${point[1]}`;
+      continue;
+    }
+    const start = towards(point, before);
+    const end = towards(point, next);
+    way += ` L${start[0]} ${start[1]} Q${point[0]} ${point[1]} ${end[0]} ${end[1]}`;
+    before = point;
+  }
+  return way;
+}
+
+type Point = readonly [x: number, y: number];
+const CORNER = 5;
+
+function towards([x, y]: Point, [toX, toY]: Point): Point {
+  const length = Math.hypot(toX - x, toY - y) || 1;
+  const by = Math.min(CORNER, length / 2) / length;
+  return [x + (toX - x) * by, y + (toY - y) * by];
+}

@@ -14,6 +14,8 @@ export interface ModelRequest {
   /** Valid for a provider: each call has exactly one result, in call order. */
   readonly messages: readonly Message[];
   readonly tools: readonly ToolDescription[];
+  /** W3C Trace Context of this request, where it is to be handed on. */
+  readonly traceparent?: string;
 }
 
 export type Usage = { readonly inputTokens: number; readonly outputTokens: number };

@@ -33,8 +33,13 @@ export interface StreamSettings {
 }
 
 /** Sends one chat request, at the first `next()`, and yields its answer piece by piece. */
-export function streamChat(body: ChatBody, stop: Stop, settings: StreamSettings): AsyncIterable<ModelChunk> {
-  return oneByOne(streamPieces(body, stop, settings), stop);
+export function streamChat(
+  body: ChatBody,
+  stop: Stop,
+  settings: StreamSettings,
+  traceparent?: string,
+): AsyncIterable<ModelChunk> {
+  return oneByOne(streamPieces(body, stop, settings, traceparent), stop);
 }
 
 /** Yields the pieces that arrived together, together. */
@@ -42,6 +47,7 @@ async function* streamPieces(
   body: ChatBody,
   stop: Stop,
   settings: StreamSettings,
+  traceparent: string | undefined,
 ): AsyncGenerator<readonly ModelChunk[], void, undefined> {
   const { endpoint, connections, connectTimeoutMs, headerTimeoutMs, idleTimeoutMs, totalTimeoutMs, setTimer } =
     settings;
@@ -77,7 +83,8 @@ async function* streamPieces(
   try {
     watch.limit("total", totalTimeoutMs);
     watch.start("headers", headerTimeoutMs);
-    const options = { ...callOptions(controller.signal, headerTimeoutMs), headers: { [REQUEST_ID_HEADER]: id } };
+    const headers = { [REQUEST_ID_HEADER]: id, ...(traceparent === undefined ? {} : { traceparent }) };
+    const options = { ...callOptions(controller.signal, headerTimeoutMs), headers };
     const answer = await send(client, body, options);
     const { contentType } = answer;
     begun = true;

@@ -104,7 +104,8 @@ export function openaiModelWith(options: OpenAIModelOptions, seams: OpenAIModelS
   };
   return {
     name: model,
-    stream: (request, call) => streamChat(chatBody(options, endpoint, request), stopOf(call), settings),
+    stream: (request, call) =>
+      streamChat(chatBody(options, endpoint, request), stopOf(call), settings, request.traceparent),
   };
 }
 

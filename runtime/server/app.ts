@@ -9,6 +9,7 @@ import { shuttingDown, type Core } from "./core.ts";
 import { addPage } from "./page.ts";
 import { wantedOf, type Wanted } from "./cursor.ts";
 import { preflightHeaders } from "./guard.ts";
+import type { Moment } from "./metrics.ts";
 import { openApi } from "./openapi.ts";
 import { startSchema } from "./protocol.ts";
 import { isRefusal, refusalOf, refuse, type Refusal } from "./refusal.ts";
@@ -39,7 +40,9 @@ const HANDLERS: Readonly<Record<RoutePath, { readonly GET?: Handler; readonly PO
   "/ui/chat": { POST: uiChat },
   "/ui/chat/:id/stream": { GET: uiStream },
   "/health": { GET: health },
+  "/api/health": { GET: health },
   "/metrics": { GET: metrics },
+  "/api/metrics": { GET: metricsJson },
   "/openapi.json": { GET: description },
 };
 
@@ -112,7 +115,8 @@ async function respond(
       const allowed = Object.keys(handlers).join(", ");
       return refuse(405, "method_not_allowed", `Here is ${allowed} only.`, { Allow: allowed });
     }
-    if (core.closing) return shuttingDown();
+    // Who asks whether it takes new work is told that it does not.
+    if (core.closing && handler !== health) return shuttingDown();
     const agent = context.req.param("agent");
     return await handler(core, { request, runId, agent, outgoing: context.env?.outgoing, headers });
   } catch (error) {
@@ -238,19 +242,58 @@ async function noSocket(): Promise<Refusal> {
   return refuse(426, "upgrade_required", "This is a WebSocket.", { Upgrade: "websocket", Connection: "Upgrade" });
 }
 
+/**
+ * Alive: it answers. Ready: it takes new work, and can read its logs. By the status alone `?probe=live` asks for the one, everything else for the
+ * other.
+ */
 async function health(core: Core, { request, headers }: Asked): Promise<Response | Refusal> {
   const caller = await core.authorize(request, "health");
-  return isRefusal(caller) ? caller : json(request, { status: "ok" }, 200, headers);
+  if (isRefusal(caller)) return caller;
+  const live = new URL(request.url).searchParams.get("probe") === "live";
+  const log = core.closing ? "unknown" : (await readsLogs(core)) ? "ok" : "failed";
+  const ready = log === "ok";
+  const status = core.closing ? "closing" : ready ? "ok" : "unavailable";
+  return json(request, { status, live: true, ready, log }, ready || live ? 200 : 503, headers);
+}
+
+/** How long a log may take to say that it is there, ms. */
+const LOG_MS = 2_000;
+
+async function readsLogs(core: Core): Promise<boolean> {
+  let cancel = (): void => {};
+  const tooLate = new Promise<boolean>((resolve) => {
+    cancel = core.settings.clock.timer(LOG_MS, () => {
+      resolve(false);
+    });
+  });
+  try {
+    return await Promise.race([core.runs.answer(), tooLate]);
+  } catch (error) {
+    core.report(error);
+    return false;
+  } finally {
+    cancel();
+  }
+}
+
+async function momentOf(core: Core): Promise<Moment> {
+  const runs = new Map<string, number>();
+  for (const { status } of await core.runs.list(undefined, undefined)) runs.set(status, (runs.get(status) ?? 0) + 1);
+  const { connections, working, settings } = core;
+  const agents = settings.agents.map((agent) => agent.metrics());
+  return { open: (kind) => connections.count(kind), working: working.size, runs, agents };
 }
 
 async function metrics(core: Core, { request, headers }: Asked): Promise<Response | Refusal> {
   const caller = await core.authorize(request, "metrics");
   if (isRefusal(caller)) return caller;
-  const runs = new Map<string, number>();
-  for (const { status } of await core.runs.list(undefined, undefined)) runs.set(status, (runs.get(status) ?? 0) + 1);
-  const { connections, working } = core;
-  const body = core.metrics.text({ open: (kind) => connections.count(kind), working: working.size, runs });
+  const body = core.metrics.text(await momentOf(core));
   return text(request, body, "text/plain; version=0.0.4; charset=utf-8", 200, headers);
+}
+
+async function metricsJson(core: Core, { request, headers }: Asked): Promise<Response | Refusal> {
+  const caller = await core.authorize(request, "metrics");
+  return isRefusal(caller) ? caller : json(request, core.metrics.json(await momentOf(core)), 200, headers);
 }
 
 async function description(core: Core, { request, headers }: Asked): Promise<Response | Refusal> {

@@ -39,6 +39,8 @@ export class Core {
       },
     });
     this.working = new Working(this.tasks);
+    // From here on they count what they do.
+    for (const agent of settings.agents) agent.metrics();
   }
 
   /** Of a run that somebody follows; it goes with its last follower. */

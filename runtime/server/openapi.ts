@@ -111,6 +111,24 @@ function aguiOperation(operationId: string, parameters: readonly Description[]):
   };
 }
 
+const HEALTH_STATUS = {
+  type: "object",
+  properties: {
+    status: { enum: ["ok", "closing", "unavailable"] },
+    live: { const: true },
+    ready: { type: "boolean" },
+    log: { enum: ["ok", "failed", "unknown"] },
+  },
+};
+const HEALTH = {
+  summary: "Whether it lives, and whether it takes new work",
+  parameters: [query("probe", { enum: ["live", "ready"] }, "What the status answers. Default ready.")],
+  responses: {
+    "200": answer("It does.", HEALTH_STATUS),
+    "503": answer("It does not take new work.", HEALTH_STATUS),
+  },
+};
+
 const PATHS: Readonly<Record<RoutePath, { readonly get?: Description; readonly post?: Description }>> = {
   "/runs": {
     get: {
@@ -253,18 +271,20 @@ const PATHS: Readonly<Record<RoutePath, { readonly get?: Description; readonly p
       responses: { "200": UI_STREAM, "204": answer("The run rests: nothing is being made.") },
     },
   },
-  "/health": {
-    get: {
-      operationId: "health",
-      summary: "Whether it serves",
-      responses: { "200": answer("It does.", { type: "object", properties: { status: { const: "ok" } } }) },
-    },
-  },
+  "/health": { get: { operationId: "health", ...HEALTH } },
+  "/api/health": { get: { operationId: "apiHealth", ...HEALTH } },
   "/metrics": {
     get: {
       operationId: "metrics",
       summary: "What it counts, for Prometheus",
       responses: { "200": { description: "The figures.", content: { "text/plain": { schema: { type: "string" } } } } },
+    },
+  },
+  "/api/metrics": {
+    get: {
+      operationId: "apiMetrics",
+      summary: "What it counts, the last minute beside the totals",
+      responses: { "200": answer("The figures.", { type: "object" }) },
     },
   },
   "/openapi.json": {

@@ -4,7 +4,10 @@ import { systemClock, type Clock } from "../clock.ts";
 import type { CommandVerb } from "./protocol.ts";
 
 /** What a server needs of an agent. */
-export type ServedAgent = Pick<Agent, "name" | "log" | "run" | "open" | "resume" | "fork" | "runs" | "close">;
+export type ServedAgent = Pick<
+  Agent,
+  "name" | "log" | "run" | "open" | "resume" | "fork" | "runs" | "metrics" | "close"
+>;
 
 /** What somebody asks for. A command is named by its verb. */
 export type ServerAction =

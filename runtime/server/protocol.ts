@@ -15,7 +15,8 @@ import type { InterruptReceipt, Receipt, SendReceipt } from "../run.ts";
  *
  * **POST /runs** `{ agent?, task, runId?, messages?, metadata? }` ({@link startSchema}; `agent` may be left out where there is one). 201
  * `{ runId, agent, seq, status }` once its first event is stored; with `Accept: text/event-stream` or `application/x-ndjson` 200 and the run's
- * events, which end at its rest (`?follow=true`: they go on). The id is in the header `X-Run-Id`, and in every event.
+ * events, which end at its rest (`?follow=true`: they go on). The id is in the header `X-Run-Id`, and in every event. A header `traceparent` is kept:
+ * the run's spans belong to that trace.
  * **GET /runs** `?status=&agent=&metadata.KEY=VALUE` -> `{ runs: RunSummary[] }`, oldest first.
  * **GET /runs/:id** -> `{ ...RunSummary }`.
  * **GET /runs/:id/state** `?seq=` -> {@link StateJson}, as of now or of that seq.
@@ -23,7 +24,8 @@ import type { InterruptReceipt, Receipt, SendReceipt } from "../run.ts";
  * A fork answers `{ accepted: true, runId, seq }`. An interrupt and a cancel answer when they are effective; a request that is cut off stops nothing.
  * **POST /runs/:id/tickets** -> `{ ticket, expiresAt }`: a browser's `EventSource` sends no header, so it opens
  * `/runs/:id/events?ticket=TICKET`. A ticket reads the events of this one run until `expiresAt`, and can do nothing else.
- * **GET /health** `{ status: "ok" }`, **GET /metrics** Prometheus text, **GET /openapi.json** OpenAPI 3.1.
+ * **GET /health**, **GET /api/health** `{ status: "ok" | "closing" | "unavailable", live: true, ready, log }`, 503 where it is not ready (200 with
+ * `?probe=live`); **GET /metrics** Prometheus text, **GET /api/metrics** JSON, totals and the last minute; **GET /openapi.json** OpenAPI 3.1.
  *
  * **POST /agui**, **POST /agui/:agent** AG-UI 1.0: `RunAgentInput` in, its events as SSE out, until the run rests. `threadId` is the run; `forwardedProps.when`
  * is that of a `send`. What is said, attached to and answered: agui/endpoint.ts; what becomes of an event: agui/translator.ts.

@@ -14,7 +14,9 @@ export const ROUTES = [
   "/ui/chat",
   "/ui/chat/:id/stream",
   "/health",
+  "/api/health",
   "/metrics",
+  "/api/metrics",
   "/openapi.json",
 ] as const;
 export type RoutePath = (typeof ROUTES)[number];

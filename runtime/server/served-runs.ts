@@ -38,6 +38,13 @@ export class ServedRuns {
     return undefined;
   }
 
+  /** Whether every log can be read. Rejects with what is wrong with one. */
+  async answer(): Promise<boolean> {
+    // A run that there is not: nothing has to be read for it but that.
+    for (const log of this.logs) await log.head("health");
+    return true;
+  }
+
   /** All of them, the oldest first. */
   async list(status: Status | undefined, name: string | undefined): Promise<RunSummary[]> {
     const asked = this.agents.filter((agent) => name === undefined || agent.name === name);

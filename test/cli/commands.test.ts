@@ -401,6 +401,7 @@ describe("wrong usage", () => {
     [["export", "a", "--out", ""], /name a file/],
     [["chart", "nonsense"], /two charts/],
     [["chart", "--json", "--mermaid"], /exclude each other/],
+    [["chart", "--json", "--svg"], /exclude each other/],
     [["--log", "", "runs"], /--log must name/],
   ])("%j", async (argv, sentence) => {
     const { code, err } = await staged().rubato(...argv);

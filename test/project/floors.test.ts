@@ -30,6 +30,8 @@ const FORBIDDEN: readonly (readonly [file: string, code: string, reason: string]
   ["tools/up.ts", 'import { memoryLog } from "../runtime/log/memory.ts"; export const log = memoryLog;', "floor 0"],
   ["runtime/floor-two.ts", 'import { program } from "./cli/program.ts"; export const main = program;', "floor 2"],
   ["runtime/served.ts", 'import { serve } from "./server/serve.ts"; export const start = serve;', "floor 2"],
+  ["runtime/metrics/served.ts", 'import { serve } from "../server/serve.ts"; export const start = serve;', "floor 2"],
+  ["runtime/traced.ts", 'import { traceOf } from "./inspect/trace.ts"; export const trace = traceOf;', "floor 2"],
   ["runtime/log/served.ts", 'import { serve } from "../server/serve.ts"; export const start = serve;', "floor 2"],
   [
     "runtime/demos.ts",

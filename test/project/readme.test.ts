@@ -105,6 +105,17 @@ describe("the README's code", () => {
     expect(lines.filter((line) => /^\d+$/.test(line)).length).toBeGreaterThan(3);
   });
 
+  it("counts, logs and traces a run, as the sample of traces says", async () => {
+    const sample = codeBlocks(readReadme(), "ts").find((code) => code.includes("traceAgent")) ?? "";
+    writeFileSync(join(folder, "traces.ts"), sample);
+    const ended = await source(join(folder, "traces.ts"));
+    expect(ended).toMatchObject({ code: 0, err: "" });
+    expect(ended.out).toMatch(/^\d+ events, 1 done, first token after [\d.]+ ms$/m);
+    expect(ended.out).toContain('"invoke_agent clerk"'.replaceAll('"', "'"));
+    expect(ended.out).toMatch(/runId: 'sum'/);
+    expect(ended.out).toMatch(/^\} done$/m);
+  });
+
   it("serves an agent, and a run of it streams to its rest, as the sample of the server says", async () => {
     const sample =
       codeBlocks(readReadme(), "ts").find(

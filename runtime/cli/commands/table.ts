@@ -14,6 +14,7 @@ import { runsCommand } from "./runs.ts";
 import { sendCommand } from "./send.ts";
 import { serveCommand } from "./serve.ts";
 import { showCommand } from "./show.ts";
+import { topCommand } from "./top.ts";
 import { verifyCommand } from "./verify.ts";
 
 /** Every command over the log, in the order of the help. */
@@ -33,5 +34,6 @@ export const LOG_COMMANDS: readonly LogCommand[] = [
   exportCommand,
   chartCommand,
   serveCommand,
+  topCommand,
   inspectCommand,
 ];

@@ -1,4 +1,4 @@
-import { arrowBetween, isWithin, type ChartArrow, type ChartLayout } from "../../chart-drawing.ts";
+import { arrowBetween, isWithin, wayOf, type ChartLayout } from "../../chart-drawing.ts";
 
 interface Props {
   readonly name: string;
@@ -75,32 +75,4 @@ export function Chart({ name, layout, labels, active, last, picked, onPick }: Pr
       {moved === undefined ? null : <path class="arrow lit" d={wayOf(moved)} marker-end={`url(#lit-${name})`} />}
     </svg>
   );
-}
-
-/** A way with round corners. */
-function wayOf({ points }: ChartArrow): string {
-  const [first = [0, 0], ...rest] = points;
-  let way = `M${first[0]} ${first[1]}`;
-  let before = first;
-  for (const [index, point] of rest.entries()) {
-    const next = rest[index + 1];
-    if (next === undefined) {
-      way += ` L${point[0]} ${point[1]}`;
-      continue;
-    }
-    const start = towards(point, before);
-    const end = towards(point, next);
-    way += ` L${start[0]} ${start[1]} Q${point[0]} ${point[1]} ${end[0]} ${end[1]}`;
-    before = point;
-  }
-  return way;
-}
-
-type Point = readonly [x: number, y: number];
-const CORNER = 5;
-
-function towards([x, y]: Point, [toX, toY]: Point): Point {
-  const length = Math.hypot(toX - x, toY - y) || 1;
-  const by = Math.min(CORNER, length / 2) / length;
-  return [x + (toX - x) * by, y + (toY - y) * by];
 }

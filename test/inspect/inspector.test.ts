@@ -1,0 +1,198 @@
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { createWebSocketInspector, createWebSocketReceiver, type StatelyInspectionEvent } from "@statelyai/inspect";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { WebSocketServer } from "ws";
+import { createMachine, type InspectionEvent } from "xstate";
+import { createAgent, memoryLog, scriptedModel } from "rubato";
+import { inspectAgent, inspectLog, webSocketInspector } from "rubato/inspect";
+import { agentMachine, initialState, isHot, toolCallMachine, toMermaid } from "rubato/machines";
+import { Shadow } from "../../runtime/shadow.ts";
+import { testAgent } from "../support/agents.ts";
+import { goldenModel, goldenTools } from "../support/golden-run.ts";
+import { fold } from "../support/invariants.ts";
+import { stored } from "../support/logs.ts";
+import { manualClock } from "../support/manual-clock.ts";
+import { recordedLogs } from "../support/recorded-logs.ts";
+import { eventually } from "../server/served.ts";
+
+/** A server that hands what one client sends to all others, as Stately's own does, with the official receiver as one of them. */
+async function bridge(port = 0) {
+  const http = createServer();
+  const sockets = new WebSocketServer({ server: http });
+  sockets.on("connection", (socket) => {
+    socket.on("message", (data: Buffer) => {
+      for (const other of sockets.clients) if (other !== socket) other.send(data.toString());
+    });
+  });
+  await new Promise<void>((resolve) => {
+    http.listen(port, "127.0.0.1", resolve);
+  });
+  const address: AddressInfo = addressOf(http.address());
+  const url = `ws://127.0.0.1:${address.port}`;
+  const received: StatelyInspectionEvent[] = [];
+  createWebSocketReceiver({ server: url }).subscribe((event) => {
+    received.push(event);
+  });
+  await eventually(() => sockets.clients.size === 1);
+  const close = async (): Promise<void> => {
+    for (const socket of sockets.clients) socket.terminate();
+    await new Promise((resolve) => {
+      http.close(resolve);
+    });
+  };
+  onTestFinished(close);
+  return { url, port: address.port, received, close, clients: () => sockets.clients.size };
+}
+
+function addressOf(address: ReturnType<ReturnType<typeof createServer>["address"]>): AddressInfo {
+  if (typeof address === "object" && address !== null) return address;
+  throw new Error("it listens");
+}
+
+/** What both ways of saying it have to agree on. */
+function essence(event: StatelyInspectionEvent): unknown {
+  const { type, sessionId, rootId, id } = event;
+  const base = { type, sessionId, rootId, id, version: event._version, at: typeof event.createdAt };
+  switch (event.type) {
+    case "@xstate.actor":
+      return {
+        ...base,
+        name: event.name,
+        definition: JSON.parse(event.definition ?? "null"),
+        parentId: event.parentId,
+      };
+    case "@xstate.event":
+      return { ...base, event: event.event, sourceId: event.sourceId };
+    case "@xstate.snapshot": {
+      const { snapshot } = event;
+      const value = "value" in snapshot ? snapshot.value : undefined;
+      const context = "context" in snapshot ? snapshot.context : undefined;
+      return { ...base, event: event.event, status: snapshot.status, value, context };
+    }
+  }
+}
+
+function golden() {
+  return { model: goldenModel(), tools: goldenTools({ started: [], finished: [], aborted: [] }) };
+}
+
+describe("Stately's WebSocket protocol", () => {
+  it("is what the official package says and its receiver reads, for the same run", async () => {
+    const [ours, theirs] = [await bridge(), await bridge()];
+    const our = webSocketInspector({ url: ours.url });
+    const their = createWebSocketInspector({ url: theirs.url });
+    await eventually(() => our.connected && theirs.clients() === 2);
+    const { agent, log } = testAgent({
+      ...golden(),
+      inspect(event) {
+        our.inspect(event);
+        their.inspect.next?.(event);
+      },
+    });
+    await agent.run("How warm is it?", { runId: "r" }).settled();
+    const last = (seen: readonly StatelyInspectionEvent[]): boolean => {
+      const end = seen.at(-1);
+      return end?.type === "@xstate.snapshot" && end.event.type === "done";
+    };
+    await eventually(() => last(ours.received) && last(theirs.received));
+    expect(ours.received.map(essence)).toEqual(theirs.received.map(essence));
+    const control = (await stored(log, "r")).filter((event) => !isHot(event));
+    const said = ours.received.flatMap((event) => (event.type === "@xstate.event" ? [event.event["seq"]] : []));
+    for (const { seq } of control) expect(said).toContain(seq);
+    await our.close();
+    their.stop();
+    await agent.close();
+  });
+
+  it("waits for a reader within its bound, tells one that comes later who is there, and closes", async () => {
+    const clock = manualClock();
+    const first = await bridge();
+    await first.close();
+    const inspector = webSocketInspector({ url: first.url, maxWaiting: 10, clock });
+    const { agent } = testAgent({ ...golden(), inspect: inspector.inspect });
+    const run = agent.run("How warm is it?", { runId: "r" });
+    await run.settled();
+    expect(inspector.connected).toBe(false);
+    expect(inspector.dropped).toBeGreaterThan(10);
+    await eventually(() => clock.pending > 0);
+    const second = await bridge(first.port);
+    clock.advance(2_000);
+    await eventually(() => inspector.connected && second.received.length >= 11);
+    expect(second.received[0]).toMatchObject({ type: "@xstate.actor", name: "r", snapshot: { value: "done" } });
+    expect(second.received).toHaveLength(11);
+    await inspector.close();
+    expect(clock.pending).toBe(0);
+    await agent.close();
+  });
+});
+
+describe("inspection", () => {
+  function collected() {
+    const seen: InspectionEvent[] = [];
+    const seqs = (): unknown[] =>
+      seen.flatMap((event) => (event.type === "@xstate.event" && "seq" in event.event ? [event.event["seq"]] : []));
+    return { seen, seqs, inspector: { next: (event: InspectionEvent) => void seen.push(event) } };
+  }
+
+  it("is off by default, leaves hot events out, and has all of them where that is asked for", async () => {
+    const plain = collected();
+    const hot = collected();
+    const log = memoryLog();
+    const agent = createAgent({ name: "a", ...golden(), log, inspect: { inspector: hot.inspector, hot: true } });
+    const stop = inspectAgent(agent, plain.inspector);
+    await agent.run("How warm is it?", { runId: "r" }).settled();
+    stop();
+    const events = await stored(log, "r");
+    expect(hot.seqs()).toEqual(events.map(({ seq }) => seq));
+    const control = events.filter((event) => !isHot(event));
+    const deltas = plain.seqs().filter((seq) => !control.some((event) => event.seq === seq));
+    expect(deltas).toHaveLength(events.filter(({ type }) => type === "thinking").length);
+    expect(plain.seqs()).toHaveLength(control.length + deltas.length);
+    const again = collected();
+    await inspectLog(log, "r", again.inspector);
+    expect(again.seqs()).toEqual(plain.seqs());
+    await agent.close();
+  });
+
+  it("R6: one that throws changes nothing, and is told the rest", async () => {
+    let told = 0;
+    const { agent } = testAgent({
+      ...golden(),
+      inspect() {
+        told++;
+        throw new Error("broken");
+      },
+    });
+    expect((await agent.run("How warm is it?").settled()).status).toBe("done");
+    expect(told).toBeGreaterThan(20);
+    await agent.close();
+    expect(() => testAgent({ model: scriptedModel([]), inspect: JSON.parse("{}") })).toThrow(/XState inspector/);
+  });
+
+  it("the shadow stands where the run stands, at every event, also where it begins in the middle", async () => {
+    for (const events of await recordedLogs()) {
+      const from = Math.floor(events.length / 2);
+      const whole = new Shadow(() => {}, "r");
+      const half = new Shadow(() => {}, "r", fold(events.slice(0, from)));
+      let state = initialState();
+      for (const [index, event] of events.entries()) {
+        whole.take(event);
+        half.take(event);
+        state = fold([event], state);
+        const { value } = state;
+        expect(whole.value).toBe(value);
+        if (index >= from) expect(half.value).toBe(value);
+      }
+    }
+  });
+});
+
+it.for([
+  ["agent", agentMachine],
+  ["tool call", toolCallMachine],
+] as const)("the JSON of the %s chart is the whole chart: it draws the same in Stately's editor", ([, machine]) => {
+  const copy = createMachine(JSON.parse(JSON.stringify(machine.config)));
+  expect(toMermaid(copy)).toBe(toMermaid(machine));
+  expect(JSON.parse(JSON.stringify(copy.definition))).toEqual(JSON.parse(JSON.stringify(machine.definition)));
+});
