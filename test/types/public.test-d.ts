@@ -1,3 +1,5 @@
+import * as otel from "@opentelemetry/api";
+import { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
 import { expectTypeOf } from "vitest";
 import { z } from "zod";
 import {
@@ -31,6 +33,7 @@ import {
 import { WebSocket } from "ws";
 import { createClient, type Client, type ClientConnection, type ClientRun, type ForkReceipt } from "rubato/client";
 import { useRun, type ChatMessage, type StartReceipt } from "rubato/react";
+import { traceAgent, traceIds, traceOf, type SpanRecord } from "rubato/inspect";
 import { createHandler, serve, type ServerHandler } from "rubato/server";
 
 /** Read by the compiler only: nothing here runs. A wrong use that compiles makes its `@ts-expect-error` an error. */
@@ -340,3 +343,25 @@ export function AComponent(client: Client): void {
   // @ts-expect-error The client comes first.
   useRun("r");
 }
+
+// --- looking inside ------------------------------------------------------------------------------------------------------------------
+
+const watched = createAgent({
+  name: "watched",
+  model,
+  logger: console,
+  metrics: true,
+  inspect: () => {},
+  propagate: true,
+});
+// @ts-expect-error A logger has four levels.
+createAgent({ name: "a", model, logger: { info() {} } });
+// @ts-expect-error An inspector is a function, or has `next`.
+createAgent({ name: "a", model, inspect: { hot: true } });
+expectTypeOf(watched.observe({ event: (seen, of) => [seen.type, of.id] })).toEqualTypeOf<() => void>();
+expectTypeOf(watched.metrics().turns.interrupted.recent).toEqualTypeOf<number>();
+expectTypeOf(watched.metrics().latency.firstToken.p99).toEqualTypeOf<number>();
+expectTypeOf(traceOf([event])).toEqualTypeOf<SpanRecord[]>();
+const tracing = traceAgent(watched, { tracer: otel.trace.getTracer("watched"), api: otel, ids: traceIds() });
+expectTypeOf(tracing.flush()).toEqualTypeOf<Promise<void>>();
+expectTypeOf(new BasicTracerProvider({ idGenerator: traceIds() }).getTracer("a")).toExtend<otel.Tracer>();
