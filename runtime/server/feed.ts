@@ -1,5 +1,5 @@
 import type { Clock } from "../clock.ts";
-import type { EventLog } from "../log/event-log.ts";
+import type { EventLog, LogHead } from "../log/event-log.ts";
 import { isPromiseLike } from "../promise-like.ts";
 import { encode, type Chunk, type Format } from "./encode.ts";
 
@@ -12,12 +12,14 @@ import { encode, type Chunk, type Format } from "./encode.ts";
  *    per write.
  * F4 Whoever catches up is handed one chunk in a turn of the event loop, in turns with the others: those who came together stay together and share
  *    what is read and encoded, and nobody's long log holds up the rest of the process.
+ * F5 A run that is deleted while it is followed is noticed within a heartbeat: a log without it looks like one to which nothing is added.
  */
 export class RunFeed {
   readonly runId: string;
   private readonly log: EventLog;
   private readonly views = new Map<string, FeedView>();
-  private readonly followers = new Set<() => void>();
+  /** What to call when there may be something new, with what to call when the run is gone. */
+  private readonly followers = new Map<() => void, () => void>();
   private readonly clock: Clock;
   private readonly onIdle: () => void;
   private unwatch: (() => void) | undefined;
@@ -37,9 +39,9 @@ export class RunFeed {
     this.onIdle = onIdle;
   }
 
-  /** Calls back when there may be something new, until the answered function is called. */
-  follow(onChange: () => void): () => void {
-    this.followers.add(onChange);
+  /** Calls back when there may be something new, and when the run was deleted, until the answered function is called. */
+  follow(onChange: () => void, onGone: () => void): () => void {
+    this.followers.set(onChange, onGone);
     this.unwatch ??= this.log.watch(this.runId, () => {
       this.due ??= setImmediate(() => {
         this.due = undefined;
@@ -79,6 +81,21 @@ export class RunFeed {
     if (now - this.glancedAt < everyMs) return;
     this.glancedAt = now;
     this.announce();
+    if (this.followers.size === 0) return;
+    const head = this.log.head(this.runId);
+    if (!isPromiseLike(head)) this.seen(head);
+    // A log that cannot be read is told by those who read it.
+    else
+      head.then(
+        (found) => this.seen(found),
+        () => {},
+      );
+  }
+
+  private seen({ seq }: LogHead): void {
+    if (seq > 0) return;
+    const gone = [...this.followers.values()];
+    for (const onGone of gone) onGone();
   }
 
   /** Something was encoded and is kept: not for longer than somebody else may want it (F2). */
@@ -100,7 +117,7 @@ export class RunFeed {
 
   private announce(): void {
     this.expire();
-    for (const onChange of this.followers) onChange();
+    for (const onChange of this.followers.keys()) onChange();
   }
 
   view(format: Format, types: ReadonlySet<string> | undefined): FeedView {

@@ -89,7 +89,10 @@ export class Subscription implements Connection {
     this.lastAt = clock.monotonic();
     this.beatAt = this.lastAt;
     this.closeAt = this.lastAt + maxConnectionMs;
-    this.leave = feed.follow(this.onChange);
+    this.leave = feed.follow(this.onChange, () => {
+      // Whoever comes again is told that there is no such run.
+      this.end("log");
+    });
     this.arm();
   }
 

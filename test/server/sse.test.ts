@@ -2,6 +2,7 @@ import { EventSource } from "eventsource";
 import { createGunzip } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import { memoryLog, pause, scriptedModel, type ChatModel, type Event } from "rubato";
+import { createClient } from "rubato/client";
 import { EVENT_TYPES, parseEvent } from "rubato/machines";
 import { deferred, until } from "../support/agents.ts";
 import { manualClock } from "../support/manual-clock.ts";
@@ -251,6 +252,32 @@ describe("what is sent", () => {
     await lines.until((text) => text.endsWith("}\n\n\n"));
     sse.cut();
     lines.cut();
+  });
+
+  it("F5 ends within a heartbeat where the run was deleted, and whoever comes again is told so", async () => {
+    const clock = manualClock();
+    const it = await served({}, { clock });
+    await finished(it, "r1");
+    const client = createClient({ url: it.url, clock });
+    const run = client.attach("r1");
+    const loop = run.events({ follow: true });
+    while ((await loop.next()).value?.type !== "done");
+    const next = loop.next();
+    const sse = await open(`${it.url}/runs/r1/events`);
+    await sse.until((text) => text.includes("event: done"));
+    clock.advance(15_000);
+    await sse.until((text) => text.endsWith(":\n\n"));
+    expect(sse.text(), "not while it is there").not.toContain("end log");
+    expect(await it.log.delete("r1")).toBe(true);
+    clock.advance(15_000);
+    await sse.until((text) => text.includes(": end log"));
+    const rejected = expect(next).rejects.toMatchObject({ code: "unknown_run" });
+    await eventually(() => {
+      if (run.connection.status === "reconnecting") clock.advance(1_000);
+      return run.connection.status === "failed";
+    });
+    await rejected;
+    client.close();
   });
 
   it("is compressed for who reads that, each batch flushed, and the same events", async () => {

@@ -2,10 +2,11 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { serveFile } from "../../../runtime/inspect/file-server.ts";
+import { attachedCost } from "./attached.ts";
 import { openBrowser } from "./browser.ts";
 import { longRun } from "./long-run.ts";
 
-// `npm run inspect:figures`: how fast the page is with a long run, as the page itself measures it, in headless Chromium. Prints a line per figure; exit
+// `npm run inspect:figures`: how fast the page is with a long run, as the page itself measures it, in headless Chromium; and what it costs a run to be watched. Prints a line per figure; exit
 // code 1 where a promise is not kept.
 
 const EVENTS = 100_000;
@@ -61,12 +62,14 @@ const [load = 0] = loadavg();
 console.log(
   `its thread worked ${loadedCpu.toFixed(0)} ms until then; load of the machine: ${load.toFixed(1)} on ${cpus().length} cores`,
 );
+const attached = await attachedCost(browser);
+console.log(`a run of 100 tokens/s that the page watches takes ${attached.toFixed(3)} x of its time alone`);
 await browser.close();
 await server.close();
 rmSync(folder, { recursive: true, force: true });
 const slowest = Math.min(...rates.values());
-if (loaded > 2_000 || slowest < 30) {
-  console.log("Promised: loaded within 2,000 ms, 30 frames/s.");
+if (usable > 2_000 || slowest < 30 || attached > 1.05) {
+  console.log("Promised: usable within 2,000 ms, 30 frames/s, 1.05 x.");
   process.exitCode = 1;
 }
 

@@ -28,8 +28,9 @@ function agentOf(steps: readonly ScriptStep[]): Agent {
   return agent;
 }
 
-async function served(agent: Agent, port = 0): Promise<RubatoServer> {
-  const server = await serve({ agents: agent, port, token: TOKEN, inspect: true, closeAgents: false, closeMs: 200 });
+async function served(agent: Agent, port = 0, heartbeatMs = 15_000): Promise<RubatoServer> {
+  const options = { token: TOKEN, inspect: true, closeAgents: false, closeMs: 200 };
+  const server = await serve({ agents: agent, port, heartbeatMs, ...options });
   onTestFinished(() => server.close());
   return server;
 }
@@ -146,6 +147,18 @@ describe("a live run in the page", () => {
     await first.close();
     // The same place, without that run.
     await served(agentOf(["Other."]), first.port);
+    await expectText(page, ".notice", /no run "r1".*What came so far stays/);
+    expect(await page.locator(".row").count()).toBeGreaterThan(4);
+  });
+
+  it("says that a run was deleted while it is watched, and keeps it", async () => {
+    const agent = agentOf(["Hello."]);
+    await agent.run("Hi", { runId: "r1" }).settled();
+    // Which is how soon a server that goes on notices it.
+    const server = await served(agent, 0, 300);
+    const { page } = await openPage(browser, `${server.url}/inspect#run=r1&token=${TOKEN}`);
+    await expectText(page, ".why", /It is done/);
+    await agent.log.delete("r1");
     await expectText(page, ".notice", /no run "r1".*What came so far stays/);
     expect(await page.locator(".row").count()).toBeGreaterThan(4);
   });
