@@ -1,8 +1,10 @@
 import { z } from "zod";
 import { initialState, type AgentState } from "../../machines/state.ts";
+import type { Message } from "../../machines/messages.ts";
 import { FIRST_INPUT } from "../input-id.ts";
 import { stateAt } from "../state-at.ts";
 import type { Run } from "../run.ts";
+import { beginRun } from "./begin-run.ts";
 import type { Command } from "./commands.ts";
 import type { ConnectionKind } from "./connections.ts";
 import type { Core } from "./core.ts";
@@ -10,7 +12,7 @@ import { performFor } from "./perform-for.ts";
 import type { Asked } from "./reply.ts";
 import { isRefusal, refuse, type Refusal } from "./refusal.ts";
 import type { ServedRun } from "./served-runs.ts";
-import { messageIdOf } from "./spoken.ts";
+import { FIRST_MESSAGE, messageIdOf } from "./spoken.ts";
 import { clientOf, connect } from "./stream.ts";
 import { TurnView, type Translator } from "./translation.ts";
 
@@ -39,6 +41,34 @@ export function textOfSpoken(state: AgentState, id: string): string | undefined 
       return message.content;
   }
   return undefined;
+}
+
+export interface Conversation {
+  /** What the protocol calls one. */
+  readonly what: "thread" | "chat";
+  readonly runId: string;
+  readonly agent: string | undefined;
+  /** What its first message says. */
+  readonly said: { readonly id: string; readonly text: string } | undefined;
+  /** What its client shows before that. */
+  readonly history: readonly Message[];
+}
+
+/** Begins the run of a conversation that is not there yet. */
+export async function beginConversation(
+  core: Core,
+  { request }: Asked,
+  { what, runId, agent: name, said, history }: Conversation,
+): Promise<{ readonly run: Run; readonly served: ServedRun } | Refusal> {
+  if (said === undefined) {
+    const message = `There is no ${what} "${runId}" yet: its first request ends with a user message.`;
+    return refuse(400, "no_user_message", message);
+  }
+  const metadata = { [FIRST_MESSAGE]: said.id };
+  const begun = await beginRun(core, request, name, { task: said.text, runId, messages: [...history], metadata });
+  if (isRefusal(begun)) return begun;
+  const { run, agent } = begun;
+  return { run, served: { runId, agent, log: agent.log, head: await agent.log.head(runId) } };
 }
 
 /** Of the events that the commands led to. */

@@ -1,12 +1,19 @@
 import { isRunId } from "../../log/event-log.ts";
-import { beginRun } from "../begin-run.ts";
 import { bodyOf } from "../body.ts";
 import type { Command } from "../commands.ts";
 import type { Core } from "../core.ts";
-import { checkMessageId, noRoom, performAll, stateBehind, streamTurn, textOfSpoken } from "../protocol-turn.ts";
+import {
+  beginConversation,
+  checkMessageId,
+  noRoom,
+  performAll,
+  stateBehind,
+  streamTurn,
+  textOfSpoken,
+} from "../protocol-turn.ts";
 import { isRefusal, refuse, type Refusal } from "../refusal.ts";
 import type { Asked } from "../reply.ts";
-import { FIRST_MESSAGE, spokenIds } from "../spoken.ts";
+import { spokenIds } from "../spoken.ts";
 import { aguiInputSchema, commandsOf, historyOf, ignoredOf, lastSaid, reasoningOf, type AguiInput } from "./input.ts";
 import { AguiTranslator, type AguiRequest } from "./translator.ts";
 
@@ -39,23 +46,10 @@ interface Said {
 }
 
 async function begin(core: Core, asked: Asked, input: AguiInput, said: Said | undefined): Promise<Response | Refusal> {
-  const { threadId: runId } = input;
-  if (said === undefined) {
-    return refuse(
-      400,
-      "no_user_message",
-      `There is no thread "${runId}" yet: its first request ends with a user message.`,
-    );
-  }
-  const begun = await beginRun(core, asked.request, asked.agent, {
-    task: said.text,
-    runId,
-    messages: historyOf(input),
-    metadata: { [FIRST_MESSAGE]: said.id },
-  });
+  const conversation = { runId: input.threadId, agent: asked.agent, said, history: historyOf(input) };
+  const begun = await beginConversation(core, asked, { what: "thread", ...conversation });
   if (isRefusal(begun)) return begun;
-  const { run, agent } = begun;
-  const served = { runId, agent, log: agent.log, head: await agent.log.head(runId) };
+  const { run, served } = begun;
   const translator = new AguiTranslator(requestOf(input, said, ignoredOf(input, true)));
   return streamTurn(core, asked, { kind: "agui", run, served, state: await stateBehind(served, 0), translator });
 }

@@ -1,15 +1,22 @@
 import { isAtRest, type AgentState } from "../../../machines/state.ts";
 import { isRunId } from "../../log/event-log.ts";
 import type { Run } from "../../run.ts";
-import { beginRun } from "../begin-run.ts";
 import { bodyOf } from "../body.ts";
 import type { Command } from "../commands.ts";
 import type { Core } from "../core.ts";
-import { checkMessageId, noRoom, performAll, stateBehind, streamTurn, textOfSpoken } from "../protocol-turn.ts";
+import {
+  beginConversation,
+  checkMessageId,
+  noRoom,
+  performAll,
+  stateBehind,
+  streamTurn,
+  textOfSpoken,
+} from "../protocol-turn.ts";
 import { isRefusal, refuse, type Refusal } from "../refusal.ts";
 import { SAFE_HEADERS, type Asked } from "../reply.ts";
 import type { ServedRun } from "../served-runs.ts";
-import { FIRST_MESSAGE, spokenIds } from "../spoken.ts";
+import { spokenIds } from "../spoken.ts";
 import { stretchBefore, supersededIn } from "../stretch.ts";
 import { answersOf, historyOf, lastSaid, uiInputSchema, type Said, type UiInput } from "./input.ts";
 import { UiTranslator } from "./translator.ts";
@@ -51,23 +58,9 @@ export async function uiStream(core: Core, asked: Asked): Promise<Response | Ref
 }
 
 async function begin(core: Core, asked: Asked, input: UiInput, said: Said | undefined): Promise<Response | Refusal> {
-  const { id: runId } = input;
-  if (said === undefined) {
-    return refuse(
-      400,
-      "no_user_message",
-      `There is no chat "${runId}" yet: its first request ends with a user message.`,
-    );
-  }
-  const begun = await beginRun(core, asked.request, input.agent, {
-    task: said.text,
-    runId,
-    messages: historyOf(input),
-    metadata: { [FIRST_MESSAGE]: said.id },
-  });
-  if (isRefusal(begun)) return begun;
-  const { run, agent } = begun;
-  return stretch(core, asked, run, { runId, agent, log: agent.log, head: await agent.log.head(runId) }, 1);
+  const conversation = { runId: input.id, agent: input.agent, said, history: historyOf(input) };
+  const begun = await beginConversation(core, asked, { what: "chat", ...conversation });
+  return isRefusal(begun) ? begun : stretch(core, asked, begun.run, begun.served, 1);
 }
 
 async function goOn(core: Core, asked: Asked, input: UiInput, said: Said | undefined): Promise<Response | Refusal> {
