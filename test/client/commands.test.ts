@@ -1,5 +1,5 @@
 import { createServer } from "node:http";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { z } from "zod";
 import { defineTool, pause, scriptedModel, toolCalls } from "rubato";
 import type { ClientRun } from "rubato/client";
@@ -278,6 +278,11 @@ describe("the way that events come", () => {
       close(): void {}
       addEventListener(): void {}
     }
+    // Node 22 and later have one of their own.
+    vi.stubGlobal("WebSocket", undefined);
+    onTestFinished(() => {
+      vi.unstubAllGlobals();
+    });
     for (const WebSocket of [undefined, NoSocket]) {
       const run = clientTo(it.url, { transport: "websocket", WebSocket }).attach("r1");
       expect(await run.settled()).toMatchObject({ status: "done" });

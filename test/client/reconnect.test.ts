@@ -41,20 +41,23 @@ describe.each(TRANSPORTS)("reconnecting over %s", (transport) => {
   });
 
   it("begins to count anew when an event came", async () => {
-    const it = await served();
-    await finished(it, "r1");
+    const gate = pause();
+    const it = await served({ model: scriptedModel([["one ", gate, "two"]]) });
+    it.agent.run("talk", { runId: "r1" });
+    await gate.reached;
     // The first socket that is refused is followed by what may say why, and that is kept to.
     const through = transport === "sse" ? 6 : 7;
-    const proxy = await line(it.server.port, (count) => {
-      if (count === through) return 1_200;
-      return count <= through + 4 ? 0 : Infinity;
-    });
+    const proxy = await line(it.server.port, (count) => (count === through || count > through + 4 ? Infinity : 0));
     const run = clientTo(proxy.url, { transport }).attach("r1");
     const attempts: number[] = [];
     onTestFinished(run.onChange(() => attempts.push(run.connection.attempt)));
+    await eventually(() => run.state.seq > 0 || run.connection.status === "failed");
+    expect(Math.max(...attempts)).toBe(5);
+    proxy.cut();
+    gate.open();
     await eventually(() => run.state.status === "done" || run.connection.status === "failed");
     expect(run.connection.error).toBeUndefined();
-    expect(Math.max(...attempts)).toBe(5);
+    expect(attempts.lastIndexOf(5), "twice").toBeGreaterThan(attempts.indexOf(0, attempts.indexOf(5)));
   });
 
   it("waits as long as the server says (Retry-After), and goes on when there is room", async () => {
