@@ -1,13 +1,15 @@
 import { EVENT_TYPES, isHot, type Event, type EventType } from "../machines/events.ts";
 import type { Bus } from "./bus.ts";
 import type { RubatoError } from "./errors.ts";
+import { isPromiseLike } from "./promise-like.ts";
 import type { Run } from "./run.ts";
 
 /**
  * Sees what happens in all runs of an agent, as far as this process owns them: every control event once it is durable, each run in its order, and of
  * each answer the first delta. It costs nothing per token, and is no listener: a run with observers stores what it stores without.
  *
- * Called synchronously: it holds the run up while it works. What it throws changes nothing, for the run or for other observers.
+ * Called synchronously: it holds the run up while it works. What it throws, or rejects with where it is asynchronous, changes nothing, for the run or
+ * for other observers.
  */
 export interface AgentObserver {
   event(event: Event, run: Run): void;
@@ -35,15 +37,20 @@ export interface RunObserver {
   rested?(observed: Observed): void;
 }
 
+/** What an asynchronous callback rejects with concerns nobody else either; unheard, it would end the process. */
+export function settle(answered: unknown): void {
+  if (isPromiseLike(answered)) answered.then(undefined, () => {});
+}
+
 /** An observer that a program gave. */
 export function runObserver(observer: AgentObserver): RunObserver {
   return {
     event(event, { run }) {
-      observer.event(event, run);
+      settle(observer.event(event, run));
     },
     rested(observed) {
       const error = observed.failure();
-      if (error !== undefined) observer.failed?.(error, observed.run);
+      if (error !== undefined) settle(observer.failed?.(error, observed.run));
     },
   };
 }

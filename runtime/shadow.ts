@@ -2,7 +2,7 @@ import { createActor, type Actor, type InspectionEvent, type Observer } from "xs
 import { agentMachine } from "../machines/agent.ts";
 import { isTerminal, type Event } from "../machines/events.ts";
 import type { AgentState } from "../machines/state.ts";
-import type { AgentObserver } from "./observe.ts";
+import { settle, type AgentObserver } from "./observe.ts";
 import type { Run } from "./run.ts";
 
 /** What XState calls an inspector: `createActor(machine, { inspect })` takes the same. */
@@ -42,7 +42,7 @@ export class Shadow {
       id: runId,
       inspect(event) {
         try {
-          tell(event);
+          settle(tell(event));
         } catch {
           // It concerns nobody but the inspector.
         }
@@ -76,11 +76,11 @@ function pathOf(value: unknown): string {
   return `${key}.${pathOf(inner)}`;
 }
 
-/** Shows every run of an agent to an inspector, each as an actor of its own. */
-export function shadowObserver({ inspector, hot = false }: InspectOptions): AgentObserver {
+/** Shows every run of an agent to an inspector, each as an actor of its own, until it is ended. */
+export function shadowObserver({ inspector, hot = false }: InspectOptions): AgentObserver & { end(): void } {
   const shadows = new WeakMap<Run, Shadow>();
   /** Runs whose deltas are listened to: only while they work. */
-  const listening = new WeakMap<Run, () => void>();
+  const listening = new Map<Run, () => void>();
   return {
     event(event, run) {
       const shadow = shadows.get(run) ?? new Shadow(inspector, run.id, event.seq === 1 ? undefined : run.state);
@@ -98,6 +98,15 @@ export function shadowObserver({ inspector, hot = false }: InspectOptions): Agen
           }),
         );
       }
+    },
+    failed(_error, run) {
+      // It rests without a terminal event.
+      listening.get(run)?.();
+      listening.delete(run);
+    },
+    end() {
+      for (const leave of listening.values()) leave();
+      listening.clear();
     },
   };
 }

@@ -6,7 +6,12 @@ import { inspectOptions, Shadow, shadowObserver, type InspectOptions, type XStat
 
 /** Shows every run of an agent to an XState inspector, from now on. The same as the agent's option `inspect`, for an agent that is there already. */
 export function inspectAgent(agent: Pick<Agent, "observe">, inspector: XStateInspector | InspectOptions): () => void {
-  return agent.observe(shadowObserver(inspectOptions(inspector)));
+  const shadows = shadowObserver(inspectOptions(inspector));
+  const stop = agent.observe(shadows);
+  return () => {
+    stop();
+    shadows.end();
+  };
 }
 
 /** Shows a recorded run to an XState inspector, as fast as it is read. Runs nothing. Rejects with `unknown_run` or `newer_schema`. */

@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { memoryLog, scriptedModel, type AgentObserver, type Event, type EventLog } from "rubato";
 import { isHot } from "rubato/machines";
 import { Probe } from "../../runtime/metrics/probe.ts";
@@ -98,6 +98,29 @@ describe("agent.observe", () => {
     expect(outcome.status).toBe("done");
     expect(seen.get("r")).toEqual(worthSeeing(await stored(log, "r")));
     await agent.close();
+  });
+
+  it("P28: what an asynchronous observer, inspector or logger rejects with concerns nobody either", async () => {
+    let told = 0;
+    const rejects = (): unknown => {
+      told++;
+      return Promise.reject(new Error("broken"));
+    };
+    const unheard: unknown[] = [];
+    const hear = (reason: unknown): void => void unheard.push(reason);
+    process.on("unhandledRejection", hear);
+    onTestFinished(() => void process.off("unhandledRejection", hear));
+    const { agent } = testAgent({
+      ...golden(),
+      inspect: rejects,
+      logger: { debug: rejects, info: rejects, warn: rejects, error: rejects },
+    });
+    agent.observe({ event: rejects, failed: rejects });
+    expect((await agent.run("How warm is it?", { runId: "r" }).settled()).status).toBe("done");
+    await agent.close();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(told).toBeGreaterThan(60);
+    expect(unheard).toEqual([]);
   });
 
   it("leaves alone what another process owns", async () => {
