@@ -1,5 +1,5 @@
 import type { Event } from "../machines/events.ts";
-import type { AgentObserver } from "./observe.ts";
+import { settle, type AgentObserver } from "./observe.ts";
 import type { Redact } from "./redact.ts";
 
 /** Where lines go: pino and every logger of its shape. */
@@ -27,11 +27,11 @@ export function loggingObserver(logger: Logger, agent: string, redact: Redact | 
       if (event.type === "token_stream" || event.type === "tool_call_delta") return;
       const { seq, cause, type } = event;
       const fields = { agent, runId: run.id, seq, ...(cause === undefined ? {} : { cause }), ...fieldsOf(event, say) };
-      logger[levelOf(event)](fields, type);
+      settle(logger[levelOf(event)](fields, type));
     },
     failed({ code, message }, { id: runId, durableSeq: seq }) {
       const fields = { agent, runId, seq, severity: "critical", error: { code, message: say(message) } };
-      logger.error(fields, "log_failed");
+      settle(logger.error(fields, "log_failed"));
     },
   };
 }
@@ -159,14 +159,17 @@ function faultOf(
   return error === undefined ? {} : { error: { code: error.code, message: say(error.message) } };
 }
 
-/** What providers and servers hand out as secrets, and what stands behind a word that announces one. */
+/**
+ * What providers and servers hand out as secrets, and what stands behind a word that announces one. A tool's error may be as long as what it read, and
+ * hostile: each takes time by the length of the text, and none by its square.
+ */
 const CREDENTIALS: readonly RegExp[] = [
   /\b(?:bearer|basic)\s+[\w.~+/=-]{6,}/gi,
   /\b(?:sk|pk|rk|xox[abprs]|gh[opsur]|github_pat|glpat)[-_][\w-]{8,}/g,
   /\bAKIA[0-9A-Z]{12,}/g,
-  /\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*/g,
+  /\beyJ[\w-]{8,1024}\.[\w-]*\.?[\w-]*/g,
   /(?<=:\/\/)[^\s/@:]*:[^\s/@]+(?=@)/g,
-  /(?<=\b(?:api[_-]?key|access[_-]?key|token|secret|password|passwd|authorization)["']?\s*[:=]\s*["']?)[^\s"',;&]{4,}/gi,
+  /(?<=\b(?:api[_-]?key|access[_-]?key|token|secret|password|passwd|authorization)["']?\s{0,32}[:=]\s{0,32}["']?)[^\s"',;&]{4,}/gi,
 ];
 
 /** Fit for a line: redacted, without credentials. A text that cannot be redacted is left out. */

@@ -64,6 +64,28 @@ describe("the logger", () => {
     await agent.close();
   });
 
+  it("P28: finds them in a long hostile text in time by its length, not by its square", async () => {
+    const { logger, said } = lines();
+    const jwt = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2lnbmF0dXJlMTIzNDU2";
+    // By the square this is minutes; the test ends by its limit then.
+    const text = `${"eyJ-".repeat(100_000)} ${" ".repeat(400_000)} ${jwt} password:  hunter22`;
+    const hostile = defineTool({
+      name: "hostile",
+      description: "",
+      input: z.object({}),
+      execute() {
+        throw new Error(text);
+      },
+    });
+    const model = scriptedModel([{ calls: [{ name: "hostile", args: {} }] }, ["so be it"]]);
+    const { agent } = testAgent({ model, tools: [hostile], logger });
+    expect((await agent.run("go", { runId: "r" }).settled()).status).toBe("done");
+    const line = JSON.stringify(said.find(({ message }) => message === "tool_result"));
+    expect(line.slice(-100)).toContain("[credential] password:  [credential]");
+    expect(line).not.toContain("hunter22");
+    await agent.close();
+  });
+
   it("P25: an interrupt is information, what ends a turn an error, what is tried again a warning", async () => {
     const { logger, said } = lines();
     let asked = 0;
