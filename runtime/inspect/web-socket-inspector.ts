@@ -7,6 +7,8 @@ import { checkKeys, checkOption } from "../checks.ts";
 const VERSION = "0.7.2";
 /** Between two attempts to connect, ms. */
 const AGAIN_MS = 2_000;
+/** How long the other side may take to say that it is there, ms. */
+const HELLO_MS = 5_000;
 /** What may wait for a reader that is connected and does not read, bytes. */
 const MOST_UNREAD = 4_194_304;
 /** Actors that somebody who connects later is told of. */
@@ -43,8 +45,8 @@ export function webSocketInspector(options: WebSocketInspectorOptions = {}): Web
   checkOption(
     "url",
     url,
-    URL.canParse(url) && /^wss?:$/.test(new URL(url).protocol),
-    "a URL such as ws://localhost:8080",
+    URL.canParse(url) && /^wss?:$/.test(new URL(url).protocol) && !url.includes("#"),
+    "a URL such as ws://localhost:8080, without a fragment",
   );
   checkOption("maxWaiting", maxWaiting, Number.isInteger(maxWaiting) && maxWaiting > 0, "a whole number from 1");
   return new Sender(url, maxWaiting, clock);
@@ -64,6 +66,7 @@ class Sender implements WebSocketInspector {
   private socket: WebSocket | undefined;
   private open = false;
   private closed = false;
+  private overflowed = false;
   private waiting: string[] = [];
   /** By session: how it was registered, with its last snapshot. */
   private readonly actors = new Map<string, Message>();
@@ -102,6 +105,7 @@ class Sender implements WebSocketInspector {
     this.waiting.push(text);
     if (this.waiting.length <= this.maxWaiting) return;
     this.waiting.shift();
+    this.overflowed = true;
     this.dropped++;
   };
 
@@ -119,12 +123,21 @@ class Sender implements WebSocketInspector {
     // Loaded here: who traces needs no socket.
     const { WebSocket: Socket } = await import("ws");
     if (this.closed) return;
-    const socket = new Socket(this.url);
+    const socket = new Socket(this.url, {
+      handshakeTimeout: HELLO_MS,
+      // From its first moment on: who never answers would keep the process alive as well.
+      finishRequest(request) {
+        request.on("socket", (line) => {
+          line.unref();
+        });
+        request.end();
+      },
+    });
     this.socket = socket;
     socket.on("open", () => {
       this.open = true;
-      // Whoever is there now does not know them.
-      if (again) for (const actor of this.actors.values()) socket.send(JSON.stringify(actor));
+      // Whoever is there now does not know them: not from before, and not where what told of them had to go.
+      if (again || this.overflowed) for (const actor of this.actors.values()) socket.send(JSON.stringify(actor));
       for (const text of this.waiting.splice(0)) socket.send(text);
     });
     // What comes from there is nothing that concerns a run.
@@ -139,10 +152,6 @@ class Sender implements WebSocketInspector {
         },
         true,
       );
-    });
-    // It must not keep the process alive while it connects in vain.
-    socket.on("upgrade", ({ socket: line }) => {
-      line.unref();
     });
   }
 

@@ -1,5 +1,6 @@
+import { spawn } from "node:child_process";
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import { createServer as createTcpServer, type AddressInfo, type Socket } from "node:net";
 import { createWebSocketInspector, createWebSocketReceiver, type StatelyInspectionEvent } from "@statelyai/inspect";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { WebSocketServer } from "ws";
@@ -127,6 +128,52 @@ describe("Stately's WebSocket protocol", () => {
   });
 });
 
+it("tells who comes first of an actor whose first message had to go", async () => {
+  const place = await bridge();
+  const inspector = webSocketInspector({ url: place.url, maxWaiting: 10 });
+  const log = memoryLog();
+  const { agent } = testAgent({ ...golden(), log });
+  await agent.run("How warm is it?", { runId: "r" }).settled();
+  // Read faster than a socket opens.
+  await inspectLog(log, "r", inspector.inspect);
+  expect(inspector.connected).toBe(false);
+  expect(inspector.dropped).toBeGreaterThan(0);
+  await eventually(() => place.received.length >= 11);
+  expect(place.received[0]).toMatchObject({ type: "@xstate.actor", name: "r" });
+  await inspector.close();
+  await agent.close();
+});
+
+it("refuses an address that no socket can have, where it is given and not later", () => {
+  expect(() => webSocketInspector({ url: "ws://127.0.0.1:1/#there" })).toThrow(/"url" must be/);
+});
+
+it("Q1: keeps no process alive, also not where the other side never answers", async () => {
+  const silent = createTcpServer(() => {});
+  await new Promise<void>((resolve) => {
+    silent.listen(0, "127.0.0.1", resolve);
+  });
+  const lines: Socket[] = [];
+  silent.on("connection", (line) => {
+    line.on("error", () => {});
+    lines.push(line);
+  });
+  onTestFinished(() => {
+    for (const line of lines) line.destroy();
+    silent.close();
+  });
+  const { port } = addressOf(silent.address());
+  const made = new URL("../../runtime/inspect/web-socket-inspector.ts", import.meta.url).href;
+  const program = `const { webSocketInspector } = await import(${JSON.stringify(made)});
+    webSocketInspector({ url: "ws://127.0.0.1:${port}" });
+    await new Promise((resolve) => setTimeout(resolve, 300));`;
+  const child = spawn(process.execPath, ["--import", "tsx", "--input-type=module", "-e", program]);
+  onTestFinished(() => void child.kill("SIGKILL"));
+  const code = await new Promise((resolve) => child.on("exit", resolve));
+  expect(code).toBe(0);
+  expect(lines.length).toBe(1);
+});
+
 describe("inspection", () => {
   function collected() {
     const seen: InspectionEvent[] = [];
@@ -152,6 +199,22 @@ describe("inspection", () => {
     const again = collected();
     await inspectLog(log, "r", again.inspector);
     expect(again.seqs()).toEqual(plain.seqs());
+    await agent.close();
+  });
+
+  it("P33: ends with its undo, in the middle of an answer too", async () => {
+    const hot = collected();
+    const { agent } = testAgent(golden());
+    const stop = inspectAgent(agent, { inspector: hot.inspector, hot: true });
+    const run = agent.run("How warm is it?", { runId: "r" });
+    run.subscribe("message", stop);
+    await run.settled();
+    const listeners = run.stats().subscribers.length;
+    const { length } = hot.seen;
+    await run.send("and now?");
+    await run.settled();
+    expect(listeners).toBe(1);
+    expect(hot.seen).toHaveLength(length);
     await agent.close();
   });
 
