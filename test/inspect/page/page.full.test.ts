@@ -74,6 +74,11 @@ describe("the page over a recorded run", () => {
     await scrubTo(page, 7);
     await expect.poll(() => page.url()).toMatch(/#run=r&seq=7/);
     expect(page.url()).not.toContain("token");
+    // Loaded anew it is the same file at the same moment.
+    await page.reload();
+    await expectSeq(page, 7);
+    expect(await page.locator(".notice.bad").count()).toBe(0);
+    expect(await page.locator("header .title").textContent()).toBe("plain.jsonl");
   });
 
   it("works with the keyboard alone", async () => {

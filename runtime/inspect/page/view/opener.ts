@@ -110,7 +110,12 @@ export function keepAddress(session: Session): void {
     timer ??= setTimeout(() => {
       timer = undefined;
       const run = session.main.recording.runId;
-      const place = { run: run === "" ? undefined : run, seq: session.following ? undefined : session.seq };
+      // With its file: whoever loads the page anew asks a server for it that has no runs.
+      const place = {
+        run: run === "" ? undefined : run,
+        seq: session.following ? undefined : session.seq,
+        file: session.served,
+      };
       const hash = hashOf(place);
       if (hash === location.hash || run === "") return;
       history.replaceState(null, "", hash === "" ? location.pathname + location.search : hash);

@@ -30,6 +30,7 @@ export async function openServer(session: Session, opener: Opener): Promise<bool
 /** The file that the server was begun with. */
 async function openServed(session: Session, opener: Opener, name: string, token: string | undefined): Promise<void> {
   const side = opener.begin("file", name);
+  session.served = name;
   const headers = token === undefined ? {} : { Authorization: `Bearer ${token}` };
   const answer = await fetch("inspect/log", { headers });
   if (!answer.ok) {

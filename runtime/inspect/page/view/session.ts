@@ -21,6 +21,8 @@ export class Session {
   /** Where it came from: a file, the sample, a server's run. */
   origin: "none" | "sample" | "file" | "export" | "run" = "none";
   title = "";
+  /** The file that the server was begun with, while it is the one that is shown. */
+  served: string | undefined;
   /** The moment that everything shows. 0: before the first event. */
   seq = 0;
   /** The moment is the end, whatever comes. */
@@ -181,6 +183,7 @@ export class Session {
     this.other = undefined;
     this.origin = origin;
     this.title = title;
+    this.served = undefined;
     this.seq = 0;
     this.following = true;
     this.playing = undefined;
