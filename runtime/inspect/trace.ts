@@ -213,7 +213,7 @@ export class TraceBuilder {
       case "error":
         if (event.data.source === "model") {
           turn.failure = event.data.class ?? event.data.code;
-          fail(turn.chat, turn.failure, event.data.message);
+          fail(turn.chat, turn.failure, this.told(event.data.message));
           closeChat(turn, event.timestamp);
         }
         return;
@@ -301,6 +301,11 @@ export class TraceBuilder {
     });
   }
 
+  /** What a tool or an endpoint said of its failure is content: it may quote what it was given. */
+  private told(message: string | undefined): string | undefined {
+    return this.options.content === true ? message : undefined;
+  }
+
   private answer(turn: Turn, { timestamp, data }: EventOf<"message">): void {
     const { finish, usage, text, calls, cost } = data;
     const { chat } = turn;
@@ -361,7 +366,7 @@ export class TraceBuilder {
     turn.calls.delete(callId);
     span.attributes["rubato.outcome"] = outcome;
     if (outcome === "error" || outcome === "timeout" || outcome === "unknown")
-      fail(span, error?.code ?? outcome, error?.message);
+      fail(span, error?.code ?? outcome, this.told(error?.message));
     if (this.options.content === true && output !== undefined)
       span.attributes["gen_ai.tool.call.result"] = JSON.stringify(output);
     span.endTime = event.timestamp;
@@ -390,7 +395,7 @@ export class TraceBuilder {
     span.attributes["gen_ai.usage.output_tokens"] = turn.outputTokens;
     if (turn.unknownRequests > 0) span.attributes["rubato.usage.unknown_requests"] = turn.unknownRequests;
     if (turn.cost !== undefined) span.attributes["rubato.cost"] = turn.cost;
-    if (type === "failed") fail(span, turn.failure ?? event.data.error.code, event.data.error.message);
+    if (type === "failed") fail(span, turn.failure ?? event.data.error.code, this.told(event.data.error.message));
     if (this.options.content === true) {
       const said = turn.inputs.map((text) => ({ role: "user", parts: [{ type: "text", content: text }] }));
       span.attributes["gen_ai.input.messages"] = JSON.stringify(said);

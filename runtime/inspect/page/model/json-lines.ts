@@ -3,13 +3,18 @@
  * broken: the first is how a file ends whose writer was stopped.
  */
 export class JsonLines {
-  private rest = "";
+  /** Of a line that has not ended: joined once, when it does. A log may be one line of many megabytes. */
+  private open: string[] = [];
   private count = 0;
 
   /** The values of the lines that this piece completed. Stops at the first line that is no JSON, with its number. */
   push(piece: string): { readonly values: readonly unknown[]; readonly broken: number | undefined } {
-    const lines = (this.rest + piece).split("\n");
-    this.rest = lines.pop() ?? "";
+    if (!piece.includes("\n")) {
+      this.open.push(piece);
+      return { values: [], broken: undefined };
+    }
+    const lines = (this.open.join("") + piece).split("\n");
+    this.open = [lines.pop() ?? ""];
     const values: unknown[] = [];
     for (const line of lines) {
       this.count++;
@@ -23,8 +28,9 @@ export class JsonLines {
 
   /** What stands behind the last line break: a value, nothing, or a line that was cut. */
   end(): { readonly value: unknown } | "empty" | "cut" {
-    if (this.rest.trim() === "") return "empty";
-    const value = parse(this.rest);
+    const rest = this.open.join("");
+    if (rest.trim() === "") return "empty";
+    const value = parse(rest);
     return value === undefined ? "cut" : { value: value.json };
   }
 }

@@ -7,16 +7,28 @@ import type { Recording } from "./recording.ts";
  * what its own `run_start` says about that, and for ids and times, which are no content.
  */
 export function sharedUpTo(one: Recording, other: Recording): number {
+  const known = compared.get(one);
+  const at = known?.other === other ? known : { other, index: 0, shared: 0, part: false };
+  compared.set(one, at);
   const length = Math.min(one.length, other.length);
-  let shared = 0;
-  for (let index = 0; index < length; index++) {
-    const a = one.entries[index];
-    const b = other.entries[index];
-    if (a === undefined || b === undefined || !isSame(a, b)) break;
-    shared = Math.min(a.seq, b.seq);
+  for (; at.index < length && !at.part; at.index++) {
+    const a = one.entries[at.index];
+    const b = other.entries[at.index];
+    at.part = a === undefined || b === undefined || !isSame(a, b);
+    if (!at.part) at.shared = Math.min(a?.seq ?? 0, b?.seq ?? 0);
   }
-  return shared;
+  return at.shared;
 }
+
+/** How far two were compared: it is asked for at every drawing, and recordings only grow. */
+interface Compared {
+  readonly other: Recording;
+  index: number;
+  shared: number;
+  part: boolean;
+}
+
+const compared = new WeakMap<Recording, Compared>();
 
 function isSame(a: LogEntry, b: LogEntry): boolean {
   if (a.type !== b.type || a.seq !== b.seq) return false;

@@ -14,7 +14,7 @@ const CHUNK = 262_144;
 
 /**
  * Takes lines into a side, in slices, so that the page can be used from its first frame on. Whatever is wrong with the text, what came before it
- * stays.
+ * stays. Ends without a word when the session shows something else by then.
  */
 export async function feedText(
   session: Session,
@@ -24,6 +24,7 @@ export async function feedText(
 ): Promise<void> {
   const lines = new JsonLines();
   let stopped = false;
+  const isShown = (): boolean => session.main === side || session.other === side;
   let began = performance.now();
   // The first lines are shown at once.
   let drawn = 0;
@@ -35,6 +36,7 @@ export async function feedText(
   session.changed();
   try {
     for await (const { text, part } of pieces) {
+      if (!isShown()) return;
       for (let at = 0; at < text.length || text === ""; at += CHUNK) {
         const { values, broken } = lines.push(text.slice(at, at + CHUNK));
         for (const value of values) {
@@ -46,6 +48,7 @@ export async function feedText(
             drawn = performance.now();
           }
           await nextFrame();
+          if (!isShown()) return;
           began = performance.now();
         }
         if (broken !== undefined) {
@@ -69,8 +72,10 @@ export async function feedText(
   } catch (error) {
     side.recording.trouble(`It could not be read to its end: ${error instanceof Error ? error.message : "unknown"}.`);
   } finally {
-    session.loading = undefined;
-    session.grown();
+    if (isShown()) {
+      session.loading = undefined;
+      session.grown();
+    }
     markOnceDrawn("rubato:loaded");
   }
 }

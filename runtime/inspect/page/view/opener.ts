@@ -67,14 +67,20 @@ export class Opener {
     const { session } = this;
     const side = new Side();
     session.other = side;
-    this.leaveOther = connection.follow(runId, {
+    const leave = connection.follow(runId, {
       after: 0,
       onEvents: (events) => {
+        // It was closed.
+        if (session.other !== side) {
+          leave();
+          return;
+        }
         for (const event of events) side.add(event);
         session.changed();
       },
       onLine: () => {},
     });
+    this.leaveOther = leave;
     session.changed();
   }
 
@@ -96,8 +102,10 @@ export class Opener {
     return this.session.reset(origin, title);
   }
 
-  private judge({ recording }: Side, empty: string): void {
+  private judge(side: Side, empty: string): void {
     const { session } = this;
+    const { recording } = side;
+    if (session.main !== side && session.other !== side) return;
     if (recording.length === 0) session.say(recording.problem === undefined ? empty : `${recording.problem} ${empty}`);
     session.changed();
   }
