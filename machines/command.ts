@@ -164,8 +164,6 @@ function resume(state: AgentState, command: Of<"resume">): CommandAnswer {
     case "draining":
     case "working":
       if (context.cancelling) return refuse("cancelling");
-      // A limit is told on the way to its rest: a process can die between the two.
-      if (mustRaise(state, command)) return refuse("limit");
       if (context.interrupt === "none") return refuse("running");
       if (context.resuming === "recorded") return refuse("already_resuming");
       return accept(resumeDrafts(command));

@@ -108,8 +108,9 @@ export async function recover(folder: string, scenario: Scenario, where: string)
     // Died between the two events of its first batch, which only this test's log can do: the task was never accepted.
     const task = waiting.status === "idle" ? "Look up the weather and deal with the bill." : undefined;
     const answer = await agent.resume(RUN_ID, task);
-    // At a limit nothing goes on before it is raised: then this process has the run by its next command.
-    const refusal = over ? "done" : waiting.core.context.limit === "budget" ? "limit" : undefined;
+    // At a limit nothing goes on before it is raised: then this process has the run by its next command. One that died on the way there is taken there.
+    const atLimit = waiting.value === "interrupted.paused" && waiting.core.context.limit === "budget";
+    const refusal = over ? "done" : atLimit ? "limit" : undefined;
     expect(answer, `${where} in ${waiting.value}`).toMatchObject(
       refusal === undefined ? { accepted: true } : { accepted: false, reason: refusal },
     );

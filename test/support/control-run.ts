@@ -77,9 +77,7 @@ export async function bringToEnd(run: Run, clock: { advance(ms: number): void },
     if (status === "done" || status === "cancelled") return;
     const [pending] = run.state.pendingApprovals;
     if (status === "waiting" && pending !== undefined) await run.approve(pending.callId);
-    // With a limit: a process died on the way to that rest, and nobody has the run before it is raised.
-    const rests = run.state.value === "interrupted.paused" || run.state.limit !== undefined;
-    if ((status === "interrupted" && rests) || status === "failed") {
+    if ((status === "interrupted" && run.state.value === "interrupted.paused") || status === "failed") {
       await run.resume(undefined, raise ? { budget: MORE } : {});
     }
   }
