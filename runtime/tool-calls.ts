@@ -66,6 +66,8 @@ export interface ToolCallsOptions<Context> {
 interface Executing {
   readonly start: EventOf<"tool_start">;
   settled: boolean;
+  /** Its scope was left: once, also where it is given up in the moment in which it ends. */
+  left: boolean;
   stop: StopReason | undefined;
   /** What the tool was given, once it was. */
   abortable: LazySignal | undefined;
@@ -280,6 +282,7 @@ class RunsCalls<Context> implements ToolCalls {
     const entry: Executing = {
       start,
       settled: false,
+      left: false,
       stop: undefined,
       abortable: undefined,
       deadline: Number.POSITIVE_INFINITY,
@@ -319,12 +322,11 @@ class RunsCalls<Context> implements ToolCalls {
     entry.work = Promise.resolve(answer)
       .then(
         (value: unknown): Ending => {
-          // One that was given up has been left.
-          if (!entry.settled) leaveCall();
+          leave(entry);
           return returned(found.tool, value);
         },
         (error: unknown): Ending => {
-          if (!entry.settled) leaveCall();
+          leave(entry);
           return thrown(entry.stop, error, timeoutMs);
         },
       )
@@ -410,7 +412,7 @@ class RunsCalls<Context> implements ToolCalls {
       entry.cancelGrace?.();
       entry.cancelGrace = this.clock.timer(graceMs, () => {
         // It holds nothing up any more. Waited for until it ends, one that never does would keep the scope on for the whole process.
-        leaveCall();
+        leave(entry);
         this.settle(entry, {
           outcome: "unknown",
           error: { code: "abandoned", message: `It did not stop within ${graceMs} ms after it was told to.` },
@@ -433,6 +435,12 @@ class RunsCalls<Context> implements ToolCalls {
   leave(): void {
     this.approvals.stop();
   }
+}
+
+function leave(entry: Executing): void {
+  if (entry.left) return;
+  entry.left = true;
+  leaveCall();
 }
 
 function isOpen({ phase }: ToolCallState): boolean {

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { createAgent, defineTool, pause, scriptedModel, type Agent, type Run, type Tool } from "rubato";
 import { z } from "zod";
 import { enterCall, insideCall, leaveCall } from "../../runtime/call-scope.ts";
+import { manualClock } from "../support/manual-clock.ts";
 
 async function loop(): Promise<void> {
   await new Promise((resolve) => {
@@ -163,6 +164,37 @@ describe("commands from inside a tool resolve when they are recorded", () => {
     expect(effective).toBe(false);
     gate.open();
     expect(await stop).toMatchObject({ accepted: true, effective: true });
+  });
+
+  it("leave its scope once, also where it ends in the moment in which it is given up", async () => {
+    for (let turns = 0; turns < 12; turns++) {
+      const clock = manualClock();
+      const [hold, deaf] = [pause(), pause()];
+      const never = new AbortController().signal;
+      let inside: boolean | undefined;
+      const other: Run = createAgent({
+        name: "other",
+        model: calling("hold"),
+        tools: [
+          tool("hold", async () => {
+            await hold.pass(never);
+            inside = insideCall(other.id);
+          }),
+        ],
+      }).run("go");
+      const tools = [tool("deaf", () => deaf.pass(never))];
+      const run = createAgent({ name: "a", model: calling("deaf"), tools, clock }).run("go");
+      await Promise.all([hold.reached, deaf.reached]);
+      const stopped = run.interrupt("stop", { mode: "now", graceMs: 10 });
+      await loop();
+      deaf.open();
+      for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+      clock.advance(10);
+      await stopped;
+      hold.open();
+      await other.settled();
+      expect(inside, `after ${turns} turns`).toBe(true);
+    }
   });
 
   it("of a tool that was given up wait like any others: it holds nothing up, and no later call is inside of it", async () => {
