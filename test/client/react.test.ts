@@ -1,7 +1,7 @@
 import { createElement, StrictMode, type ReactElement } from "react";
 import { createRoot, type Root } from "react-dom/client";
 import { Window } from "happy-dom";
-import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { afterAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import { pause, scriptedModel } from "rubato";
 import type { Client } from "rubato/client";
 import { useRun, type UseRun } from "rubato/react";
@@ -15,6 +15,11 @@ import { clientTo } from "./support.ts";
 const browser = new Window();
 vi.stubGlobal("window", browser);
 vi.stubGlobal("document", browser.document);
+// Files share a process, and some packages refuse to work in what looks like a page.
+afterAll(async () => {
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  vi.unstubAllGlobals();
+});
 
 interface Shown {
   /** As of the last rendering. */
