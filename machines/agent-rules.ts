@@ -1,4 +1,4 @@
-import type { Event } from "./events.ts";
+import { isCut, type Event } from "./events.ts";
 
 /**
  * What the agent chart counts, asks and changes: its context, its guards and its updates, by the names that the chart uses. Pure functions of
@@ -142,8 +142,7 @@ export const agentGuards = {
   answerWantsTools: ({ event }: Args) => ended(event) && event.type === "message" && event.data.calls.length > 0,
   answerEndedInputWaits: ({ context, event }: Args) => ended(event) && context.next > 0,
   answerEndedInputAtLimit: ({ context, event }: Args) => ended(event) && context.next > 0 && atLimit(context),
-  answerCut: ({ event }: Args) =>
-    event.type === "message" && (event.data.finish === "interrupted" || event.data.finish === "truncated"),
+  answerCut: ({ event }: Args) => event.type === "message" && isCut(event.data),
 
   callsExpected: ({ context }: Args) => context.expected > 0,
   approvalPending: ({ context }: Args) => context.pending > 0,

@@ -158,7 +158,8 @@ function resume(state: AgentState, command: Of<"resume">): CommandAnswer {
     case "failed":
       return accept(resumeDrafts(command));
     case "paused":
-      if (mustRaise(state, command)) return refuse("limit");
+      if (context.limit === "budget" && !(command.budget !== undefined && wouldSuffice(state, command.budget)))
+        return refuse("limit");
       // Who resumes without saying how such a call ended leaves it to the model, as unknown.
       return accept([...unknownDrafts(state), ...resumeDrafts(command)]);
     case "draining":
@@ -168,11 +169,6 @@ function resume(state: AgentState, command: Of<"resume">): CommandAnswer {
       if (context.resuming === "recorded") return refuse("already_resuming");
       return accept(resumeDrafts(command));
   }
-}
-
-/** Whether a budget is used up that the command does not raise. */
-function mustRaise(state: AgentState, { budget }: Of<"resume">): boolean {
-  return state.core.context.limit === "budget" && !(budget !== undefined && wouldSuffice(state, budget));
 }
 
 /** An instruction is an input like any other: it has an id, its place in the queue and its receipt. Text that follows a message ends it. */

@@ -1,4 +1,4 @@
-import { REDUCER_VERSION, type Event, type EventOf } from "./events.ts";
+import { isCut, REDUCER_VERSION, type Event, type EventOf } from "./events.ts";
 import { canonical } from "./hash.ts";
 import type { AgentState } from "./state.ts";
 import { stateHash } from "./state-hash.ts";
@@ -43,7 +43,7 @@ function messageProblem({ partial }: AgentState, { data }: EventOf<"message">): 
   if (partial === undefined) return undefined;
   if (data.text !== partial.text) return "its text is not what was streamed (R4)";
   if ((data.reasoning ?? "") !== partial.reasoning) return "its reasoning is not what was streamed (R4)";
-  const cut = data.finish === "interrupted" || data.finish === "truncated";
+  const cut = isCut(data);
   const streamed = cut
     ? []
     : partial.calls.map(({ callId, providerCallId, name, args }) => ({ callId, providerCallId, name, args }));

@@ -353,6 +353,11 @@ export function parseEvent(value: unknown): Event {
 
 export type HotEvent = EventOf<"token_stream" | "tool_call_delta" | "tool_progress">;
 
+/** Whether an answer was cut: its calls are dropped, and no retry follows. */
+export function isCut({ finish }: Pick<EventData<"message">, "finish">): boolean {
+  return finish === "interrupted" || finish === "truncated";
+}
+
 /** True for the deltas between control events. They reach subscribers of the same process before they are durable. */
 export function isHot(event: Event): event is HotEvent {
   return event.type === "token_stream" || event.type === "tool_call_delta" || event.type === "tool_progress";

@@ -2,7 +2,7 @@ import type { ChartMove } from "./chart-table.ts";
 import { concernsControl, reduceControlOf } from "./control.ts";
 import type { ChartContext } from "./agent-rules.ts";
 import type { EffectName } from "./agent.ts";
-import type { Event, EventData, EventOf, RunUsage, Usage } from "./events.ts";
+import { isCut, type Event, type EventData, type EventOf, type RunUsage, type Usage } from "./events.ts";
 import { OVER_LIMIT } from "./limits.ts";
 import { isObjectText, type Message } from "./messages.ts";
 import {
@@ -224,9 +224,9 @@ function cutMessage(partial: { readonly messageId: string; readonly text: string
 }
 
 function addMessage(core: Draft, data: EventData<"message">): void {
-  const { messageId, attempt, text, finish, calls, usage } = data;
+  const { messageId, attempt, text, calls, usage } = data;
   core.usage = withSpent(addUsage(core.usage, usage), data);
-  if (finish === "interrupted" || finish === "truncated") {
+  if (isCut(data)) {
     if (text === "") return;
     core.history = append(core.history, [cutMessage({ messageId, text })]);
     core.cut = { messageId, attempt, text };
@@ -363,7 +363,7 @@ function isProgress(event: Event): boolean {
     case "approval":
       return true;
     case "message":
-      return event.data.finish !== "interrupted" && event.data.finish !== "truncated";
+      return !isCut(event.data);
     case "tool_result":
       return event.data.outcome === "ok" || event.data.outcome === "error" || event.data.outcome === "timeout";
     default:

@@ -1,7 +1,7 @@
 import { agentGuards, agentUpdates, patched, type ChartContext } from "./agent-rules.ts";
 import { agentMachine, EFFECTS, type EffectName } from "./agent.ts";
 import { compileChart } from "./chart-table.ts";
-import { firstSeq, isNote, type Event, type EventData, type EventOf, type Fault } from "./events.ts";
+import { firstSeq, isCut, isNote, type Event, type EventData, type EventOf, type Fault } from "./events.ts";
 import { hashText } from "./hash.ts";
 import { reduceCallDelta, reduceControl, reduceDelta } from "./reduce.ts";
 import { AgentState, nextCore, type Core, type ToolCallState } from "./state.ts";
@@ -179,7 +179,7 @@ function openCall(calls: readonly ToolCallState[], callId: string): ToolCallStat
 function stepCalls(calls: readonly ToolCallState[], event: Event): readonly ToolCallState[] | undefined {
   switch (event.type) {
     case "message":
-      if (event.data.finish === "interrupted" || event.data.finish === "truncated") return calls;
+      if (isCut(event.data)) return calls;
       return completeCalls(event);
     case "tool_call":
     case "approval_request":

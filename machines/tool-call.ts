@@ -1,5 +1,5 @@
 import { setup } from "xstate";
-import type { Event } from "./events.ts";
+import { isCut, type Event } from "./events.ts";
 
 /**
  * The statechart of one tool call, from its first streamed fragment to its one outcome. `step()` keeps one per call; the agent chart only
@@ -17,8 +17,7 @@ function outcomeIs(event: Event, outcome: string): boolean {
 }
 
 export const toolCallGuards = {
-  messageCut: ({ event }: Args) =>
-    event.type === "message" && (event.data.finish === "interrupted" || event.data.finish === "truncated"),
+  messageCut: ({ event }: Args) => event.type === "message" && isCut(event.data),
   needsApproval: ({ event }: Args) => event.type === "tool_call" && event.data.approval === "required",
   isApproved: ({ event }: Args) => event.type === "approval" && event.data.decision === "approve",
   isRejected: ({ event }: Args) => event.type === "approval" && event.data.decision === "reject",

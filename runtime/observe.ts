@@ -120,13 +120,7 @@ class Watch {
     else if (event.type === "thinking") this.unawait ??= this.observed.bus.tap(HOT, this.see);
     // What another process does is for that process to tell.
     if (!this.observed.owns()) return;
-    for (const observer of this.observers) {
-      try {
-        observer.event(event, this.observed);
-      } catch {
-        // It concerns nobody but the observer.
-      }
-    }
+    for (const observer of this.observers) quietly(() => observer.event(event, this.observed));
   };
 
   private stopAwaiting(): void {

@@ -5,7 +5,7 @@ import { bundlePage } from "./page-bundle.ts";
 // `npm run build`: the page's files beside the compiled sources.
 
 const folder = join(import.meta.dirname, "../../dist/runtime/inspect/page");
-for (const [path, { text }] of await bundlePage()) {
+for (const [path, text] of await bundlePage()) {
   const file = join(folder, path);
   await mkdir(dirname(file), { recursive: true });
   await writeFile(file, text);

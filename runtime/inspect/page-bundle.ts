@@ -1,11 +1,10 @@
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import type { PageFile, PageFiles } from "./page-files.ts";
 
 const SOURCE = new URL("./page/", import.meta.url);
 
-/** Makes the page of its sources. Only where the sources run: esbuild is no dependency of the package. */
-export async function bundlePage(): Promise<PageFiles> {
+/** Makes the page of its sources: texts, by their path below the page's own address. Only where the sources run: esbuild is no dependency of the package. */
+export async function bundlePage(): Promise<ReadonlyMap<string, string>> {
   const { build } = await import("esbuild");
   const { outputFiles } = await build({
     entryPoints: {
@@ -28,9 +27,9 @@ export async function bundlePage(): Promise<PageFiles> {
     define: { "process.env.NODE_ENV": '"production"' },
   });
   const text = (suffix: string): string => outputFiles.find(({ path }) => path.endsWith(suffix))?.text ?? "";
-  return new Map<string, PageFile>([
-    ["index.html", { type: "text/html; charset=utf-8", text: await readFile(new URL("index.html", SOURCE), "utf8") }],
-    ["inspect/page.js", { type: "text/javascript; charset=utf-8", text: text("page.js") }],
-    ["inspect/page.css", { type: "text/css; charset=utf-8", text: text("page-style.css") }],
+  return new Map([
+    ["index.html", await readFile(new URL("index.html", SOURCE), "utf8")],
+    ["inspect/page.js", text("page.js")],
+    ["inspect/page.css", text("page-style.css")],
   ]);
 }

@@ -28,14 +28,20 @@ export function pageFiles(): Promise<PageFiles> {
 }
 
 async function load(): Promise<PageFiles> {
+  const read = await reader();
+  const all = Object.entries(TYPES).map(async ([path, type]): Promise<[string, PageFile]> => [
+    path,
+    { type, text: await read(path) },
+  ]);
+  return new Map(await Promise.all(all));
+}
+
+async function reader(): Promise<(path: string) => Promise<string> | string> {
   if (import.meta.url.endsWith(".ts")) {
     const { bundlePage } = await import("./page-bundle.ts");
-    return bundlePage();
+    const bundle = await bundlePage();
+    return (path) => bundle.get(path) ?? "";
   }
   const built = new URL("./page/", import.meta.url);
-  const read = Object.entries(TYPES).map(async ([path, type]): Promise<[string, PageFile]> => [
-    path,
-    { type, text: await readFile(new URL(path, built), "utf8") },
-  ]);
-  return new Map(await Promise.all(read));
+  return (path) => readFile(new URL(path, built), "utf8");
 }

@@ -1,4 +1,4 @@
-import type { Event, EventData } from "../../machines/events.ts";
+import { isCut, type Event, type EventData } from "../../machines/events.ts";
 import type { Status } from "../../machines/state.ts";
 import type { Clock } from "../clock.ts";
 import type { Observed, RunObserver } from "../observe.ts";
@@ -177,14 +177,14 @@ export class Collector implements RunObserver {
 
   private countMessage(data: EventData<"message">, now: number): void {
     const { counts } = this;
-    const { usage, attempt, finish } = data;
+    const { usage, attempt } = data;
     if (usage === "unknown") counts.unknownRequests.add(now, 1);
     else {
       counts.input.add(now, usage.inputTokens);
       counts.output.add(now, usage.outputTokens);
     }
     this.spend(data, now);
-    if (attempt > 1 && finish !== "interrupted" && finish !== "truncated") counts.recovered.add(now, 1);
+    if (attempt > 1 && !isCut(data)) counts.recovered.add(now, 1);
   }
 
   private spend({ estimate, cost }: Pick<EventData<"retry">, "estimate" | "cost">, now: number): void {

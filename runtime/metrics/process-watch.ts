@@ -1,4 +1,5 @@
 import { monitorEventLoopDelay, type IntervalHistogram } from "node:perf_hooks";
+import { SLOT_MS, WINDOW_MS } from "./window.ts";
 
 /** What this process uses. */
 export interface ProcessFigures {
@@ -18,8 +19,6 @@ export interface ProcessFigures {
 
 /** How often the event loop is asked whether it is late, ms. */
 const RESOLUTION_MS = 20;
-const SLOT_MS = 5_000;
-const WINDOW_MS = 60_000;
 
 interface Slot {
   readonly at: number;

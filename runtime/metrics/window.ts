@@ -1,5 +1,5 @@
 /** What a figure that slides covers, ms: the last minute, in slots of five seconds of which the newest is not over. */
-const WINDOW_MS = 60_000;
+export const WINDOW_MS = 60_000;
 export const SLOT_MS = 5_000;
 const SLOTS = WINDOW_MS / SLOT_MS;
 

@@ -17,8 +17,8 @@ export interface Chunk {
   deflated(): Buffer;
 }
 
-/** A page is cut here, so that no client is handed more at once unless one event alone is larger. */
-const CHUNK_CHARS = 65_536;
+/** Text is cut here, so that no client is handed more at once unless one event alone is larger. */
+export const CHUNK_CHARS = 65_536;
 /** Below it, compressing costs more than it saves. */
 const WORTH_DEFLATING = 1_024;
 
@@ -40,6 +40,10 @@ export function encode(events: readonly Event[], format: Format, wanted: Readonl
     if (text.length >= CHUNK_CHARS) break;
   }
   if (format === "socket" && count > 0) text += "]}";
+  return chunkOf(to, count, text, cancelled);
+}
+
+export function chunkOf(to: number, count: number, text: string, cancelled: boolean): Chunk {
   return new EncodedChunk(to, count, Buffer.from(text), cancelled);
 }
 

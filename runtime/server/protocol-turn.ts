@@ -12,7 +12,7 @@ import { performFor } from "./perform-for.ts";
 import type { Asked } from "./reply.ts";
 import { isRefusal, refuse, type Refusal } from "./refusal.ts";
 import type { ServedRun } from "./served-runs.ts";
-import { FIRST_MESSAGE, messageIdOf } from "./spoken.ts";
+import { FIRST_MESSAGE, messageIdOf, type Said } from "./spoken.ts";
 import { clientOf, connect } from "./stream.ts";
 import { TurnView, type Translator } from "./translation.ts";
 
@@ -33,7 +33,7 @@ export function noRoom(core: Core, request: Request, kind: ConnectionKind, runId
 }
 
 /** The text of a message that the run has heard or will hear, by the id that its client gave it. */
-export function textOfSpoken(state: AgentState, id: string): string | undefined {
+function textOfSpoken(state: AgentState, id: string): string | undefined {
   const waiting = state.inputs.find((input) => messageIdOf(state, input.id) === id);
   if (waiting !== undefined) return waiting.text;
   for (const message of state.messages) {
@@ -49,7 +49,7 @@ export interface Conversation {
   readonly runId: string;
   readonly agent: string | undefined;
   /** What its first message says. */
-  readonly said: { readonly id: string; readonly text: string } | undefined;
+  readonly said: Said | undefined;
   /** What its client shows before that. */
   readonly history: readonly Message[];
 }
@@ -69,6 +69,28 @@ export async function beginConversation(
   if (isRefusal(begun)) return begun;
   const { run, agent } = begun;
   return { run, served: { runId, agent, log: agent.log, head: await agent.log.head(runId) } };
+}
+
+/** The run of a conversation that is there, where it is of the agent that its client names. */
+export async function openConversation(
+  core: Core,
+  { request }: Asked,
+  { what, runId, agent }: Pick<Conversation, "what" | "runId" | "agent">,
+): Promise<{ readonly run: Run; readonly served: ServedRun } | Refusal> {
+  const found = await core.runFor(request, "stream", runId);
+  if (isRefusal(found)) return found;
+  const { served } = found;
+  if (agent !== undefined && agent !== served.agent.name) {
+    const name = `${what.slice(0, 1).toUpperCase()}${what.slice(1)}`;
+    return refuse(409, "other_agent", `${name} "${runId}" is a run of another agent.`);
+  }
+  return { run: await served.agent.open(runId), served };
+}
+
+/** Why a message cannot be the one that the run heard under its id. */
+export function checkUnchanged(state: AgentState, { id, text }: Said): Refusal | undefined {
+  if ((textOfSpoken(state, id) ?? text) === text) return undefined;
+  return refuse(409, "message_changed", "That message was said with another text. The log keeps it: fork the run.");
 }
 
 /** Of the events that the commands led to. */

@@ -4,6 +4,12 @@ import { FIRST_INPUT } from "../input-id.ts";
 
 /** What other protocols say of a run, in the same words for all of them. */
 
+/** What a person says in a message, under the id that its client gave it. */
+export interface Said {
+  readonly id: string;
+  readonly text: string;
+}
+
 /** In the metadata of a run that another protocol began: the id that its client gave the first message. */
 export const FIRST_MESSAGE = "firstMessageId";
 
@@ -21,6 +27,17 @@ export function spokenIds(state: AgentState): ReadonlyMap<string, number> {
   const ids = new Map<string, number>();
   for (const { id, seq } of items.slice(0, length)) ids.set(messageIdOf(state, id), seq);
   return ids;
+}
+
+/** The id under which a call is asked about: `CALLID:ABOUT`, behind the colon the hash of the arguments that a person sees. */
+export function questionId(callId: string, about: string): string {
+  return `${callId}:${about}`;
+}
+
+/** The same, read. `about` is empty where a client says the call's id alone. */
+export function readQuestionId(id: string): { readonly callId: string; readonly about: string } {
+  const cut = id.indexOf(":");
+  return cut < 0 ? { callId: id, about: "" } : { callId: id.slice(0, cut), about: id.slice(cut + 1) };
 }
 
 /** What the model reads of a call that is settled. */

@@ -3,8 +3,7 @@ import { initialState, isAtRest, type AgentState } from "../../machines/state.ts
 import { foldLogged } from "../fold.ts";
 import type { EventLog } from "../log/event-log.ts";
 import { isPromiseLike } from "../promise-like.ts";
-import type { Chunk } from "./encode.ts";
-import { deflateBlock } from "./encode.ts";
+import { CHUNK_CHARS, chunkOf, type Chunk } from "./encode.ts";
 import type { EndReason } from "./protocol.ts";
 import type { View } from "./subscription.ts";
 
@@ -25,8 +24,6 @@ export interface Translator {
 
 /** Events per read. */
 const PAGE = 512;
-/** A chunk is cut here: see `encode`. */
-const CHUNK_CHARS = 65_536;
 
 /** A run as one client of another protocol sees it, from a state on. It is read once, from its first chunk to its last. */
 export class TurnView implements View {
@@ -48,7 +45,7 @@ export class TurnView implements View {
   next(cursor: number): Chunk | undefined | Promise<Chunk | undefined> {
     if (!this.begun) {
       this.begun = true;
-      return chunkOf(cursor, 1, sse(this.translator.begin(this.state)));
+      return chunkOf(cursor, 1, sse(this.translator.begin(this.state)), false);
     }
     const page = this.log.read(this.runId, { after: this.state.seq, limit: PAGE });
     return isPromiseLike(page) ? page.then((events) => this.take(events)) : this.take(page);
@@ -77,13 +74,8 @@ export class TurnView implements View {
       count++;
       if (text.length >= CHUNK_CHARS) break;
     }
-    return count === 0 ? undefined : chunkOf(this.state.seq, text === "" ? 0 : count, text);
+    return count === 0 ? undefined : chunkOf(this.state.seq, text === "" ? 0 : count, text, false);
   }
-}
-
-function chunkOf(to: number, count: number, text: string): Chunk {
-  const bytes = Buffer.from(text);
-  return { to, count, bytes, cancelled: false, deflated: () => deflateBlock(bytes) };
 }
 
 /** As SSE. The last one that an event of the run led to has its seq as id: behind it nothing of that event is left to be said. */

@@ -1,33 +1,15 @@
 import { describe, expect, it, onTestFinished, vi } from "vitest";
-import { createAgent, defineTool, memoryLog, pause, scriptedModel, toolCalls, type Event, type EventLog } from "rubato";
+import { pause, scriptedModel, type Event, type EventLog } from "rubato";
 import { encodeState } from "rubato/machines";
-import { z } from "zod";
 import { manualClock } from "../support/manual-clock.ts";
 import { eventually, finished, served, type Served } from "../server/served.ts";
+import { floodedLog } from "../server/flooded-log.ts";
 import { openCount } from "./follow.ts";
 import { clientTo, collect, line, plainFetch, TRANSPORTS } from "./support.ts";
 
-/** A finished run "r1" of some 32 MB as events: more than the system buffers between two ends of a line. */
 let long: Promise<EventLog> | undefined;
 function longRun(): Promise<EventLog> {
-  return (long ??= record());
-}
-
-async function record(): Promise<EventLog> {
-  const log = memoryLog();
-  const flood = defineTool({
-    name: "flood",
-    description: "Says much",
-    input: z.object({}),
-    async execute(_input, ctx) {
-      for (let count = 0; count < 3_200; count++) ctx.emit("much", "x".repeat(10_000));
-    },
-  });
-  const model = scriptedModel([toolCalls([{ name: "flood", args: {} }]), "fine"]);
-  const agent = createAgent({ name: "test", model, tools: [flood], log });
-  await agent.run("talk", { runId: "r1" }).settled();
-  await agent.close();
-  return log;
+  return (long ??= floodedLog(3_200));
 }
 
 /** Turns of the event loop in which more would come if it could. */

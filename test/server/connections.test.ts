@@ -7,25 +7,9 @@ import { deferred, until } from "../support/agents.ts";
 import { manualClock } from "../support/manual-clock.ts";
 import { codeOf, eventually, finished, object, parseSse, post, raw, served, type Served } from "./served.ts";
 import { socketTo } from "./socket-client.ts";
+import { floodedLog } from "./flooded-log.ts";
 import { open } from "./wire.ts";
 
-/** A finished run "r1" of some 16 MB as events: more than the system buffers between two ends of a line. */
-async function longRun(): Promise<EventLog> {
-  const log = memoryLog();
-  const flood = defineTool({
-    name: "flood",
-    description: "Says much",
-    input: z.object({}),
-    async execute(_input, ctx) {
-      for (let count = 0; count < 1_600; count++) ctx.emit("much", "x".repeat(10_000));
-    },
-  });
-  const model = scriptedModel([toolCalls([{ name: "flood", args: {} }]), "fine"]);
-  const agent = createAgent({ name: "test", model, tools: [flood], log });
-  await agent.run("talk", { runId: "r1" }).settled();
-  await agent.close();
-  return log;
-}
 let long: Promise<EventLog> | undefined;
 
 /** How many whole frames of events a text has. */
@@ -174,7 +158,7 @@ describe("P33 (case 36) a connection that ends", () => {
 
 describe("P27 a client that stops reading", () => {
   it("is left behind with little in memory, holds up nobody, and catches up from the log", async () => {
-    const agent = createAgent({ name: "test", model: scriptedModel([]), log: await (long ??= longRun()) });
+    const agent = createAgent({ name: "test", model: scriptedModel([]), log: await (long ??= floodedLog(1_600)) });
     const handler = createHandler({ agents: agent });
     const ask = (path: string): Promise<Response> => handler(new Request(`http://localhost${path}`));
     // Nobody reads its body.
@@ -194,7 +178,7 @@ describe("P27 a client that stops reading", () => {
 
   it("P29 for two heartbeats is let go, also over a real line, and comes again", async () => {
     const clock = manualClock();
-    const it = await served({ log: await (long ??= longRun()) }, { clock });
+    const it = await served({ log: await (long ??= floodedLog(1_600)) }, { clock });
     const stream = await open(`${it.url}/runs/r1/events`);
     stream.response.pause();
     await allFull(it);
@@ -213,7 +197,7 @@ describe("P27 a client that stops reading", () => {
 describe("P33 a stream that ended", () => {
   it("is cut when its client does not take the last of it within two heartbeats", async () => {
     const clock = manualClock();
-    const it = await served({ log: await (long ??= longRun()) }, { clock });
+    const it = await served({ log: await (long ??= floodedLog(1_600)) }, { clock });
     const url = `${it.url}/runs/r1/events?client=anna`;
     const left = [];
     // Each takes the place of the one before, and none of them reads.
@@ -235,7 +219,7 @@ describe("P33 a stream that ended", () => {
 
   it("is not cut while its client takes it", async () => {
     const clock = manualClock();
-    const it = await served({ log: await (long ??= longRun()) }, { clock });
+    const it = await served({ log: await (long ??= floodedLog(1_600)) }, { clock });
     const url = `${it.url}/runs/r1/events?client=anna`;
     const older = await open(url);
     older.response.pause();
@@ -387,7 +371,7 @@ describe("a shutdown", () => {
   });
 
   it("does not wait for a client that does not read", async () => {
-    const it = await served({ log: await (long ??= longRun()) }, { closeMs: 100 });
+    const it = await served({ log: await (long ??= floodedLog(1_600)) }, { closeMs: 100 });
     const stream = await open(`${it.url}/runs/r1/events`);
     stream.response.pause();
     await it.server.close();

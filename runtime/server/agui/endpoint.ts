@@ -5,15 +5,16 @@ import type { Core } from "../core.ts";
 import {
   beginConversation,
   checkMessageId,
+  checkUnchanged,
   noRoom,
+  openConversation,
   performAll,
   stateBehind,
   streamTurn,
-  textOfSpoken,
 } from "../protocol-turn.ts";
 import { isRefusal, refuse, type Refusal } from "../refusal.ts";
 import type { Asked } from "../reply.ts";
-import { spokenIds } from "../spoken.ts";
+import { spokenIds, type Said } from "../spoken.ts";
 import { aguiInputSchema, commandsOf, historyOf, ignoredOf, lastSaid, reasoningOf, type AguiInput } from "./input.ts";
 import { AguiTranslator, type AguiRequest } from "./translator.ts";
 
@@ -40,11 +41,6 @@ export async function agui(core: Core, asked: Asked): Promise<Response | Refusal
   return known ? goOn(core, asked, input, said) : begin(core, asked, input, said);
 }
 
-interface Said {
-  readonly id: string;
-  readonly text: string;
-}
-
 async function begin(core: Core, asked: Asked, input: AguiInput, said: Said | undefined): Promise<Response | Refusal> {
   const conversation = { runId: input.threadId, agent: asked.agent, said, history: historyOf(input) };
   const begun = await beginConversation(core, asked, { what: "thread", ...conversation });
@@ -55,26 +51,20 @@ async function begin(core: Core, asked: Asked, input: AguiInput, said: Said | un
 }
 
 async function goOn(core: Core, asked: Asked, input: AguiInput, said: Said | undefined): Promise<Response | Refusal> {
-  const { request } = asked;
   const { threadId: runId } = input;
-  const found = await core.runFor(request, "stream", runId);
-  if (isRefusal(found)) return found;
-  const { agent } = found.served;
-  if (asked.agent !== undefined && asked.agent !== agent.name) {
-    return refuse(409, "other_agent", `Thread "${runId}" is a run of another agent.`);
-  }
-  const run = await agent.open(runId);
+  const opened = await openConversation(core, asked, { what: "thread", runId, agent: asked.agent });
+  if (isRefusal(opened)) return opened;
+  const { run } = opened;
   const { state } = run;
   const heard = said !== undefined && spokenIds(state).has(said.id);
-  if (heard && (textOfSpoken(state, said.id) ?? said.text) !== said.text) {
-    return refuse(409, "message_changed", "That message was said with another text. The log keeps it: fork the run.");
-  }
+  const changed = heard ? checkUnchanged(state, said) : undefined;
+  if (changed !== undefined) return changed;
   const commands = commandsOf(input, state, heard ? undefined : said);
   if (isRefusal(commands)) return commands;
-  const performed = await performAll(core, request, runId, commands);
+  const performed = await performAll(core, asked.request, runId, commands);
   if (isRefusal(performed)) return performed;
-  const head = await agent.log.head(runId);
-  const served = { ...found.served, head };
+  const head = await opened.served.log.head(runId);
+  const served = { ...opened.served, head };
   const refused = performed.refused.map((value) => ({ name: "rubato.refused", value: { ...value } }));
   const translator = new AguiTranslator(
     requestOf(input, isInstruction(commands) ? undefined : said, [...ignoredOf(input, false), ...refused]),

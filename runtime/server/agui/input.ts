@@ -5,6 +5,7 @@ import type { AgentState } from "../../../machines/state.ts";
 import type { Command } from "../commands.ts";
 import { whenSchema } from "../protocol-turn.ts";
 import { isRefusal, refuse, type Refusal } from "../refusal.ts";
+import { readQuestionId, type Said } from "../spoken.ts";
 import { OUTCOME, STOPPED } from "./interrupts.ts";
 import type { AguiMessage } from "./messages.ts";
 
@@ -35,9 +36,7 @@ export const aguiInputSchema = z.looseObject({
 export type AguiInput = z.output<typeof aguiInputSchema>;
 
 /** The last message, where a person said it. */
-export function lastSaid({
-  messages,
-}: AguiInput): { readonly id: string; readonly text: string } | undefined | Refusal {
+export function lastSaid({ messages }: AguiInput): Said | undefined | Refusal {
   const last = messages.at(-1);
   if (last?.role !== "user") return undefined;
   const text = textOf(last.content);
@@ -123,11 +122,7 @@ const goOnSchema = z
  * What the answers to interrupts and a new message ask of a run. An approval is one that says so: `true`, or `{ approved: true, args?, answer?, forRun? }`.
  * `cancelled` rejects a call, and leaves a stopped run as it is.
  */
-export function commandsOf(
-  input: AguiInput,
-  state: AgentState,
-  said: { readonly id: string; readonly text: string } | undefined,
-): Command[] | Refusal {
+export function commandsOf(input: AguiInput, state: AgentState, said: Said | undefined): Command[] | Refusal {
   const commands: Command[] = [];
   let answered = false;
   let goOn: Command | undefined;
@@ -155,10 +150,8 @@ export function commandsOf(
 }
 
 function answerOf(interruptId: string, status: string, payload: unknown): Command | undefined | Refusal {
-  const cut = interruptId.indexOf(":");
-  const callId = cut < 0 ? interruptId : interruptId.slice(0, cut);
-  const hash = cut < 0 ? undefined : interruptId.slice(cut + 1);
-  if (hash === OUTCOME) {
+  const { callId, about } = readQuestionId(interruptId);
+  if (about === OUTCOME) {
     if (status === "cancelled") return undefined;
     const told = outcomeSchema.safeParse(payload);
     return told.success ? { verb: "settleCall", callId, ...told.data } : unclear(interruptId);
@@ -169,7 +162,7 @@ function answerOf(interruptId: string, status: string, payload: unknown): Comman
   const { approved, ...more } = answer.data;
   if (!approved) return { verb: "reject", callId, ...("reason" in more ? { reason: more.reason } : {}) };
   const { reason: _reason, ...how } = { reason: undefined, ...more };
-  return { verb: "approve", callId, ...how, ...(hash === undefined || hash === "" ? {} : { argsHash: hash }) };
+  return { verb: "approve", callId, ...how, ...(about === "" ? {} : { argsHash: about }) };
 }
 
 function unclear(interruptId: string): Refusal {

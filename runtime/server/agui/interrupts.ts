@@ -1,4 +1,5 @@
 import type { AgentState, ToolCallState } from "../../../machines/state.ts";
+import { questionId } from "../spoken.ts";
 
 /** What waits for a person, as AG-UI asks about it. */
 export interface AguiInterrupt {
@@ -26,7 +27,7 @@ function approvalOf({ callId, name, args, approval }: ToolCallState): AguiInterr
   const { argsHash = "", expiresAt } = approval ?? {};
   return {
     // It binds the arguments that the person sees: with others in their place it answers nothing.
-    id: `${callId}:${argsHash}`,
+    id: questionId(callId, argsHash),
     reason: "tool_call",
     message: `${name} waits for your approval.`,
     toolCallId: callId,
@@ -53,7 +54,7 @@ function isDate(ms: number): boolean {
 
 function orphanOf({ callId, name }: ToolCallState): AguiInterrupt {
   return {
-    id: `${callId}:${OUTCOME}`,
+    id: questionId(callId, OUTCOME),
     reason: "rubato:unknown_outcome",
     message: `${name} was running when its process ended: nobody knows how it ended.`,
     toolCallId: callId,

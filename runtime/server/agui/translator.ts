@@ -1,7 +1,7 @@
-import type { Event, EventData, EventOf, Json } from "../../../machines/events.ts";
+import { isCut, type Event, type EventData, type EventOf, type Json } from "../../../machines/events.ts";
 import { isAtRest, type AgentState, type PartialAnswer } from "../../../machines/state.ts";
 import type { EndReason } from "../protocol.ts";
-import { messageIdOf, resultOf, whyInterrupted } from "../spoken.ts";
+import { messageIdOf, resultOf, whyInterrupted, type Said } from "../spoken.ts";
 import type { Translator } from "../translation.ts";
 import { interruptsOf } from "./interrupts.ts";
 import { patchOf } from "./json-patch.ts";
@@ -47,7 +47,7 @@ export interface AguiRequest {
   /** What the client shows already of what people said, by id. */
   readonly known: ReadonlySet<string>;
   /** What this request says: the client shows it, and the run has not heard it when the stream begins. */
-  readonly said?: { readonly id: string; readonly text: string } | undefined;
+  readonly said?: Said | undefined;
   /** The client's own state: it is kept beside ours. */
   readonly state?: Json | undefined;
   /** Reasoning that the client has, in full: a snapshot that holds any has to hold all. */
@@ -252,7 +252,7 @@ export class AguiTranslator implements Translator {
     if (!differs && data.text.length > answer.text.length)
       said.push(...this.text(answer, data.text.slice(answer.text.length)));
     const asked = new Set<string>();
-    for (const { callId, name, args } of callsOf(data)) {
+    for (const { callId, name, args } of isCut(data) ? [] : data.calls) {
       asked.add(callId);
       const told = answer.calls.get(callId)?.args ?? "";
       if (args.startsWith(told)) said.push(...this.call(answer, callId, name, args.slice(told.length)));
@@ -365,11 +365,6 @@ function shownOf({ messageId, base, text, reasoning, calls }: PartialAnswer): Sh
     reasoning,
     calls: new Map(named.map(({ callId, args }) => [callId, { args, open: false }])),
   };
-}
-
-/** Those of a cut message are dropped. */
-function callsOf({ finish, calls }: EventData<"message">): EventData<"message">["calls"] {
-  return finish === "interrupted" || finish === "truncated" ? [] : calls;
 }
 
 function emptyAnswer(messageId: string): Shown {

@@ -7,18 +7,19 @@ import type { Core } from "../core.ts";
 import {
   beginConversation,
   checkMessageId,
+  checkUnchanged,
   noRoom,
+  openConversation,
   performAll,
   stateBehind,
   streamTurn,
-  textOfSpoken,
 } from "../protocol-turn.ts";
 import { isRefusal, refuse, type Refusal } from "../refusal.ts";
 import { SAFE_HEADERS, type Asked } from "../reply.ts";
 import type { ServedRun } from "../served-runs.ts";
-import { spokenIds } from "../spoken.ts";
+import { spokenIds, type Said } from "../spoken.ts";
 import { stretchBefore, supersededIn } from "../stretch.ts";
-import { answersOf, historyOf, lastSaid, uiInputSchema, type Said, type UiInput } from "./input.ts";
+import { answersOf, historyOf, lastSaid, uiInputSchema, type UiInput } from "./input.ts";
 import { UiTranslator } from "./translator.ts";
 
 /**
@@ -64,23 +65,18 @@ async function begin(core: Core, asked: Asked, input: UiInput, said: Said | unde
 }
 
 async function goOn(core: Core, asked: Asked, input: UiInput, said: Said | undefined): Promise<Response | Refusal> {
-  const { request } = asked;
   const { id: runId } = input;
-  const found = await core.runFor(request, "stream", runId);
-  if (isRefusal(found)) return found;
-  const { agent } = found.served;
-  if (input.agent !== undefined && input.agent !== agent.name) {
-    return refuse(409, "other_agent", `Chat "${runId}" is a run of another agent.`);
-  }
-  const run = await agent.open(runId);
+  const opened = await openConversation(core, asked, { what: "chat", runId, agent: input.agent });
+  if (isRefusal(opened)) return opened;
+  const { run } = opened;
   const { state } = run;
   // Its process died in the middle: to its client it was stopped.
-  const left = !found.served.head.owned && !isAtRest(state);
+  const left = !opened.served.head.owned && !isAtRest(state);
   const commands = commandsOf(input, state, left, said);
   if (isRefusal(commands)) return commands;
-  const performed = await performAll(core, request, runId, commands);
+  const performed = await performAll(core, asked.request, runId, commands);
   if (isRefusal(performed)) return performed;
-  const served = { ...found.served, head: await agent.log.head(runId) };
+  const served = { ...opened.served, head: await opened.served.log.head(runId) };
   const { seq } = performed;
   if (seq === undefined) return stretch(core, asked, run, served, await insideLast(served, run.state));
   // Its client has the message up to here.
@@ -102,9 +98,8 @@ function commandsOf(input: UiInput, state: AgentState, left: boolean, said: Said
     const when = input.when ?? (state.status === "waiting" && commands.length === 0 ? "now" : "step");
     return [...commands, { verb: "send", text: said.text, id: said.id, when }];
   }
-  if ((textOfSpoken(state, said.id) ?? said.text) !== said.text) {
-    return refuse(409, "message_changed", "That message was said with another text. The log keeps it: fork the run.");
-  }
+  const changed = checkUnchanged(state, said);
+  if (changed !== undefined) return changed;
   if (input.trigger === "submit-message") return commands;
   if (left || state.status === "interrupted" || state.status === "failed")
     return [{ verb: "resume", partial: "discard" }];

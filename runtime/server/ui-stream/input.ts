@@ -4,6 +4,7 @@ import type { AgentState } from "../../../machines/state.ts";
 import type { Command } from "../commands.ts";
 import { whenSchema } from "../protocol-turn.ts";
 import { refuse, type Refusal } from "../refusal.ts";
+import { readQuestionId, type Said } from "../spoken.ts";
 
 const messageSchema = z.looseObject({
   id: z.string(),
@@ -24,11 +25,6 @@ export const uiInputSchema = z.looseObject({
 });
 export type UiInput = z.output<typeof uiInputSchema>;
 type UiMessage = UiInput["messages"][number];
-
-export interface Said {
-  readonly id: string;
-  readonly text: string;
-}
 
 /** The last message, where a person said it. */
 export function lastSaid({ messages }: UiInput): Said | undefined | Refusal {
@@ -83,9 +79,7 @@ export function answersOf(
     const responded = respondedSchema.safeParse(part);
     if (!responded.success) continue;
     const { id, approved, reason } = responded.data.approval;
-    const cut = id.indexOf(":");
-    const callId = cut < 0 ? id : id.slice(0, cut);
-    const argsHash = cut < 0 ? "" : id.slice(cut + 1);
+    const { callId, about: argsHash } = readQuestionId(id);
     if (!waiting.has(callId)) stale = true;
     else if (!approved) commands.push({ verb: "reject", callId, ...(reason === undefined ? {} : { reason }) });
     else commands.push({ verb: "approve", callId, ...(argsHash === "" ? {} : { argsHash }) });

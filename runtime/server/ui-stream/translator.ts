@@ -1,7 +1,7 @@
-import type { Event, EventData, EventOf } from "../../../machines/events.ts";
+import { isCut, type Event, type EventData, type EventOf } from "../../../machines/events.ts";
 import { isAtRest, type AgentState, type ToolCallState } from "../../../machines/state.ts";
 import type { EndReason } from "../protocol.ts";
-import { messageIdOf, resultOf, whyInterrupted } from "../spoken.ts";
+import { messageIdOf, questionId, resultOf, whyInterrupted } from "../spoken.ts";
 import type { Translator } from "../translation.ts";
 
 /**
@@ -222,8 +222,7 @@ export class UiTranslator implements Translator {
       said.push(...this.words("text", text.slice(this.said.text.length)));
     said.push(...this.closeParts());
     this.finish = data.finish;
-    const cut = data.finish === "interrupted" || data.finish === "truncated";
-    const kept = new Set(cut ? [] : data.calls.map(({ callId }) => callId));
+    const kept = new Set(isCut(data) ? [] : data.calls.map(({ callId }) => callId));
     said.push(...this.dropCalls(kept, "The answer was cut before this call was complete. It did not run."));
     return said;
   }
@@ -235,7 +234,7 @@ export class UiTranslator implements Translator {
 
   private ask({ callId, argsHash }: EventData<"approval_request">): UiChunk[] {
     this.asked.add(callId);
-    return [{ type: "tool-approval-request", approvalId: `${callId}:${argsHash}`, toolCallId: callId }];
+    return [{ type: "tool-approval-request", approvalId: questionId(callId, argsHash), toolCallId: callId }];
   }
 
   private approval({ callId, decision, args }: EventData<"approval">, after: AgentState): UiChunk[] {

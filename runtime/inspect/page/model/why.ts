@@ -95,7 +95,8 @@ function deciderOf(recording: Recording, event: Event): string {
   return `${last.guard} held: ${to === from ? `it stays in ${to}` : `${from} → ${to}`}`;
 }
 
-function sentence(text: string): string {
+/** Ends with a full stop, unless it ends as a sentence does. */
+export function sentence(text: string): string {
   return /[.!?]$/.test(text) ? text : `${text}.`;
 }
 

@@ -1,4 +1,5 @@
 import { createClient, RubatoError, type ClientRun } from "../../../client/index.ts";
+import { sentence } from "../model/why.ts";
 import type { Act, Answer, Connection, Follow } from "./connection.ts";
 
 /** A page waits for its server as long as it is open. */
@@ -28,7 +29,7 @@ export function connectTo(url: string, token: string | undefined): Connection {
         const { status, attempt, error } = run.connection;
         if (status === "open") follow.onLine("open");
         else if (status === "reconnecting" || attempt > 0) {
-          const why = error === undefined ? "The server does not answer." : sentence(error);
+          const why = error === undefined ? "The server does not answer." : sentenceOf(error);
           follow.onLine("lost", `${why} What came so far stays; it is tried again.`);
         }
       });
@@ -40,7 +41,7 @@ export function connectTo(url: string, token: string | undefined): Connection {
         (error: unknown) => {
           undo();
           if (leaving.signal.aborted) return;
-          follow.onLine("ended", `${sentence(error)} What came so far stays.`);
+          follow.onLine("ended", `${sentenceOf(error)} What came so far stays.`);
         },
       );
       return () => {
@@ -54,7 +55,7 @@ export function connectTo(url: string, token: string | undefined): Connection {
       try {
         return await ask(runOf(runId), act);
       } catch (error) {
-        return { kind: "refused", reason: sentence(error) };
+        return { kind: "refused", reason: sentenceOf(error) };
       }
     },
   };
@@ -94,7 +95,6 @@ export function isUnauthorized(error: unknown): boolean {
   return error instanceof RubatoError && error.code === "unauthorized";
 }
 
-function sentence(error: unknown): string {
-  const text = error instanceof Error ? error.message : "That failed.";
-  return /[.!?]$/.test(text) ? text : `${text}.`;
+function sentenceOf(error: unknown): string {
+  return sentence(error instanceof Error ? error.message : "That failed.");
 }
