@@ -1,6 +1,7 @@
 import type { EventData } from "../machines/events.ts";
 import { RubatoError, type RubatoErrorCode } from "./errors.ts";
 import { modelFailureOf, type ModelFailure } from "./models/openai-errors.ts";
+import { exactRetryAfterMs, retryAfterMs } from "./retry-after.ts";
 
 /**
  * What kind of failure it was, for whoever decides about another attempt (P30).
@@ -42,9 +43,6 @@ const RETRYABLE: ReadonlySet<ErrorClass> = new Set<ErrorClass>([
   "server",
   "truncated",
 ]);
-
-/** Longer waits than this are the program's decision, not the endpoint's. */
-export const MAX_RETRY_AFTER_MS = 60_000;
 
 /** Classifies what a model threw. `now` is ms since 1970, for a Retry-After that is a date. Never throws: what cannot be read is `unknown`. */
 export function classify(error: unknown, message: string, now: number): ClassifiedError {
@@ -163,24 +161,7 @@ function classOfCode(code: string | undefined): ErrorClass | undefined {
   return undefined;
 }
 
-/** Seconds, an HTTP date, or `retry-after-ms`. What is negative, past, absurd or no time at all counts as nothing said. */
+/** `retry-after-ms`, else `Retry-After`. */
 function retryAfter(failure: Extract<ModelFailure, { kind: "status" }>, now: number): number | undefined {
-  const exact = wait(numberOf(failure.header("retry-after-ms")));
-  if (exact !== undefined) return exact;
-  const header = failure.header("retry-after")?.trim();
-  if (header === undefined || header === "") return undefined;
-  const seconds = numberOf(header);
-  if (seconds !== undefined) return wait(seconds * 1_000);
-  // `Date.parse` reads a date of 2001 into "soon 1": what is past is no time to wait until.
-  const date = Date.parse(header);
-  return Number.isNaN(date) ? undefined : wait(date - now);
-}
-
-function numberOf(text: string | undefined): number | undefined {
-  if (text === undefined || !/^[+-]?\d+(\.\d+)?$/.test(text.trim())) return undefined;
-  return Number(text);
-}
-
-function wait(ms: number | undefined): number | undefined {
-  return ms !== undefined && ms >= 0 && ms <= MAX_RETRY_AFTER_MS ? ms : undefined;
+  return exactRetryAfterMs(failure.header("retry-after-ms")) ?? retryAfterMs(failure.header("retry-after"), now);
 }

@@ -16,17 +16,6 @@ export function backoffMs({ minMs, maxMs }: Reconnect, attempt: number, random: 
   return Math.round(minMs + random() * Math.max(0, bound - minMs));
 }
 
-/** Waits longer than this are the program's decision, not the server's. */
-const MAX_RETRY_AFTER_MS = 60_000;
-
-/** `Retry-After` in seconds or as a date. What is negative, past or absurd counts as nothing said. */
-export function retryAfterMs(header: string | null, now: number): number | undefined {
-  const said = header?.trim() ?? "";
-  if (said === "") return undefined;
-  const ms = /^\d+(\.\d+)?$/.test(said) ? Number(said) * 1_000 : Date.parse(said) - now;
-  return ms >= 0 && ms <= MAX_RETRY_AFTER_MS ? ms : undefined;
-}
-
 /** Resolves after a time, and rejects with `aborted` as soon as the signal says so. */
 export function sleep(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {

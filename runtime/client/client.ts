@@ -5,11 +5,11 @@ import { checkKeys } from "../checks.ts";
 import { RubatoError } from "../errors.ts";
 import type { RunSummary } from "../log/event-log.ts";
 import { link } from "./backoff.ts";
-import { isRecord } from "./failure.ts";
 import { ask } from "./http.ts";
 import { newId } from "./ids.ts";
 import { settingsOf, type ClientOptions } from "./options.ts";
 import { clientRun, type AttachOptions, type ClientRun } from "./run.ts";
+import { isRecord } from "../is-record.ts";
 
 export interface StartOptions {
   /** Its name. May be left out where the server has one agent. */

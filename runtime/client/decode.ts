@@ -1,7 +1,7 @@
 import { eventSchema, type Event } from "../../machines/events.ts";
 import { RubatoError } from "../errors.ts";
 import type { CommandReceipt } from "../server/protocol.ts";
-import { isRecord } from "./failure.ts";
+import { isRecord } from "../is-record.ts";
 
 /** The event in what came; itself, so that nothing of it is lost. Throws {@link RubatoError} `protocol`. */
 export function eventOf(value: unknown): Event {

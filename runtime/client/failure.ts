@@ -1,5 +1,6 @@
 import { RubatoError, type RubatoErrorCode } from "../errors.ts";
 import type { WireError } from "../server/protocol.ts";
+import { isRecord } from "../is-record.ts";
 
 /** Every code that the server says. A code that is not among them comes from somebody in between. */
 const SERVER_CODES: ReadonlySet<string> = new Set<RubatoErrorCode>([
@@ -36,10 +37,6 @@ const SERVER_CODES: ReadonlySet<string> = new Set<RubatoErrorCode>([
 
 function isServerCode(code: string): code is RubatoErrorCode {
   return SERVER_CODES.has(code);
-}
-
-export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 export function isWireError(value: unknown): value is WireError {

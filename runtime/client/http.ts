@@ -1,8 +1,10 @@
 import { RubatoError } from "../errors.ts";
-import { abortedBy, backoffMs, link, retryAfterMs, sleep } from "./backoff.ts";
+import { retryAfterMs } from "../retry-after.ts";
+import { abortedBy, backoffMs, link, sleep } from "./backoff.ts";
 import { parseJson } from "./decode.ts";
-import { httpError, isRecord, isWireError, networkError } from "./failure.ts";
+import { httpError, isWireError, networkError } from "./failure.ts";
 import type { Settings } from "./options.ts";
+import { isRecord } from "../is-record.ts";
 
 /** Statuses that another attempt may change. */
 export function isPassing(status: number): boolean {

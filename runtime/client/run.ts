@@ -7,10 +7,10 @@ import { typesOf, type EventPattern } from "../pattern.ts";
 import { commandsOf, type RunCommands } from "./commands.ts";
 import { Follower, type Head } from "./follower.ts";
 import { ask } from "./http.ts";
-import { isRecord } from "./failure.ts";
 import { streamName, type Settings } from "./options.ts";
 import { Reader } from "./reader.ts";
 import type { ConnectionStatus } from "./stream.ts";
+import { isRecord } from "../is-record.ts";
 
 /** The line to the server, as it is now. */
 export interface ClientConnection {

@@ -3,10 +3,11 @@ import { RubatoError } from "../errors.ts";
 import { PROTOCOL, type ClientFrame, type CommandReceipt, type CommandRequest } from "../server/protocol.ts";
 import { LineCut, type Connection, type ConnectionEnd, type ConnectionEvents } from "./connection.ts";
 import { eventOf, isReceipt, parseJson } from "./decode.ts";
-import { isRecord, isWireError, serverError } from "./failure.ts";
+import { isWireError, serverError } from "./failure.ts";
 import { socketProtocols, type ClientSocket, type ClientSocketConstructor, type Settings } from "./options.ts";
 import { Silence } from "./silence.ts";
 import { endFor } from "./sse.ts";
+import { isRecord } from "../is-record.ts";
 
 export interface SocketRequest {
   readonly Socket: ClientSocketConstructor;

@@ -1,7 +1,7 @@
 import { createParser } from "eventsource-parser";
 import type { Event } from "../../machines/events.ts";
 import { RubatoError } from "../errors.ts";
-import { retryAfterMs } from "./backoff.ts";
+import { retryAfterMs } from "../retry-after.ts";
 import type { Connection, ConnectionEnd, ConnectionEvents } from "./connection.ts";
 import { eventOf, parseJson } from "./decode.ts";
 import { httpError, networkError } from "./failure.ts";

@@ -1,5 +1,5 @@
 import { channel } from "node:diagnostics_channel";
-import { isRecord } from "./openai-decoder.ts";
+import { isRecord } from "../is-record.ts";
 
 /**
  * Tells when a request begins to connect and when it has its connection. `fetch` itself does not say: it answers when the headers come. undici, also

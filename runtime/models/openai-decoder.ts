@@ -1,4 +1,5 @@
 import type { ModelChunk, Usage } from "./chat-model.ts";
+import { isRecord } from "../is-record.ts";
 
 type Finish = Extract<ModelChunk, { type: "finish" }>["finish"];
 
@@ -177,8 +178,4 @@ function isJson(text: string): boolean {
   } catch {
     return false;
   }
-}
-
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -1,5 +1,5 @@
 import { RubatoError } from "../errors.ts";
-import { isRecord } from "./openai-decoder.ts";
+import { isRecord } from "../is-record.ts";
 
 /**
  * Why a model request failed, for whoever decides about another attempt.

@@ -1,7 +1,7 @@
 import { STOPPED } from "../lazy-signal.ts";
 import type { BodyReader } from "./openai-client.ts";
-import { isRecord } from "./openai-decoder.ts";
 import { sseParser } from "./sse.ts";
+import { isRecord } from "../is-record.ts";
 
 /** The frames of one streamed answer, as many at a time as have arrived. Throws for a frame that is no JSON or that reports an error. */
 export type Frames = AsyncIterable<readonly unknown[]>;

@@ -5,10 +5,11 @@ import type { ModelChunk } from "./chat-model.ts";
 import { oneByOne } from "./one-by-one.ts";
 import type { BodyReader, CallOptions, ChatBody, ChatClient, Endpoint } from "./openai-client.ts";
 import { REQUEST_ID_HEADER, UNWATCHED, watchConnection, type FreeConnections } from "./openai-connection.ts";
-import { chatDecoder, isRecord } from "./openai-decoder.ts";
+import { chatDecoder } from "./openai-decoder.ts";
 import { explainFailure, modelFailureOf, oneLine, timedOut } from "./openai-errors.ts";
 import { bodyFrames, closeBody, streamFrames, type Frames } from "./openai-frames.ts";
 import { watchdog, type SetTimer } from "./openai-watchdog.ts";
+import { isRecord } from "../is-record.ts";
 
 // What this file keeps, each with a test:
 // S1 Abort, return and every error close the connection, stop the timer and take the listener off what tells to stop.

@@ -11,11 +11,11 @@ import {
   type Endpoint,
   type LoadSdk,
 } from "./openai-client.ts";
-import { isRecord } from "./openai-decoder.ts";
 import { toWireMessages, toWireTools } from "./openai-messages.ts";
 import { FreeConnections } from "./openai-connection.ts";
 import { streamChat, type StreamSettings } from "./openai-stream.ts";
 import { setNodeTimer, type SetTimer } from "./openai-watchdog.ts";
+import { isRecord } from "../is-record.ts";
 
 /** Which tool the model must call: its own choice, none, any, or the named one. Applies to every request of a run. */
 export type ToolChoice = "auto" | "none" | "required" | { readonly name: string };

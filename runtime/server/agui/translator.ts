@@ -4,7 +4,7 @@ import type { EndReason } from "../protocol.ts";
 import { messageIdOf, resultOf, whyInterrupted, type Said } from "../spoken.ts";
 import type { Translator } from "../translation.ts";
 import { interruptsOf } from "./interrupts.ts";
-import { patchOf } from "./json-patch.ts";
+import { isObject, patchOf } from "./json-patch.ts";
 import { messagesOf, resultId, type AguiMessage } from "./messages.ts";
 import { sharedState } from "./shared-state.ts";
 
@@ -390,10 +390,6 @@ function toolResult(state: AgentState, { callId, outcome }: EventData<"tool_resu
     role: "tool",
     metadata: { outcome },
   };
-}
-
-function isObject(value: Json | undefined): value is Readonly<Record<string, Json>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function notice(event: Event): AguiEvent {

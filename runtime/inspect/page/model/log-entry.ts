@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { eventSchema, type Event } from "../../../../machines/events.ts";
+import { isRecord } from "../../../is-record.ts";
 
 /**
  * One line of a log as the page shows it. Logs come from anywhere: of a line nothing is believed that was not checked, and a line whose type this
@@ -71,8 +72,4 @@ function isToken(value: unknown): value is Token {
 
 function isOrdinal(value: unknown): boolean {
   return typeof value === "number" && Number.isInteger(value) && value > 0;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
