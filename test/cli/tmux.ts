@@ -6,8 +6,9 @@ import { MAIN, NODE_OPTIONS } from "./child.ts";
 
 const exec = promisify(execFile);
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
-/** How long a text may take to appear. Only a bound: the wait ends when it is there. */
-const BOUND_MS = 40_000;
+/** How often, ms, and how many times the screen is looked at before it is given up. Looks, not a clock: a machine that stood still has not waited. */
+const LOOK_MS = 30;
+const MAX_LOOKS = 1_200;
 
 /** A real terminal, by tmux, in which the command runs as `npm start` runs it. */
 export interface Pane {
@@ -47,6 +48,11 @@ export async function openPane(args: readonly string[] = [], columns = 80, rows 
   await tmux("new-session", "-d", "-x", String(columns), "-y", String(rows), "sh", "-c", script(args));
 
   const screen = (): Promise<string> => tmux("capture-pane", "-p");
+  /** What runs in the pane, by the columns of `ps`. */
+  const processes = async (columns: string): Promise<string> => {
+    const tty = (await tmux("display-message", "-p", "#{pane_tty}")).trim().replace("/dev/", "");
+    return (await exec("ps", ["-t", tty, "-o", columns])).stdout;
+  };
   return {
     async keys(...keys) {
       await tmux("send-keys", ...keys);
@@ -61,19 +67,20 @@ export async function openPane(args: readonly string[] = [], columns = 80, rows 
     screen,
     history: () => tmux("capture-pane", "-p", "-J", "-S", "-"),
     async until(pattern) {
-      const end = performance.now() + BOUND_MS;
-      for (;;) {
+      for (let look = 0; ; look++) {
         const shown = await screen();
         if (pattern.test(shown)) return shown;
-        if (performance.now() > end) throw new Error(`The screen never showed ${pattern}:\n${shown}`);
+        if (look >= MAX_LOOKS) {
+          const running = await processes("pid,stat,etime,time,wchan:30,args");
+          throw new Error(`The screen never showed ${pattern}:\n${shown.trim()}\n${running}`);
+        }
         await new Promise((resolve) => {
-          setTimeout(resolve, 30);
+          setTimeout(resolve, LOOK_MS);
         });
       }
     },
     async kill() {
-      const tty = (await tmux("display-message", "-p", "#{pane_tty}")).trim().replace("/dev/", "");
-      const { stdout } = await exec("ps", ["-t", tty, "-o", "pid=,args="]);
+      const stdout = await processes("pid=,args=");
       // The shell names the program too, in its script: the command is the one that begins with node.
       const line = stdout.split("\n").find((row) => row.trim().split(/\s+/)[1] === process.execPath);
       process.kill(Number(line?.trim().split(/\s+/)[0]), "SIGKILL");
