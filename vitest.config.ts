@@ -10,7 +10,8 @@ export default defineConfig(({ mode }) => ({
     globalSetup: mode === "full" || mode === "kills" ? [] : ["test/support/left-out.ts"],
     // Under our condition these would be loaded as TypeScript, which Node cannot: vitest compiles them.
     server: { deps: { inline: [/node_modules\/(?:ai|@ai-sdk|eventsource-parser)\//] } },
-    testTimeout: 60_000,
+    // Only bounds: the full suite starts up to 32 processes at once, and whatever runs beside that waits for its turn.
+    testTimeout: mode === "full" ? 300_000 : 60_000,
     // One for each core of the smallest machine that it has to be quick on: by itself vitest leaves one core to others.
     maxWorkers: 2,
     // Loading the project anew for every file took a third of the time. What files share, they must not change: there is no mock of a module.

@@ -36,7 +36,7 @@ function callFrame(name: string, args: object) {
   return deltaFrame({ tool_calls: [call] });
 }
 
-describe("a call that waits", { timeout: 180_000 }, () => {
+describe("a call that waits", { timeout: 600_000 }, () => {
   it("is approved, edited with a difference, rejected, one after the other", async () => {
     const root = tempFolder();
     const pane = await chat(["--root", root]);
@@ -129,7 +129,7 @@ describe("a call that waits", { timeout: 180_000 }, () => {
   });
 });
 
-describe("one task in a terminal", { timeout: 180_000 }, () => {
+describe("one task in a terminal", { timeout: 600_000 }, () => {
   it("asks line by line, and Ctrl-C leaves with 130", async () => {
     const root = tempFolder();
     const pane = await openPane(['write "hello" to notes.txt', "--root", root], 100, 30);
@@ -148,7 +148,7 @@ describe("one task in a terminal", { timeout: 180_000 }, () => {
   });
 });
 
-describe("what goes wrong", { timeout: 180_000 }, () => {
+describe("what goes wrong", { timeout: 600_000 }, () => {
   it("counts down to a retry, marks what was superseded, and names the model that goes on", async () => {
     const server = await faultServer([
       { frames: [deltaFrame({ content: "Half an ans" })], end: "close" },

@@ -30,7 +30,7 @@ async function open(log: string, args: readonly string[] = [], rows = 40): Promi
 
 const inLog = (log: string, ...argv: string[]): ReturnType<typeof rubato> => rubato(argv, "", { RUBATO_LOG: log });
 
-describe("a conversation in the file log", { timeout: 120_000 }, () => {
+describe("a conversation in the file log", { timeout: 600_000 }, () => {
   it("is stopped, left, and picked up where it was", async () => {
     const log = newLog();
     const first = await open(log);
@@ -95,7 +95,7 @@ describe("a conversation in the file log", { timeout: 120_000 }, () => {
   });
 });
 
-describe("replay in a terminal", { timeout: 120_000 }, () => {
+describe("replay in a terminal", { timeout: 600_000 }, () => {
   it("steps through a run and shows what the chart asked", async () => {
     const log = newLog();
     await inLog(log, "list files in tools");
@@ -121,7 +121,7 @@ describe("replay in a terminal", { timeout: 120_000 }, () => {
   });
 });
 
-describe("what is asked on a terminal", { timeout: 120_000 }, () => {
+describe("what is asked on a terminal", { timeout: 600_000 }, () => {
   it("prunes after a yes", async () => {
     const log = newLog();
     await inLog(log, "list files in tools");

@@ -15,7 +15,7 @@ async function chat(args: readonly string[] = [], columns?: number, rows?: numbe
   return pane;
 }
 
-describe("the answer", { timeout: 120_000 }, () => {
+describe("the answer", { timeout: 600_000 }, () => {
   it("streams, stops within a sentence by Esc, and goes on by Enter", async () => {
     const pane = await chat();
     expect(await pane.screen()).toContain("offline model");
@@ -64,7 +64,7 @@ describe("the answer", { timeout: 120_000 }, () => {
   });
 });
 
-describe("a tool", { timeout: 120_000 }, () => {
+describe("a tool", { timeout: 600_000 }, () => {
   it("shows its progress, is steered, finishes or is stopped", async () => {
     const pane = await chat([], 100, 40);
     await pane.keys("wait 30 seconds", "Enter");
@@ -91,7 +91,7 @@ describe("a tool", { timeout: 120_000 }, () => {
   });
 });
 
-describe("the prompt", { timeout: 120_000 }, () => {
+describe("the prompt", { timeout: 600_000 }, () => {
   it("takes wide characters, history and pastes, and survives a resize", async () => {
     const pane = await chat();
     await pane.keys("你好 👋");
@@ -147,7 +147,7 @@ describe("the prompt", { timeout: 120_000 }, () => {
   });
 });
 
-describe("the end", { timeout: 120_000 }, () => {
+describe("the end", { timeout: 600_000 }, () => {
   async function expectSane(pane: Pane, code: number): Promise<void> {
     await pane.until(new RegExp(`code ${code}\\n[\\da-f:]+\\n`));
     const settings = (await pane.history()).split("\n").filter((row) => /^[\da-f]+:[\da-f:]+$/.test(row.trim()));

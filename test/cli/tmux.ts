@@ -8,7 +8,7 @@ const exec = promisify(execFile);
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 /** How often, ms, and how many times the screen is looked at before it is given up. Looks, not a clock: a machine that stood still has not waited. */
 const LOOK_MS = 30;
-const MAX_LOOKS = 1_200;
+const MAX_LOOKS = 4_000;
 
 /** A real terminal, by tmux, in which the command runs as `npm start` runs it. */
 export interface Pane {

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { setPriority, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect } from "vitest";
@@ -28,10 +28,15 @@ export interface Running {
   kill(signal: NodeJS.Signals): void;
 }
 
+/** A priority behind the tests themselves. */
+const BEHIND = 10;
+
 export function startChild(folder: string, scenario: Scenario, point: readonly string[]): Running {
   const child = spawn(process.execPath, ["--conditions=source", "--import", "tsx", CHILD, folder, scenario, ...point], {
     stdio: ["pipe", "pipe", "pipe"],
   });
+  // Many of them at once would starve the test that runs beside this one.
+  if (child.pid !== undefined) setPriority(child.pid, BEHIND);
   let out = "";
   let err = "";
   const waiting = new Set<() => void>();

@@ -101,11 +101,11 @@ function texts(page: Page): Promise<string[]> {
 }
 
 async function showsTexts(page: Page, expected: readonly string[]): Promise<void> {
-  await expect.poll(() => texts(page), { timeout: 20_000 }).toEqual(expected);
+  await expect.poll(() => texts(page), { timeout: 60_000 }).toEqual(expected);
 }
 
 async function showsStatus(page: Page, status: string): Promise<void> {
-  await expect.poll(() => page.locator("#status").textContent(), { timeout: 20_000 }).toBe(status);
+  await expect.poll(() => page.locator("#status").textContent(), { timeout: 60_000 }).toBe(status);
 }
 
 async function say(page: Page, text: string, button: string): Promise<void> {

@@ -36,7 +36,7 @@ export async function attachedCost(browser: Browser): Promise<number> {
     await page.goto(`${server.url}/inspect#run=${runId}&token=${token}`);
     watched.push(await took);
     // It was really watched.
-    await page.locator(".badge", { hasText: "live" }).waitFor({ timeout: 10_000 });
+    await page.locator(".badge", { hasText: "live" }).waitFor({ timeout: 60_000 });
   }
   await page.close();
   await server.close();

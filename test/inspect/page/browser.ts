@@ -19,7 +19,7 @@ export async function openPage(browser: Browser, url: string, options: BrowserCo
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
   onTestFinished(() => context.close());
   const page = await context.newPage();
-  page.setDefaultTimeout(20_000);
+  page.setDefaultTimeout(60_000);
   const complaints: string[] = [];
   await page.exposeFunction("complain", (text: string) => complaints.push(text));
   await page.addInitScript(
@@ -43,13 +43,13 @@ export async function seqOf(page: Page): Promise<number> {
 }
 
 export async function expectSeq(page: Page, seq: number): Promise<void> {
-  await expect.poll(() => seqOf(page), { timeout: 10_000 }).toBe(seq);
+  await expect.poll(() => seqOf(page), { timeout: 60_000 }).toBe(seq);
 }
 
 /** Text of an element, once it is like this. */
 export async function expectText(page: Page, selector: string, text: RegExp): Promise<void> {
   await expect
-    .poll(() => page.locator(selector).allTextContents(), { timeout: 15_000 })
+    .poll(() => page.locator(selector).allTextContents(), { timeout: 60_000 })
     .toEqual(expect.arrayContaining([expect.stringMatching(text)]));
 }
 
