@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { setPriority, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect } from "vitest";
@@ -26,17 +26,13 @@ export interface Running {
   says(text: string): Promise<void>;
   go(): void;
   kill(signal: NodeJS.Signals): void;
+  readonly pid: number | undefined;
 }
-
-/** A priority behind the tests themselves. */
-const BEHIND = 10;
 
 export function startChild(folder: string, scenario: Scenario, point: readonly string[]): Running {
   const child = spawn(process.execPath, ["--conditions=source", "--import", "tsx", CHILD, folder, scenario, ...point], {
     stdio: ["pipe", "pipe", "pipe"],
   });
-  // Many of them at once would starve the test that runs beside this one.
-  if (child.pid !== undefined) setPriority(child.pid, BEHIND);
   let out = "";
   let err = "";
   const waiting = new Set<() => void>();
@@ -52,6 +48,7 @@ export function startChild(folder: string, scenario: Scenario, point: readonly s
   });
   return {
     ended,
+    pid: child.pid,
     async says(text) {
       const said = new Promise<void>((resolve) => {
         const look = (): void => {

@@ -1,3 +1,4 @@
+import { setPriority } from "node:os";
 import { join } from "node:path";
 import { expect } from "vitest";
 import { verify } from "rubato";
@@ -16,6 +17,8 @@ export async function resumeAtOnce(count: number): Promise<void> {
     const killed = await runChild(folder, "one_tool", ["effect", "1.0"]);
     expect(killed.signal).toBe("SIGKILL");
     const children = Array.from({ length: count }, () => startChild(folder, "one_tool", ["resume", "30"]));
+    // Behind the test that runs beside this one: so many that start at once would starve it.
+    for (const { pid } of children) if (pid !== undefined) setPriority(pid, 10);
     await Promise.all(children.map((child) => child.says("ready")));
     const stopped = children.filter((_child, index) => index % 3 === 1);
     for (const child of children) child.go();
