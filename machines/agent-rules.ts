@@ -2,7 +2,7 @@ import { isCut, type Event } from "./events.ts";
 
 /**
  * What the agent chart counts, asks and changes: its context, its guards and its updates, by the names that the chart uses. Pure functions of
- * (context, event).
+ * (context, event); an update changes the copy of the context that it is given.
  */
 
 export interface ChartContext {
@@ -54,7 +54,6 @@ interface Args {
   readonly context: ChartContext;
   readonly event: Event;
 }
-type Patch = Partial<ChartContext>;
 
 /** Recoveries in a row without progress that a run survives: the fifth ends it. */
 export const MAX_RECOVERIES = 5;
@@ -207,26 +206,31 @@ export const agentGuards = {
   mayFail: ({ context }: Args) => !requested(context),
 };
 
-function queued(context: ChartContext, event: Event): Patch {
-  if (event.type !== "user_input") return {};
-  return event.data.when === "done" ? { after: context.after + 1 } : { next: context.next + 1 };
-}
+/** A context that nobody has seen yet: updates change it in place, then it is a value like all others. */
+export type ContextDraft = { -readonly [Key in keyof ChartContext]: ChartContext[Key] };
+
+/** Changes a context by an event. */
+export type ContextUpdate = (context: ContextDraft, event: Event) => void;
 
 /** Which counter a call leaves. An orphan is a call that ran in a process that died. */
-function settled(context: ChartContext, event: Event): Patch {
-  if (event.type !== "tool_result") return {};
+function settled(context: ContextDraft, event: Event): void {
+  if (event.type !== "tool_result") return;
   switch (event.data.from) {
     case "complete":
-      return { expected: Math.max(0, context.expected - 1) };
+      context.expected = Math.max(0, context.expected - 1);
+      return;
     case "awaiting_approval":
-      return { pending: Math.max(0, context.pending - 1) };
+      context.pending = Math.max(0, context.pending - 1);
+      return;
     case "refused":
     case "ready":
-      return { ready: Math.max(0, context.ready - 1) };
+      context.ready = Math.max(0, context.ready - 1);
+      return;
     case "running":
-      return { running: Math.max(0, context.running - 1) };
+      context.running = Math.max(0, context.running - 1);
+      return;
     case "orphaned":
-      return { orphans: Math.max(0, context.orphans - 1) };
+      context.orphans = Math.max(0, context.orphans - 1);
   }
 }
 
@@ -236,101 +240,148 @@ function isGranted(kind: string): boolean {
 }
 
 /** Everything that ends with the rest: granted or asked anew in the next turn. */
-const restOver: Patch = { turnSteps: 0, interrupt: "none", resuming: "no", limit: "none" };
-
-/** What a `resume` raises, whenever it is said: one that comes before the rest counts as one after it. */
-function raisedSteps(event: Event): Patch {
-  const maxSteps = event.type === "resume" ? event.data.budget?.["maxSteps"] : undefined;
-  return maxSteps === undefined ? {} : { maxSteps };
+function beginTurn(context: ContextDraft): void {
+  context.turn++;
+  context.turnSteps = 0;
+  context.interrupt = "none";
+  context.resuming = "no";
+  context.limit = "none";
 }
 
-/** Every update of the context, as a pure function. */
-export const agentUpdates = {
-  startRun: ({ event }: Args): Patch => (event.type === "run_start" ? { maxSteps: event.data.limits.maxSteps } : {}),
-  beginTurn: ({ context, event }: Args): Patch => ({ ...restOver, turn: context.turn + 1, ...raisedSteps(event) }),
-  beginTurnWithInput: ({ context }: Args): Patch => ({ ...restOver, turn: context.turn + 1, next: context.next + 1 }),
-  beginTurnWithFollowUp: ({ context }: Args): Patch => ({
-    ...restOver,
-    turn: context.turn + 1,
-    after: context.after - 1,
-    complete: false,
-  }),
-  queueInput: ({ context, event }: Args): Patch => queued(context, event),
-  queueNext: ({ context }: Args): Patch => ({ next: context.next + 1 }),
-  queueForResume: ({ context }: Args): Patch => ({
-    next: context.next + 1,
-    resuming: context.resuming === "no" ? "input" : context.resuming,
-  }),
-  deliverInput: ({ context }: Args): Patch => ({ next: context.next - 1, complete: false }),
-  dropInput: ({ context, event }: Args): Patch => {
-    if (event.type !== "input_delivered") return {};
-    const follow = event.data.queue === "done" ? context.after > 0 : context.next === 0;
-    return follow ? { after: context.after - 1 } : { next: context.next - 1 };
-  },
-  beginRequest: ({ context, event }: Args): Patch =>
-    event.type === "thinking"
-      ? {
-          step: event.data.step,
-          turnSteps: event.data.step === context.step ? context.turnSteps : context.turnSteps + 1,
-          complete: false,
-        }
-      : {},
-  endAnswer: ({ event }: Args): Patch =>
-    event.type === "message" ? { expected: event.data.calls.length, complete: event.data.calls.length === 0 } : {},
-  cutAnswer: (): Patch => ({ complete: false, expected: 0 }),
-  announceCall: ({ context, event }: Args): Patch =>
-    event.type === "tool_call" && event.data.approval === "required"
-      ? { expected: context.expected - 1, pending: context.pending + 1 }
-      : { expected: context.expected - 1, ready: context.ready + 1 },
-  answerApproval: ({ context }: Args): Patch => ({ pending: context.pending - 1, ready: context.ready + 1 }),
-  startCall: ({ context, event }: Args): Patch =>
-    event.type === "tool_start" && event.data.attempt > 1
-      ? { orphans: context.orphans - 1, running: context.running + 1 }
-      : { ready: context.ready - 1, running: context.running + 1 },
-  settleCall: ({ context, event }: Args): Patch => settled(context, event),
-  requestInterrupt: ({ context, event }: Args): Patch => {
-    if (event.type !== "interrupt") return {};
-    return {
-      interrupt: event.data.mode === "now" || context.interrupt === "now" ? "now" : "step",
-      cancelling: context.cancelling || event.data.cancel === true,
-      resuming: event.data.redirect === undefined ? "no" : "input",
-    };
-  },
-  resumeLater: ({ event }: Args): Patch => ({ resuming: "recorded", ...raisedSteps(event) }),
-  tripLimit: (): Patch => ({ limit: "tripped" }),
-  noteLimit: ({ event }: Args): Patch =>
-    event.type === "limit" ? { limit: isGranted(event.data.kind) ? "steps" : "budget" } : {},
-  rest: (): Patch => ({ interrupt: "none", resuming: "no" }),
-  loseCalls: ({ context }: Args): Patch => ({ orphans: context.orphans + context.running, running: 0 }),
-  stopRecovered: ({ context, event }: Args): Patch => ({
-    interrupt: "now",
-    // A fork rests, whatever the run that it was copied from was told.
-    resuming: isFork(event) ? "no" : context.resuming,
-    orphans: context.orphans + context.running,
-    running: 0,
-  }),
-  note: (): Patch => ({}),
-};
+/** What a `resume` raises, whenever it is said: one that comes before the rest counts as one after it. */
+function raiseSteps(context: ContextDraft, event: Event): void {
+  const maxSteps = event.type === "resume" ? event.data.budget?.["maxSteps"] : undefined;
+  if (maxSteps !== undefined) context.maxSteps = maxSteps;
+}
 
-/** A context with some fields changed. Written out field by field: this runs for every control event, and a known shape is copied much faster
- * than two objects are merged. */
-export function patched(context: ChartContext, patch: Partial<ChartContext>): ChartContext {
+function orphanRunning(context: ContextDraft): void {
+  context.orphans += context.running;
+  context.running = 0;
+}
+
+/** Every update of the context. */
+export const agentUpdates = {
+  startRun: (context, event) => {
+    if (event.type === "run_start") context.maxSteps = event.data.limits.maxSteps;
+  },
+  beginTurn: (context, event) => {
+    beginTurn(context);
+    raiseSteps(context, event);
+  },
+  beginTurnWithInput: (context) => {
+    beginTurn(context);
+    context.next++;
+  },
+  beginTurnWithFollowUp: (context) => {
+    beginTurn(context);
+    context.after--;
+    context.complete = false;
+  },
+  queueInput: (context, event) => {
+    if (event.type !== "user_input") return;
+    if (event.data.when === "done") context.after++;
+    else context.next++;
+  },
+  queueNext: (context) => {
+    context.next++;
+  },
+  queueForResume: (context) => {
+    context.next++;
+    if (context.resuming === "no") context.resuming = "input";
+  },
+  deliverInput: (context) => {
+    context.next--;
+    context.complete = false;
+  },
+  dropInput: (context, event) => {
+    if (event.type !== "input_delivered") return;
+    const follow = event.data.queue === "done" ? context.after > 0 : context.next === 0;
+    if (follow) context.after--;
+    else context.next--;
+  },
+  beginRequest: (context, event) => {
+    if (event.type !== "thinking") return;
+    const { step } = event.data;
+    if (step !== context.step) context.turnSteps++;
+    context.step = step;
+    context.complete = false;
+  },
+  endAnswer: (context, event) => {
+    if (event.type !== "message") return;
+    context.expected = event.data.calls.length;
+    context.complete = event.data.calls.length === 0;
+  },
+  cutAnswer: (context) => {
+    context.complete = false;
+    context.expected = 0;
+  },
+  announceCall: (context, event) => {
+    context.expected--;
+    if (event.type === "tool_call" && event.data.approval === "required") context.pending++;
+    else context.ready++;
+  },
+  answerApproval: (context) => {
+    context.pending--;
+    context.ready++;
+  },
+  startCall: (context, event) => {
+    if (event.type === "tool_start" && event.data.attempt > 1) context.orphans--;
+    else context.ready--;
+    context.running++;
+  },
+  settleCall: settled,
+  requestInterrupt: (context, event) => {
+    if (event.type !== "interrupt") return;
+    const { mode, cancel, redirect } = event.data;
+    context.interrupt = mode === "now" || context.interrupt === "now" ? "now" : "step";
+    if (cancel === true) context.cancelling = true;
+    context.resuming = redirect === undefined ? "no" : "input";
+  },
+  resumeLater: (context, event) => {
+    context.resuming = "recorded";
+    raiseSteps(context, event);
+  },
+  tripLimit: (context) => {
+    context.limit = "tripped";
+  },
+  noteLimit: (context, event) => {
+    if (event.type === "limit") context.limit = isGranted(event.data.kind) ? "steps" : "budget";
+  },
+  rest: (context) => {
+    context.interrupt = "none";
+    context.resuming = "no";
+  },
+  loseCalls: orphanRunning,
+  stopRecovered: (context, event) => {
+    context.interrupt = "now";
+    // A fork rests, whatever the run that it was copied from was told.
+    if (isFork(event)) context.resuming = "no";
+    orphanRunning(context);
+  },
+  note: () => {},
+} satisfies Record<string, ContextUpdate>;
+
+/**
+ * A copy to be changed. Written out field by field: this runs for every control event, and a known shape is copied much faster than an object is
+ * spread; for the same reason updates change one copy and make no objects of what they change, each of another shape.
+ */
+export function copyOf(context: ChartContext): ContextDraft {
   return {
-    turn: patch.turn ?? context.turn,
-    step: patch.step ?? context.step,
-    turnSteps: patch.turnSteps ?? context.turnSteps,
-    maxSteps: patch.maxSteps ?? context.maxSteps,
-    interrupt: patch.interrupt ?? context.interrupt,
-    cancelling: patch.cancelling ?? context.cancelling,
-    resuming: patch.resuming ?? context.resuming,
-    next: patch.next ?? context.next,
-    after: patch.after ?? context.after,
-    expected: patch.expected ?? context.expected,
-    pending: patch.pending ?? context.pending,
-    ready: patch.ready ?? context.ready,
-    running: patch.running ?? context.running,
-    orphans: patch.orphans ?? context.orphans,
-    limit: patch.limit ?? context.limit,
-    complete: patch.complete ?? context.complete,
+    turn: context.turn,
+    step: context.step,
+    turnSteps: context.turnSteps,
+    maxSteps: context.maxSteps,
+    interrupt: context.interrupt,
+    cancelling: context.cancelling,
+    resuming: context.resuming,
+    next: context.next,
+    after: context.after,
+    expected: context.expected,
+    pending: context.pending,
+    ready: context.ready,
+    running: context.running,
+    orphans: context.orphans,
+    limit: context.limit,
+    complete: context.complete,
   };
 }

@@ -1,5 +1,12 @@
 import { assign, setup } from "xstate";
-import { agentGuards, agentUpdates, INITIAL_CONTEXT, type ChartContext } from "./agent-rules.ts";
+import {
+  agentGuards,
+  agentUpdates,
+  copyOf,
+  INITIAL_CONTEXT,
+  type ChartContext,
+  type ContextUpdate,
+} from "./agent-rules.ts";
 import type { Event } from "./events.ts";
 
 /**
@@ -40,34 +47,43 @@ export type EffectName = (typeof EFFECTS)[number];
 const machineTypes: { context?: ChartContext; events?: Event } = {};
 const effect = (): void => {};
 
+/** An update as XState takes it: the context of before stays as it was. */
+function updated(update: ContextUpdate): (args: { context: ChartContext; event: Event }) => ChartContext {
+  return ({ context, event }) => {
+    const draft = copyOf(context);
+    update(draft, event);
+    return draft;
+  };
+}
+
 const agentSetup = setup({
   types: machineTypes,
   guards: agentGuards,
   actions: {
-    startRun: assign(agentUpdates.startRun),
-    beginTurn: assign(agentUpdates.beginTurn),
-    beginTurnWithInput: assign(agentUpdates.beginTurnWithInput),
-    beginTurnWithFollowUp: assign(agentUpdates.beginTurnWithFollowUp),
-    queueInput: assign(agentUpdates.queueInput),
-    queueNext: assign(agentUpdates.queueNext),
-    queueForResume: assign(agentUpdates.queueForResume),
-    deliverInput: assign(agentUpdates.deliverInput),
-    dropInput: assign(agentUpdates.dropInput),
-    beginRequest: assign(agentUpdates.beginRequest),
-    endAnswer: assign(agentUpdates.endAnswer),
-    cutAnswer: assign(agentUpdates.cutAnswer),
-    announceCall: assign(agentUpdates.announceCall),
-    answerApproval: assign(agentUpdates.answerApproval),
-    startCall: assign(agentUpdates.startCall),
-    settleCall: assign(agentUpdates.settleCall),
-    requestInterrupt: assign(agentUpdates.requestInterrupt),
-    resumeLater: assign(agentUpdates.resumeLater),
-    tripLimit: assign(agentUpdates.tripLimit),
-    noteLimit: assign(agentUpdates.noteLimit),
-    rest: assign(agentUpdates.rest),
-    loseCalls: assign(agentUpdates.loseCalls),
-    stopRecovered: assign(agentUpdates.stopRecovered),
-    note: assign(agentUpdates.note),
+    startRun: assign(updated(agentUpdates.startRun)),
+    beginTurn: assign(updated(agentUpdates.beginTurn)),
+    beginTurnWithInput: assign(updated(agentUpdates.beginTurnWithInput)),
+    beginTurnWithFollowUp: assign(updated(agentUpdates.beginTurnWithFollowUp)),
+    queueInput: assign(updated(agentUpdates.queueInput)),
+    queueNext: assign(updated(agentUpdates.queueNext)),
+    queueForResume: assign(updated(agentUpdates.queueForResume)),
+    deliverInput: assign(updated(agentUpdates.deliverInput)),
+    dropInput: assign(updated(agentUpdates.dropInput)),
+    beginRequest: assign(updated(agentUpdates.beginRequest)),
+    endAnswer: assign(updated(agentUpdates.endAnswer)),
+    cutAnswer: assign(updated(agentUpdates.cutAnswer)),
+    announceCall: assign(updated(agentUpdates.announceCall)),
+    answerApproval: assign(updated(agentUpdates.answerApproval)),
+    startCall: assign(updated(agentUpdates.startCall)),
+    settleCall: assign(updated(agentUpdates.settleCall)),
+    requestInterrupt: assign(updated(agentUpdates.requestInterrupt)),
+    resumeLater: assign(updated(agentUpdates.resumeLater)),
+    tripLimit: assign(updated(agentUpdates.tripLimit)),
+    noteLimit: assign(updated(agentUpdates.noteLimit)),
+    rest: assign(updated(agentUpdates.rest)),
+    loseCalls: assign(updated(agentUpdates.loseCalls)),
+    stopRecovered: assign(updated(agentUpdates.stopRecovered)),
+    note: assign(updated(agentUpdates.note)),
     prepare: effect,
     request: effect,
     announce: effect,

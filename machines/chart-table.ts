@@ -14,7 +14,7 @@ interface Args<Context> {
   readonly event: Event;
 }
 type Guard<Context> = (args: Args<Context>) => boolean;
-type Update<Context> = (args: Args<Context>) => Partial<Context>;
+type Update<Context> = (draft: Context, event: Event) => void;
 
 interface Candidate<Context, Effect extends string> {
   readonly guard: Guard<Context> | undefined;
@@ -36,13 +36,16 @@ export interface ChartTable<Context, Effect extends string> {
   /** Every leaf state. */
   readonly leaves: readonly string[];
   move(value: string, context: Context, event: Event): ChartMove<Context, Effect> | undefined;
+  /** Where it goes, and nothing else. For a chart without updates. */
+  target(value: string, context: Context, event: Event): string | undefined;
 }
 
 interface Implementations<Context, Effect extends string> {
   readonly guards: Readonly<Record<string, Guard<Context>>>;
   readonly updates: Readonly<Record<string, Update<Context>>>;
   readonly effects: readonly Effect[];
-  readonly merge: (context: Context, patch: Partial<Context>) => Context;
+  /** A copy that updates change, so that a move makes one new context however many there are. */
+  readonly copy: (context: Context) => Context;
 }
 
 /** Compiles a machine. Throws when it uses what the table cannot do. */
@@ -50,22 +53,34 @@ export function compileChart<Context extends object, Effect extends string>(
   machine: AnyStateMachine,
   parts: Implementations<Context, Effect>,
 ): ChartTable<Context, Effect> {
-  const { merge } = parts;
   const table = new Map<string, ReadonlyMap<string, readonly Candidate<Context, Effect>[]>>();
   for (const leaf of leavesBelow(machine.root)) table.set(pathOf(leaf), rowOf(leaf, parts));
+  function enabled(value: string, context: Context, event: Event): Candidate<Context, Effect> | undefined {
+    const candidates = table.get(value)?.get(event.type);
+    if (candidates === undefined) return undefined;
+    let args: Args<Context> | undefined;
+    for (const candidate of candidates) {
+      if (candidate.guard === undefined) return candidate;
+      args ??= { context, event };
+      if (candidate.guard(args)) return candidate;
+    }
+    return undefined;
+  }
   return {
     initial: pathOf(initialLeaf(machine.root)),
     leaves: [...table.keys()],
     move(value, context, event) {
-      const candidates = table.get(value)?.get(event.type);
-      if (candidates === undefined) return undefined;
-      const args = { context, event };
-      for (const { guard, target, updates, effects } of candidates) {
-        if (guard !== undefined && !guard(args)) continue;
-        for (const update of updates) args.context = merge(args.context, update(args));
-        return { value: target ?? value, context: args.context, effects };
-      }
-      return undefined;
+      const candidate = enabled(value, context, event);
+      if (candidate === undefined) return undefined;
+      const { target = value, updates, effects } = candidate;
+      if (updates.length === 0) return { value: target, context, effects };
+      const draft = parts.copy(context);
+      for (const update of updates) update(draft, event);
+      return { value: target, context: draft, effects };
+    },
+    target(value, context, event) {
+      const candidate = enabled(value, context, event);
+      return candidate === undefined ? undefined : (candidate.target ?? value);
     },
   };
 }

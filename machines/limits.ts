@@ -93,18 +93,16 @@ function repeatLimit({ core }: AgentState, max: number | undefined): Limit | und
   return undefined;
 }
 
-/** Whether the list ends with `times` times the same `period` steps. */
+/** Whether the list ends with `times` times the same `period` steps: each of them, but for the first period, is the one that stands a period before it. */
 function repeats(messages: readonly Message[], length: number, period: number, times: number): boolean {
-  let from = length;
-  const starts: number[] = [];
-  while (starts.length < period * times) {
-    const start = stepStart(messages, from);
-    if (start === undefined) return false;
-    // The step before the last period must be the one that stands a period later.
-    const later = starts[starts.length - period];
-    if (later !== undefined && !sameStep(messages, start, later)) return false;
-    starts.push(start);
-    from = start;
+  let later = stepStart(messages, length);
+  if (later === undefined) return false;
+  let earlier: number | undefined = length;
+  for (let back = 0; back <= period && earlier !== undefined; back++) earlier = stepStart(messages, earlier);
+  for (let same = 0; same < period * (times - 1); same++) {
+    if (later === undefined || earlier === undefined || !sameStep(messages, earlier, later)) return false;
+    later = stepStart(messages, later);
+    earlier = stepStart(messages, earlier);
   }
   return true;
 }

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { INITIAL_CONTEXT, patched } from "./agent-rules.ts";
+import { copyOf, INITIAL_CONTEXT } from "./agent-rules.ts";
 import { NO_CONTROL } from "./control.ts";
 import { eventSchema, jsonSchema, limitsSchema, REDUCER_VERSION, type Json } from "./events.ts";
 import { hashText } from "./hash.ts";
@@ -165,7 +165,7 @@ function stateOf({ seq, partial, ...data }: z.infer<typeof stateSchema>): AgentS
     runId: data.runId,
     value: data.value,
     // Its fields stand in the order that state hashes rely on, whatever order the text had.
-    context: patched(INITIAL_CONTEXT, data.context),
+    context: copyOf({ ...INITIAL_CONTEXT, ...data.context }),
     history: timelineOf(data.history),
     tail: data.tail,
     settledCalls: timelineOf(data.settledCalls.map(callOf)),

@@ -69,7 +69,7 @@ export function stateHash(state: AgentState): string {
     mixer.add(queue);
     mixer.close();
   }
-  // The context's fields stand in one order in every state, since only `patched()` makes new ones.
+  // The context's fields stand in one order in every state, since only `copyOf()` makes new ones.
   const counted = [usage.inputTokens, usage.outputTokens, usage.requests, usage.unknownRequests].join();
   for (const part of [value, JSON.stringify(context), counted, output]) mixer.add(part);
   if (usage.estimated !== undefined || usage.cost !== undefined) {

@@ -1,4 +1,4 @@
-import { agentGuards, agentUpdates, patched, type ChartContext } from "./agent-rules.ts";
+import { agentGuards, agentUpdates, copyOf, type ChartContext } from "./agent-rules.ts";
 import { agentMachine, EFFECTS, type EffectName } from "./agent.ts";
 import { compileChart } from "./chart-table.ts";
 import { firstSeq, isCut, isNote, type Event, type EventData, type EventOf, type Fault } from "./events.ts";
@@ -13,7 +13,7 @@ export const agentTable = compileChart<ChartContext, EffectName>(agentMachine, {
   guards: agentGuards,
   updates: agentUpdates,
   effects: EFFECTS,
-  merge: patched,
+  copy: copyOf,
 });
 
 /** The tool-call chart, compiled. It has no context: what a call is stands in {@link ToolCallState}. */
@@ -21,7 +21,7 @@ export const toolCallTable = compileChart<object, "note">(toolCallMachine, {
   guards: toolCallGuards,
   updates: {},
   effects: ["note"],
-  merge: (context) => context,
+  copy: (context) => context,
 });
 
 /** Changes with every change of a chart: a log says which charts it was made with. */
@@ -191,7 +191,7 @@ function stepCalls(calls: readonly ToolCallState[], event: Event): readonly Tool
       for (let index = 0; index < moved.length; index++) {
         const call = moved[index];
         if (call?.callId !== callId) continue;
-        const phase = toolCallTable.move(call.phase, NO_CONTEXT, event)?.value;
+        const phase = toolCallTable.target(call.phase, NO_CONTEXT, event);
         if (phase === undefined) return undefined;
         moved[index] = withEvent(call, phase, event);
       }
@@ -200,7 +200,7 @@ function stepCalls(calls: readonly ToolCallState[], event: Event): readonly Tool
     case "owner":
       return calls.some((call) => call.phase === "running")
         ? calls.map((call) => {
-            const phase = toolCallTable.move(call.phase, NO_CONTEXT, event)?.value;
+            const phase = toolCallTable.target(call.phase, NO_CONTEXT, event);
             return phase === undefined ? call : withEvent(call, phase, event);
           })
         : calls;
@@ -214,7 +214,7 @@ function completeCalls(event: EventOf<"message">): ToolCallState[] {
     callId: call.callId,
     providerCallId: call.providerCallId,
     name: call.name,
-    phase: toolCallTable.move("streaming", NO_CONTEXT, event)?.value ?? "complete",
+    phase: toolCallTable.target("streaming", NO_CONTEXT, event) ?? "complete",
     attempt: 0,
     rawArgs: call.args,
     args: undefined,

@@ -250,8 +250,12 @@ class OpenHead implements Head {
     if (this.heldTexts.length === 0) this.heldSince = now;
     const delay = now - this.heldSince;
     if (this.heldTexts.length >= MOST_HELD || this.heldSince + delay !== now) return false;
+    // No times while all of them came at once: most answers that come this fast do.
+    if (delay !== 0 || this.heldDelays.length > 0) {
+      if (this.heldDelays.length === 0) this.heldDelays = this.heldTexts.map(() => 0);
+      this.heldDelays = added(this.heldDelays, delay);
+    }
     this.heldTexts = added(this.heldTexts, text);
-    this.heldDelays = added(this.heldDelays, delay);
     return true;
   }
 

@@ -11,7 +11,7 @@ export interface HeldTokens {
   /** Where the first one's text stands in its kind of the message. */
   readonly offset: number;
   readonly texts: readonly string[];
-  /** Of each: how much later than the first it came, ms. */
+  /** Of each: how much later than the first it came, ms. Empty where all came at once. */
   readonly delays: readonly number[];
   /** All texts. */
   readonly text: string;

@@ -30,7 +30,7 @@ interface TokenRun {
   readonly seq: number;
   readonly offset: number;
   readonly timestamp: number;
-  /** All its tokens, and per token the code of a character for its length and for its time in ms after the first. */
+  /** All its tokens, and per token the code of a character for its length and for its time in ms after the first; no times where all came at once. */
   text: string;
   lengths: string;
   delays: string;
@@ -56,6 +56,9 @@ const TYPES = 64;
 const MAX_BACK = 2 ** 12;
 /** Kinds that there are. Above them a number has room for every seq below 2^35. */
 const KINDS = TYPES * MAX_BACK;
+/** Lists for a moment, of all runs: what is put together here, for every answer, is two texts a moment later. */
+const LENGTHS: number[] = [];
+const DELAYS: number[] = [];
 const TYPE_INDEX: ReadonlyMap<string, number> = new Map(EVENT_TYPES.map((type, index) => [type, index]));
 
 export function packedEvents(): PackedEvents {
@@ -108,19 +111,26 @@ class Packed implements PackedEvents {
     const { open, texts, delays } = this;
     if (open === undefined || texts === undefined || delays === undefined) return false;
     const count = tokens.texts.length;
-    if (texts.length + count > LONGEST || !this.continues(open, runId, tokens)) return false;
-    // Lists of the right size at once: what grows is copied, and this is done for every answer.
-    const codes = texts.concat(tokens.texts).map((text) => text.length);
-    const shift = tokens.timestamp - open.timestamp;
-    const waits = delays.concat(tokens.delays.map((delay) => shift + delay));
-    for (let index = 0; index < count; index++) {
-      const at = texts.length + index;
-      const delay = waits[at] ?? 0;
-      const timestamp = tokens.timestamp + (tokens.delays[index] ?? 0);
-      if ((codes[at] ?? 0) > MAX_CODE || !isCode(delay) || open.timestamp + delay !== timestamp) return false;
+    const before = texts.length;
+    if (before + count > LONGEST || !this.continues(open, runId, tokens)) return false;
+    for (let index = 0; index < before; index++) {
+      LENGTHS[index] = texts[index]?.length ?? 0;
+      DELAYS[index] = delays[index] ?? 0;
     }
+    const shift = tokens.timestamp - open.timestamp;
+    for (let index = 0; index < count; index++) {
+      const length = tokens.texts[index]?.length ?? 0;
+      const wait = tokens.delays[index] ?? 0;
+      const delay = shift + wait;
+      if (length > MAX_CODE || !isCode(delay) || open.timestamp + delay !== tokens.timestamp + wait) return false;
+      LENGTHS[before + index] = length;
+      DELAYS[before + index] = delay;
+    }
+    // Not emptied before: most answers are about as long as the one before, and its lists are as long as they have to be.
+    LENGTHS.length = before + count;
+    DELAYS.length = before + count;
     this.length += count;
-    this.seal(open, texts.join("") + tokens.text, codes, waits);
+    this.seal(open, before === 1 ? (texts[0] ?? "") + tokens.text : texts.join("") + tokens.text, LENGTHS, DELAYS);
     return true;
   }
 
@@ -192,7 +202,7 @@ class Packed implements PackedEvents {
   private seal(open: TokenRun, text: string, lengths: readonly number[], delays: readonly number[]): void {
     open.text = text;
     open.lengths = String.fromCharCode(...lengths);
-    open.delays = String.fromCharCode(...delays);
+    open.delays = delays.every(isZero) ? "" : String.fromCharCode(...delays);
     this.spoken = open.kind === "text" ? open : undefined;
     this.open = undefined;
     this.texts = undefined;
@@ -296,7 +306,7 @@ function addTokens(events: Event[], tokens: TokenRun, from: number, limit: numbe
     const length = lengths.charCodeAt(index);
     const seq = tokens.seq + index;
     if (seq >= from) {
-      const timestamp = tokens.timestamp + delays.charCodeAt(index);
+      const timestamp = tokens.timestamp + (delays === "" ? 0 : delays.charCodeAt(index));
       const data = { kind, text: text.slice(at, at + length), messageId, attempt, offset: tokens.offset + at };
       events.push({ seq, timestamp, runId, type: "token_stream", data });
     }
@@ -306,6 +316,10 @@ function addTokens(events: Event[], tokens: TokenRun, from: number, limit: numbe
 
 function isPackable({ data, cause }: EventOf<"token_stream">): boolean {
   return cause === undefined && data.text.length <= MAX_CODE;
+}
+
+function isZero(delay: number): boolean {
+  return delay === 0;
 }
 
 /** Times before the first and fractions are possible with a clock of somebody's own. */

@@ -95,7 +95,7 @@ describe("the agent chart", () => {
   });
 
   it("refuses to compile what the table cannot do", () => {
-    const parts = { guards: {}, updates: {}, effects: [], merge: (context: object) => context };
+    const parts = { guards: {}, updates: {}, effects: [], copy: (context: object) => context };
     const compile = (config: Parameters<typeof createMachine>[0]) => () => compileChart(createMachine(config), parts);
     expect(compile({ initial: "a", states: { a: { entry: "x" } } })).toThrow("entry");
     expect(compile({ initial: "a", states: { a: { on: { x: { actions: "unknown" } } } } })).toThrow("unknown action");
