@@ -4,7 +4,7 @@ import { encodeState, isAtRest, type Event } from "rubato/machines";
 import type { EventLog } from "../../runtime/log/event-log.ts";
 import { memoryLog } from "../../runtime/log/memory.ts";
 import { quiet } from "./agents.ts";
-import { answerOne, createCommands, DRAIN_ROUNDS, ENOUGH_FAILURES, LONG_MS } from "./fuzz.ts";
+import { answerOne, createCommands, DRAIN_ROUNDS, ENOUGH_FAILURES, LONG_MS, type OnLog } from "./fuzz.ts";
 import { diceOf, fuzzModel, type Dice } from "./fuzz-model.ts";
 import { fuzzLimits, PLENTY, type FuzzLimits } from "./fuzz-limits.ts";
 import { FUZZ_TOOL_NAMES, fuzzTools } from "./fuzz-tools.ts";
@@ -19,7 +19,7 @@ import { manualClock } from "./manual-clock.ts";
  * third one, cut again, and at last brought to its end. What was promised of every run holds (P8, P11, P12, P17, P19-P23, P26, I1-I17). A seed
  * decides everything.
  */
-export async function fuzzRecovery(from: number, count: number): Promise<readonly string[]> {
+export async function fuzzRecovery(from: number, count: number, onLog: OnLog = () => {}): Promise<readonly string[]> {
   const failures: string[] = [];
   for (let seed = from; seed < from + count && failures.length < ENOUGH_FAILURES; seed++) {
     const problem: Problem = (promise, what) => {
@@ -28,7 +28,7 @@ export async function fuzzRecovery(from: number, count: number): Promise<readonl
     const onUnhandled = problemOf(problem, "nothing rejects unheard");
     process.on("unhandledRejection", onUnhandled);
     try {
-      await play(diceOf(seed), problem);
+      await play(diceOf(seed), problem, onLog);
     } catch (error) {
       problem("nothing throws", error instanceof Error ? `${error.message} ${error.stack ?? ""}` : String(error));
     } finally {
@@ -38,7 +38,7 @@ export async function fuzzRecovery(from: number, count: number): Promise<readonl
   return failures;
 }
 
-async function play(dice: Dice, problem: Problem): Promise<void> {
+async function play(dice: Dice, problem: Problem, onLog: OnLog): Promise<void> {
   const limits = fuzzLimits(dice);
   const fallback = dice.chance(0.4);
   let events = await life({ dice, problem, limits, fallback, log: memoryLog(), prefix: [], last: false });
@@ -49,8 +49,10 @@ async function play(dice: Dice, problem: Problem): Promise<void> {
     const least = start?.type === "run_start" ? (start.data.fork?.seq ?? 1) : 1;
     const prefix = events.slice(0, least + dice.below(events.length - least + 1));
     const log = await leftBehind(prefix);
+    onLog(events);
     events = await life({ dice, problem, limits, fallback, log, prefix, last: at === lives });
   }
+  onLog(events);
 }
 
 interface LifeOptions {

@@ -1,6 +1,6 @@
 import { getEventListeners } from "node:events";
 import { createAgent, memoryLog, verify, type InterruptReceipt, type Run } from "rubato";
-import { encodeState, isAtRest } from "rubato/machines";
+import { encodeState, isAtRest, type Event } from "rubato/machines";
 import type { EventLog } from "../../runtime/log/event-log.ts";
 import { quiet } from "./agents.ts";
 import { diceOf, fuzzModel, type Dice } from "./fuzz-model.ts";
@@ -23,17 +23,20 @@ export const DRAIN_ROUNDS = 40;
 /** A broken line breaks many seeds, and the first few say as much as all. */
 export const ENOUGH_FAILURES = 5;
 
+/** What is told of every log that a random run left. */
+export type OnLog = (events: readonly Event[]) => void;
+
 /** Plays seeds one after the other. Answers what went wrong, each with its seed: none is the promise. */
-export async function fuzz(from: number, count: number): Promise<readonly string[]> {
+export async function fuzz(from: number, count: number, onLog?: OnLog): Promise<readonly string[]> {
   const failures: string[] = [];
   for (let seed = from; seed < from + count && failures.length < ENOUGH_FAILURES; seed++) {
-    failures.push(...(await play(seed)));
+    failures.push(...(await play(seed, onLog)));
   }
   return failures;
 }
 
 /** Plays one seed. */
-export async function play(seed: number): Promise<readonly string[]> {
+export async function play(seed: number, onLog: OnLog = () => {}): Promise<readonly string[]> {
   const slow = seed % 2 === 0;
   const problems: string[] = [];
   const problem: Problem = (promise, what) => {
@@ -44,7 +47,7 @@ export async function play(seed: number): Promise<readonly string[]> {
   };
   process.on("unhandledRejection", onUnhandled);
   try {
-    await playOne(diceOf(seed), slow ? slowLog() : memoryLog(), problem);
+    await playOne(diceOf(seed), slow ? slowLog() : memoryLog(), problem, onLog);
   } catch (error) {
     problem("nothing throws", String(error));
   } finally {
@@ -53,7 +56,7 @@ export async function play(seed: number): Promise<readonly string[]> {
   return problems;
 }
 
-async function playOne(dice: Dice, log: EventLog, problem: Problem): Promise<void> {
+async function playOne(dice: Dice, log: EventLog, problem: Problem, onLog: OnLog): Promise<void> {
   const calm = dice.chance(0.6);
   const clock = manualClock();
   const controller = new AbortController();
@@ -138,6 +141,7 @@ async function playOne(dice: Dice, log: EventLog, problem: Problem): Promise<voi
   }
 
   const events = await stored(log, run.id);
+  onLog(events);
   try {
     checkLog(events);
   } catch (error) {

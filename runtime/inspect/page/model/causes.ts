@@ -1,3 +1,4 @@
+import { isRecord } from "../../../is-record.ts";
 import type { LogEntry } from "./log-entry.ts";
 
 /**
@@ -30,7 +31,7 @@ export class Causes {
     return { seqs: this.effects.get(seq) ?? [], streamed: this.streamed.get(seq) ?? 0 };
   }
 
-  /** From this event back to what came from outside, at most {@link LONGEST} events. */
+  /** From this event back to what came from outside, at most {@link LONGEST} events: the last of them may have a cause of its own. */
   chainOf(seq: number): readonly number[] {
     const chain = [seq];
     for (let at = this.causes.get(seq); at !== undefined && chain.length < LONGEST; at = this.causes.get(at)) {
@@ -40,9 +41,10 @@ export class Causes {
   }
 
   private add(entry: LogEntry): void {
-    const cause = entry.cause ?? impliedCause(entry, this.lasts);
-    remember(entry, this.lasts);
     // Only what came before can be a cause: what a file made up goes round in no circle.
+    const said = entry.cause !== undefined && entry.cause < entry.seq ? entry.cause : undefined;
+    const cause = said ?? impliedCause(entry, this.lasts);
+    remember(entry, this.lasts);
     if (cause === undefined || cause >= entry.seq) return;
     this.causes.set(entry.seq, cause);
     if (isStreamed(entry)) {
@@ -62,18 +64,21 @@ function isStreamed({ type }: LogEntry): boolean {
   return type === "token_stream" || type === "tool_call_delta" || type === "tool_progress";
 }
 
-function impliedCause({ type, data }: LogEntry, lasts: ReadonlyMap<string, number>): number | undefined {
+function impliedCause(entry: LogEntry, lasts: ReadonlyMap<string, number>): number | undefined {
+  const { type, data } = entry;
   switch (type) {
     case "token_stream":
     case "tool_call_delta":
     case "message":
       return lasts.get("thinking");
+    case "gap":
+      return lasts.get("streams");
     case "tool_progress":
     case "tool_result":
-      return lasts.get(`start ${String(data["callId"])}`) ?? lasts.get(`call ${String(data["callId"])}`);
+      return lasts.get(`start ${callOf(entry)}`) ?? lasts.get(`call ${callOf(entry)}`);
     case "tool_start":
     case "approval_request":
-      return lasts.get(`call ${String(data["callId"])}`);
+      return lasts.get(`call ${callOf(entry)}`);
     case "tool_call":
     case "done":
       return lasts.get("message");
@@ -81,24 +86,52 @@ function impliedCause({ type, data }: LogEntry, lasts: ReadonlyMap<string, numbe
       return lasts.get("retry");
     case "interrupted":
       return lasts.get("interrupt");
+    case "interrupt":
+      // Which of several does not stand there: what all of them are of is their message.
+      return data["by"] === "tool" ? lasts.get("message") : undefined;
+    case "input_delivered":
+      return lasts.get(`input ${String(data["id"])}`);
+    case "deadline":
+      return data["name"] === "wall_time" ? lasts.get("time") : lasts.get(`asked ${callOf(entry)}`);
     default:
       return undefined;
   }
 }
 
-function remember({ type, data, seq }: LogEntry, lasts: Map<string, number>): void {
+function callOf({ data }: LogEntry): string {
+  return String(data["callId"]);
+}
+
+function remember(entry: LogEntry, lasts: Map<string, number>): void {
+  const { type, data, seq } = entry;
   switch (type) {
+    case "run_start":
+      lasts.set("time", seq);
+      return;
+    case "resume":
+      if (isRecord(data["budget"]) && "wallMs" in data["budget"]) lasts.set("time", seq);
+      return;
     case "thinking":
+      lasts.set("thinking", seq);
+      lasts.set("streams", seq);
+      return;
     case "message":
     case "retry":
     case "interrupt":
       lasts.set(type, seq);
       return;
+    case "user_input":
+      lasts.set(`input ${String(data["id"])}`, seq);
+      return;
     case "tool_call":
-      lasts.set(`call ${String(data["callId"])}`, seq);
+      lasts.set(`call ${callOf(entry)}`, seq);
+      return;
+    case "approval_request":
+      lasts.set(`asked ${callOf(entry)}`, seq);
       return;
     case "tool_start":
-      lasts.set(`start ${String(data["callId"])}`, seq);
+      lasts.set(`start ${callOf(entry)}`, seq);
+      lasts.set("streams", seq);
       return;
     default:
   }

@@ -1,4 +1,4 @@
-import { decisionOf, whyHere } from "../model/why.ts";
+import { decisionOf, hasState, whyHere } from "../model/why.ts";
 import { expose } from "../../../cli/exposed.ts";
 import type { LogEntry } from "../model/log-entry.ts";
 import type { Session } from "./session.ts";
@@ -15,6 +15,7 @@ export function EventPanel({ session }: { session: Session }) {
   if (entry === undefined) return <p class="empty">Before the first event.</p>;
   const event = main.recording.eventAt(seq);
   const chain = main.causes.chainOf(seq).slice(1);
+  const goesOn = main.causes.causeOf(chain.at(-1) ?? seq) !== undefined;
   const { seqs, streamed } = main.causes.effectsOf(seq);
   const decision = event === undefined ? "" : decisionOf(main.recording, event);
   const start = main.recording.entries[0]?.timestamp ?? entry.timestamp;
@@ -47,6 +48,7 @@ export function EventPanel({ session }: { session: Session }) {
           ))}
         </ol>
       )}
+      {goesOn ? <p class="dim">and so on: the last of these has a cause of its own.</p> : null}
       <h4>It caused</h4>
       {seqs.length + streamed === 0 ? <p class="dim">nothing, so far.</p> : null}
       <ol class="causes">
@@ -75,11 +77,13 @@ function Cause({ session, seq }: { session: Session; seq: number }) {
 
 /** Why it stands where it stands, at the moment. */
 export function Why({ session }: { session: Session }) {
-  const { main, seq } = session;
+  const { recording } = session.main;
+  const { seq } = session;
+  const status =
+    seq > 0 && recording.length > 0 && !hasState(recording, seq) ? "unknown" : recording.stateAt(seq).status;
   return (
     <p class="why">
-      <b>{main.recording.events.length > 0 && seq > 0 ? main.recording.stateAt(seq).status : "idle"}</b>{" "}
-      {whyHere(main.recording, seq)}
+      <b>{status}</b> {whyHere(recording, seq, session.line === "open")}
     </p>
   );
 }
