@@ -1,11 +1,10 @@
-import type { Browser, Page } from "playwright-core";
+import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { createAgent, defineTool, memoryLog, pause, scriptedModel, type Agent, type ScriptStep } from "rubato";
-import { serve, type RubatoServer } from "rubato/server";
 import { z } from "zod";
 import { expectSeq, expectText, openBrowser, openPage, scrubTo } from "./browser.ts";
+import { act, served, TOKEN } from "./served.ts";
 
-const TOKEN = "correct-horse-battery";
 let browser: Browser;
 
 beforeAll(async () => {
@@ -26,17 +25,6 @@ function agentOf(steps: readonly ScriptStep[]): Agent {
   const agent = createAgent({ name: "live", model: scriptedModel(steps), tools: [transfer], log: memoryLog() });
   onTestFinished(() => agent.close());
   return agent;
-}
-
-async function served(agent: Agent, port = 0, heartbeatMs = 15_000): Promise<RubatoServer> {
-  const options = { token: TOKEN, inspect: true, closeAgents: false, closeMs: 200 };
-  const server = await serve({ agents: agent, port, heartbeatMs, ...options });
-  onTestFinished(() => server.close());
-  return server;
-}
-
-async function act(page: Page): Promise<void> {
-  await page.getByRole("tab", { name: "Act" }).click();
 }
 
 describe("a live run in the page", () => {

@@ -1,10 +1,11 @@
-import { useState } from "preact/hooks";
-import type { AgentState, ToolCallState } from "../../../../machines/state.ts";
-import type { Json } from "../../../../machines/events.ts";
-import type { Act } from "./connection.ts";
-import { argumentLines, exposedJson } from "../../../cli/exposed.ts";
-import { tell } from "./header.tsx";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import type { AgentState } from "../../../../machines/state.ts";
+import { raiseOf, readBudget } from "../../../cli/budget.ts";
+import { Approval } from "./approval.tsx";
+import { useAsking } from "./asking.ts";
 import type { Session } from "./session.ts";
+import { saidOf } from "./typed.ts";
+import { UnknownCall } from "./unknown-call.tsx";
 
 interface Props {
   readonly session: Session;
@@ -13,19 +14,23 @@ interface Props {
   readonly onFork: (runId: string) => void;
 }
 
-/** Of a fork: the id of its run. */
-type Done = (runId: string | undefined) => void;
-/** What a button does: asks, and says what was answered. */
-type Press = (name: string, act: Act, done?: Done) => () => void;
-
-/** Everything that can be said to a run. What was answered stands below. */
+/**
+ * Everything that can be said to a run. What was answered stands below.
+ *
+ * A1 What is typed stays until a command that took it was accepted, and what was typed meanwhile stays then too.
+ * A2 The focus stays in the panel: where the control that had it is gone or can be pressed no more, it goes to the text that can be sent.
+ * A3 A command that waits for its answer holds up no other one.
+ */
 export function ActPanel({ session, now, onFork }: Props) {
   const [text, setText] = useState("");
   const [when, setWhen] = useState<"step" | "now" | "done">("step");
   const [partial, setPartial] = useState<"keep" | "continue" | "discard">("keep");
-  const [answers, setAnswers] = useState<readonly string[]>([]);
-  const [asking, setAsking] = useState(false);
+  const [raise, setRaise] = useState<string | undefined>(undefined);
+  const [sure, setSure] = useState(false);
   const { connection } = session;
+  // Before its first event came a run has the id by which it was opened.
+  const asking = useAsking(connection, session.main.recording.runId || session.title);
+  const focus = useKeptFocus();
   if (connection === undefined || session.origin !== "run") {
     return (
       <p class="empty">
@@ -34,21 +39,10 @@ export function ActPanel({ session, now, onFork }: Props) {
       </p>
     );
   }
-  const { runId } = session.main.recording;
   const at = session.seq;
   const reason = saidOf(text);
-  const act = async (name: string, asked: Act, done?: Done): Promise<void> => {
-    setAsking(true);
-    const answer = await connection.command(runId, asked);
-    setAsking(false);
-    const said = answer.kind === "accepted" ? `accepted, seq ${answer.seq}` : `refused, ${answer.reason}`;
-    setAnswers((before) => [`${name}: ${said}`, ...before].slice(0, 8));
-    if (answer.kind === "accepted") done?.(answer.runId);
-  };
-  const press: Press = (name, asked, done) => () => {
-    tell(session, act(name, asked, done));
-  };
-  const clear = (): void => setText("");
+  const { ask, isAsked } = asking;
+  const taken = (): void => setText((typed) => (typed === text ? "" : typed));
   const paused = now.value === "interrupted.paused" || now.value === "failed";
   const works =
     now.status === "thinking" ||
@@ -56,17 +50,25 @@ export function ActPanel({ session, now, onFork }: Props) {
     now.status === "waiting" ||
     now.value === "interrupted.draining";
   const over = now.status === "cancelled";
+  const raises = now.limit === undefined || !paused ? undefined : raiseOf(now.limit);
+  const budget = raises === undefined ? undefined : readBudget([raise ?? raises]);
+  const interrupt = (mode: "step" | "now"): void =>
+    ask(`interrupt ${mode}`, "interrupt", (run) => run.interrupt(reason, { mode, by: "page" }), taken);
   return (
-    <div class="act">
+    <div class="act" ref={focus.panel} onFocusIn={focus.onFocusIn}>
       {now.pendingApprovals.map((call) => (
-        <Approval key={`${call.callId} ${call.approval?.argsHash ?? ""}`} call={call} press={press} disabled={asking} />
+        <Approval key={`${call.callId} ${call.approval?.argsHash ?? ""}`} call={call} asking={asking} />
+      ))}
+      {now.orphans.map((call) => (
+        <UnknownCall key={call.callId} call={call} asking={asking} />
       ))}
       <label>
         Say
         <textarea
+          class="say"
           rows={3}
           value={text}
-          disabled={over}
+          readOnly={over}
           placeholder={over ? "The run was cancelled." : "Text for the agent"}
           onInput={(input) => setText(input.currentTarget.value)}
         />
@@ -83,8 +85,9 @@ export function ActPanel({ session, now, onFork }: Props) {
         </select>
         <button
           type="button"
-          disabled={asking || over || text.trim() === ""}
-          onClick={press("send", (run) => run.send(text, { when }), clear)}
+          aria-disabled={isAsked(`send ${text}`)}
+          disabled={over || reason === undefined}
+          onClick={() => ask(`send ${text}`, "send", (run) => run.send(text, { when }), taken)}
         >
           Send
         </button>
@@ -92,16 +95,18 @@ export function ActPanel({ session, now, onFork }: Props) {
       <div class="buttons">
         <button
           type="button"
-          disabled={asking || !works}
-          onClick={press("interrupt", (run) => run.interrupt(reason, { mode: "step", by: "page" }), clear)}
+          aria-disabled={isAsked("interrupt step")}
+          disabled={!works}
+          onClick={() => interrupt("step")}
         >
           Interrupt at step
         </button>
         <button
           type="button"
           class="stop"
-          disabled={asking || !works}
-          onClick={press("interrupt", (run) => run.interrupt(reason, { mode: "now", by: "page" }), clear)}
+          aria-disabled={isAsked("interrupt now")}
+          disabled={!works}
+          onClick={() => interrupt("now")}
         >
           Interrupt now
         </button>
@@ -116,138 +121,118 @@ export function ActPanel({ session, now, onFork }: Props) {
           <option value="continue">continue in it</option>
           <option value="discard">discard it</option>
         </select>
+        {raises === undefined ? null : (
+          <input
+            type="text"
+            class="budget"
+            aria-label="Budget, all in all"
+            aria-invalid={typeof budget === "string"}
+            value={raise ?? raises}
+            onInput={(input) => setRaise(input.currentTarget.value)}
+          />
+        )}
         <button
           type="button"
-          disabled={asking || !paused}
-          onClick={press("resume", (run) => run.resume(reason, { partial, by: "page" }), clear)}
+          aria-disabled={isAsked("resume")}
+          disabled={!paused || typeof budget === "string"}
+          onClick={() =>
+            ask(
+              "resume",
+              "resume",
+              (run) => run.resume(reason, { partial, by: "page", ...(typeof budget === "object" ? { budget } : {}) }),
+              () => {
+                taken();
+                setRaise(undefined);
+              },
+            )
+          }
         >
           Resume
         </button>
       </div>
+      {typeof budget === "string" ? <p class="bad-text">{budget}</p> : null}
       <div class="buttons">
         <button
           type="button"
-          disabled={asking || session.seq === 0}
-          onClick={press(
-            "fork",
-            (run) => run.fork({ at, ...(reason === undefined ? {} : { instruction: reason }) }),
-            (forked) => {
-              clear();
-              if (forked !== undefined) onFork(forked);
-            },
-          )}
+          aria-disabled={isAsked(`fork ${at}`)}
+          disabled={at === 0}
+          onClick={() =>
+            ask(
+              `fork ${at}`,
+              "fork",
+              (run) => run.fork({ at, ...(reason === undefined ? {} : { instruction: reason }) }),
+              (forked) => {
+                taken();
+                if (forked !== undefined) onFork(forked);
+              },
+            )
+          }
         >
-          Fork from seq {session.seq}
+          Fork from seq {at}
         </button>
-        <button
-          type="button"
-          class="stop"
-          disabled={asking || over}
-          onClick={(click) => {
-            // Final: asked once more.
-            if (confirm("Cancel this run for good?"))
-              press("cancel", (run) => run.cancel(reason, { by: "page" }), clear)();
-            click.preventDefault();
-          }}
-        >
-          Cancel
-        </button>
+        {sure && !over ? (
+          <Sure
+            onYes={() => {
+              setSure(false);
+              ask("cancel", "cancel", (run) => run.cancel(reason, { by: "page" }), taken);
+            }}
+            onNo={() => setSure(false)}
+          />
+        ) : (
+          <button
+            type="button"
+            class="stop"
+            aria-disabled={isAsked("cancel")}
+            disabled={over}
+            onClick={() => setSure(true)}
+          >
+            Cancel
+          </button>
+        )}
       </div>
-      {now.orphans.map(({ callId, name }) => (
-        <p key={callId} class="dim">
-          {callId} {name} ran in a process that ended, and nobody knows how it ended. Resume reports it to the model as
-          unknown.
-        </p>
-      ))}
-      <ol class="answers" aria-live="polite">
-        {answers.map((said, index) => (
-          <li key={`${answers.length - index}`}>{said}</li>
+      <ol class="answers" aria-label="What was answered" aria-live="polite">
+        {asking.asked.map(({ id, said }) => (
+          <li key={id}>{said}</li>
         ))}
       </ol>
     </div>
   );
 }
 
-interface ApprovalProps {
-  readonly call: ToolCallState;
-  readonly press: Press;
-  readonly disabled: boolean;
-}
-
-/** A call that waits: all of its arguments, to be approved as they are, edited, or rejected. */
-function Approval({ call, press, disabled }: ApprovalProps) {
-  const { callId, name, args, approval } = call;
-  const before = args === undefined ? "" : exposedJson(args, 2);
-  const [edited, setEdited] = useState<string | undefined>(undefined);
-  const [reason, setReason] = useState("");
-  const value = edited === undefined ? undefined : parsed(edited);
-  const changed = edited !== undefined && edited !== before;
-  // The hash binds the approval to what was seen here; edited arguments get their own.
-  const bound = approval === undefined ? {} : { argsHash: approval.argsHash };
+/** It is final: asked once more. */
+function Sure({ onYes, onNo }: { readonly onYes: () => void; readonly onNo: () => void }) {
+  const no = useRef<HTMLButtonElement>(null);
+  useEffect(() => no.current?.focus(), []);
   return (
-    <article class="approval">
-      <h4>
-        {name} <span class="dim">{callId} waits for you</span>
-      </h4>
-      {edited === undefined ? (
-        <pre>{argumentLines(args).join("\n")}</pre>
-      ) : (
-        <textarea
-          rows={6}
-          aria-label={`Arguments of ${name}`}
-          aria-invalid={value === undefined}
-          value={edited}
-          onInput={(input) => setEdited(input.currentTarget.value)}
-        />
-      )}
-      {edited !== undefined && value === undefined ? <p class="bad-text">This is no JSON yet.</p> : null}
-      <div class="buttons">
-        <button
-          type="button"
-          disabled={disabled || (edited !== undefined && value === undefined)}
-          onClick={press("approve", (run) =>
-            run.approve(callId, {
-              by: "page",
-              ...bound,
-              ...(changed && value !== undefined ? { args: value.json } : {}),
-            }),
-          )}
-        >
-          {changed ? "Approve as edited" : "Approve"}
-        </button>
-        <button type="button" onClick={() => setEdited(edited === undefined ? before : undefined)}>
-          {edited === undefined ? "Edit" : "Do not edit"}
-        </button>
-        <input
-          type="text"
-          aria-label="Why it is rejected"
-          placeholder="reason"
-          value={reason}
-          onInput={(input) => setReason(input.currentTarget.value)}
-        />
-        <button
-          type="button"
-          class="stop"
-          disabled={disabled}
-          onClick={press("reject", (run) => run.reject(callId, saidOf(reason), { by: "page" }))}
-        >
-          Reject
-        </button>
-      </div>
-    </article>
+    <span class="buttons" role="group" aria-label="Cancel this run for good?">
+      <button type="button" class="stop" onClick={onYes}>
+        Cancel for good
+      </button>
+      <button type="button" ref={no} onClick={onNo}>
+        Keep it
+      </button>
+    </span>
   );
 }
 
-function parsed(text: string): { readonly json: Json } | undefined {
-  try {
-    return { json: JSON.parse(text) };
-  } catch {
-    return undefined;
-  }
-}
-
-function saidOf(text: string): string | undefined {
-  return text.trim() === "" ? undefined : text.trim();
+/** A2: a control that is gone, or disabled, leaves the focus to nobody. */
+function useKeptFocus() {
+  const panel = useRef<HTMLDivElement>(null);
+  const last = useRef<Element | undefined>(undefined);
+  useLayoutEffect(() => {
+    const had = last.current;
+    const { activeElement, body } = document;
+    if (had === undefined || (had.isConnected && !had.matches(":disabled"))) return;
+    last.current = undefined;
+    if (activeElement !== null && activeElement !== body && activeElement !== had) return;
+    panel.current?.querySelector<HTMLTextAreaElement>("textarea.say")?.focus({ preventScroll: true });
+  });
+  return {
+    panel,
+    onFocusIn(event: FocusEvent): void {
+      last.current = event.target instanceof Element ? event.target : undefined;
+    },
+  };
 }
 
 function whenOf(value: string): "step" | "now" | "done" {

@@ -1,4 +1,4 @@
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { initialState } from "../../../../machines/state.ts";
 import { ActPanel } from "./act-panel.tsx";
 import { Branches } from "./branches.tsx";
@@ -70,15 +70,17 @@ export function App({ session, player, opener }: Props) {
             {tab === "messages" ? <MessagesPanel state={state} /> : null}
             {tab === "calls" ? <CallsPanel state={state} /> : null}
             {tab === "raw" ? <RawPanel state={state} /> : null}
-            {tab === "act" ? (
+            {/* Hidden and not left out: what is typed there stays. */}
+            <div hidden={tab !== "act"}>
               <ActPanel
+                key={session.origin === "run" ? session.title : ""}
                 session={session}
                 now={recording.latest}
                 onFork={(runId) => {
                   if (session.connection !== undefined) opener.openBeside(session.connection, runId);
                 }}
               />
-            ) : null}
+            </div>
           </div>
         </section>
       </main>
@@ -153,6 +155,14 @@ function AskToken({ onToken }: { onToken: (token: string) => void }) {
 }
 
 function Help({ session }: { session: Session }) {
+  const close = useRef<HTMLButtonElement>(null);
+  useEffect(() => {
+    const { activeElement } = document;
+    close.current?.focus();
+    return () => {
+      if (activeElement instanceof HTMLElement) activeElement.focus();
+    };
+  }, []);
   return (
     <div class="help" role="dialog" aria-label="Keys">
       <h2>Keys</h2>
@@ -169,6 +179,7 @@ function Help({ session }: { session: Session }) {
       </p>
       <button
         type="button"
+        ref={close}
         onClick={() => {
           session.help = false;
           session.changed();

@@ -55,7 +55,7 @@ export function connectTo(url: string, token: string | undefined): Connection {
       try {
         return await ask(runOf(runId), act);
       } catch (error) {
-        return { kind: "refused", reason: sentenceOf(error) };
+        return { kind: "failed", message: sentenceOf(error) };
       }
     },
   };
@@ -86,9 +86,8 @@ async function read(run: ClientRun, { after, onEvents, onLine }: Follow, signal:
 
 async function ask(run: ClientRun, act: Act): Promise<Answer> {
   const receipt = await act(run);
-  if (receipt.accepted) return { kind: "accepted", seq: receipt.seq, runId: receipt.runId };
-  const more = receipt.message === undefined ? "" : `: ${receipt.message}`;
-  return { kind: "refused", reason: `${receipt.reason}${more}` };
+  if (!receipt.accepted) return { kind: "refused", reason: receipt.reason, message: receipt.message };
+  return { kind: "accepted", seq: receipt.seq, runId: receipt.runId, overtaken: receipt.effective === false };
 }
 
 export function isUnauthorized(error: unknown): boolean {

@@ -19,7 +19,8 @@ const TABS = ["event", "state", "messages", "calls", "act", "raw"] as const;
 /** Listens to the keyboard of the whole page; what is typed into a field is left to it. */
 export function listenToKeys(session: Session, player: Player): void {
   document.addEventListener("keydown", (press) => {
-    if (press.ctrlKey || press.metaKey || press.altKey || press.defaultPrevented) return;
+    // What composes a character is no key of ours: Escape ends the composing, and nothing else.
+    if (press.ctrlKey || press.metaKey || press.altKey || press.defaultPrevented || press.isComposing) return;
     const { target, key } = press;
     if (key === "Escape") {
       session.help = false;
@@ -28,7 +29,7 @@ export function listenToKeys(session: Session, player: Player): void {
       session.changed();
       return;
     }
-    if (isTyping(target)) return;
+    if (isTyping(target) || isInDialog(target, key)) return;
     // A button or a link that has the focus is pressed by these.
     if (
       (key === " " || key === "Enter") &&
@@ -38,6 +39,11 @@ export function listenToKeys(session: Session, player: Player): void {
       return;
     if (act(session, player, press)) press.preventDefault();
   });
+}
+
+/** A dialog that has the focus is moved in, and not what lies behind it; but the key that opened it closes it. */
+function isInDialog(target: EventTarget | null, key: string): boolean {
+  return key !== "?" && target instanceof Element && target.closest("[role=dialog]") !== null;
 }
 
 function isTyping(target: EventTarget | null): boolean {
