@@ -278,6 +278,7 @@ describe("the keyboard alone", () => {
     await expect.poll(() => focused(page)).toBe("Say");
     await page.getByRole("button", { name: "Cancel", exact: true }).focus();
     await page.keyboard.press("Enter");
+    await expect.poll(() => focused(page)).toBe("Keep it");
     await page.keyboard.press("Shift+Tab");
     await page.keyboard.press("Enter");
     await expectText(page, ".why", /^cancelled It was cancelled by page: that is final\./);

@@ -1,4 +1,4 @@
-import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { AgentState } from "../../../../machines/state.ts";
 import { raiseOf, readBudget } from "../../../cli/budget.ts";
 import { Approval } from "./approval.tsx";
@@ -202,7 +202,7 @@ export function ActPanel({ session, now, onFork }: Props) {
 /** It is final: asked once more. */
 function Sure({ onYes, onNo }: { readonly onYes: () => void; readonly onNo: () => void }) {
   const no = useRef<HTMLButtonElement>(null);
-  useEffect(() => no.current?.focus(), []);
+  useLayoutEffect(() => no.current?.focus(), []);
   return (
     <span class="buttons" role="group" aria-label="Cancel this run for good?">
       <button type="button" class="stop" onClick={onYes}>
