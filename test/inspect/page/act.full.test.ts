@@ -146,7 +146,7 @@ describe("acting at odd moments", () => {
     expect(await agent.runs()).toHaveLength(2);
   });
 
-  it("stops at once where somebody waits for the end of the step (A3), and keeps what is typed meanwhile (A1)", async () => {
+  it("stops at once where somebody waits for the end of the step, and keeps what is typed in another tab (A1, A3)", async () => {
     const agent = agentOf([pay(1), "Done."], { until: new Promise(() => {}) });
     const run = agent.run("Pay", { runId: "r1" });
     for await (const event of run) if (event.type === "tool_start") break;
@@ -170,7 +170,7 @@ describe("acting at odd moments", () => {
     expect(await page.locator(".answers li").count()).toBe(2);
   });
 
-  it("says that nobody answered where the server is gone, and keeps the text", async () => {
+  it("says that nobody answered where the server is gone, and keeps the text (A1)", async () => {
     const agent = agentOf([pay(1), "Done."], { approval: "always" });
     const run = agent.run("Pay", { runId: "r1" });
     await run.settled();
@@ -186,10 +186,11 @@ describe("acting at odd moments", () => {
     await page.getByRole("button", { name: "Send" }).click();
     await expectText(page, ".answers li", /^send: asked, no answer yet\.$/);
     expect(await page.getByLabel("Say").inputValue()).toBe("hello");
+    await page.getByLabel("Say").fill("typed meanwhile");
     // It is tried until the server is back, and heard once.
     await served(agent, server.port);
     await expectText(page, ".answers li", /^send: accepted/);
-    expect(await page.getByLabel("Say").inputValue()).toBe("");
+    expect(await page.getByLabel("Say").inputValue()).toBe("typed meanwhile");
     expect((await run.history("user_input")).length).toBe(2);
     await page.getByRole("button", { name: "Reject: transfer 1.0" }).click();
     await expectText(page, ".answers li", /^reject: accepted/);

@@ -1,8 +1,12 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { createAgent, defineTool, memoryLog, pause, scriptedModel } from "rubato";
 import type { Event } from "rubato/machines";
+import { z } from "zod";
 import { fuzz } from "../../support/fuzz.ts";
 import { fuzzRecovery } from "../../support/fuzz-recovery.ts";
+import { leftBehind } from "../../support/left-behind.ts";
+import { stored } from "../../support/logs.ts";
 import { choices, randomLog } from "../../support/random-walk.ts";
 import { Causes } from "../../../runtime/inspect/page/model/causes.ts";
 import { whyHere } from "../../../runtime/inspect/page/model/why.ts";
@@ -37,6 +41,48 @@ describe("why did it stop here: against an oracle of the lines alone", () => {
       }),
       { numRuns: 10 },
     );
+  });
+});
+
+describe("why did it stop here: what seldom happens", () => {
+  it("names the resume that led to the end, and not the answer that was stopped after", async () => {
+    const gate = pause();
+    const log = memoryLog();
+    const agent = createAgent({ name: "a", model: scriptedModel([["It is", gate, " mild."]]), log });
+    const run = agent.run("go", { runId: "r" });
+    await gate.reached;
+    const stopped = run.interrupt("wait", { mode: "step" });
+    gate.open();
+    await stopped;
+    await run.resume();
+    await run.settled();
+    await agent.close();
+    const events = await stored(log, "r");
+    expect(whyProblems(events)).toEqual([]);
+    expect(whyHere(recordingOf(events), events.length)).toContain(
+      "(mayResumeComplete held: interrupted.paused → thinking.finishing)",
+    );
+  });
+
+  it("names the calls whose outcome nobody knows (P12)", async () => {
+    const input = z.object({});
+    const never = defineTool({ name: "pay", description: "", input, execute: () => new Promise<never>(() => {}) });
+    const parts = { name: "a", tools: [never] };
+    const steps = [{ calls: [{ name: "pay", args: {} }] }, "Done."];
+    const first = memoryLog();
+    const died = createAgent({ ...parts, model: scriptedModel(steps), log: first, graceMs: 0 });
+    for await (const { type } of died.run("go", { runId: "r" })) if (type === "tool_start") break;
+    const log = await leftBehind(await stored(first, "r"));
+    await died.close();
+    const agent = createAgent({ ...parts, model: scriptedModel(["Done."]), log });
+    const run = await agent.open("r");
+    await run.interrupt("look", { mode: "now" });
+    const events = await stored(log, "r");
+    expect(whyProblems(events)).toEqual([]);
+    expect(whyHere(recordingOf(events), events.length)).toMatch(
+      / Nobody knows how 1\.0 pay ended: its process is gone\.$/,
+    );
+    await agent.close();
   });
 });
 
