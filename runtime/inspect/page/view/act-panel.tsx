@@ -229,7 +229,7 @@ function useKeptFocus() {
   });
   return {
     panel,
-    onFocusIn(event: FocusEvent): void {
+    onFocusIn: (event: FocusEvent): void => {
       last.current = event.target instanceof Element ? event.target : undefined;
     },
   };

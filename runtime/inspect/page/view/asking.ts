@@ -11,7 +11,7 @@ export interface Asked {
 }
 
 /** Of a fork: the id of its run. */
-export type Done = (runId: string | undefined) => void;
+export type OnAccepted = (runId: string | undefined) => void;
 
 export interface Asking {
   /** The latest first. */
@@ -20,7 +20,7 @@ export interface Asking {
    * Asks, and says what was answered. The same `key` is asked once at a time: a second press says nothing new. Others are not held up: whoever waits for
    * the end of a step may still stop at once.
    */
-  readonly ask: (key: string, name: string, act: Act, done?: Done) => void;
+  readonly ask: (key: string, name: string, act: Act, onAccepted?: OnAccepted) => void;
   readonly isAsked: (key: string) => boolean;
   /** Says something about what became of an attempt. */
   readonly tell: (said: string) => void;
@@ -44,7 +44,7 @@ export function useAsking(connection: Connection | undefined, runId: string): As
     asked,
     isAsked: (key) => open.current.has(key),
     tell: (said) => note(++count.current, said),
-    ask(key, name, act, done) {
+    ask(key, name, act, onAccepted) {
       if (connection === undefined || open.current.has(key)) return;
       const id = ++count.current;
       open.current.add(key);
@@ -53,7 +53,7 @@ export function useAsking(connection: Connection | undefined, runId: string): As
         (answer) => {
           open.current.delete(key);
           note(id, `${name}: ${answered(answer)}`);
-          if (answer.kind === "accepted") done?.(answer.runId);
+          if (answer.kind === "accepted") onAccepted?.(answer.runId);
         },
         // It never rejects; should it, that is said as well.
         (error: unknown) => {
