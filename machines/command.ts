@@ -4,6 +4,7 @@ import { canonical, hashText } from "./hash.ts";
 import { wouldSuffice } from "./limits.ts";
 import type { AgentState, ToolCallState } from "./state.ts";
 import { itemsOf } from "./timeline.ts";
+import type { TraceHeaders } from "./trace-context.ts";
 
 /** What a person or a program asks of a run. */
 export type Command =
@@ -15,8 +16,16 @@ export type Command =
       readonly partial: PartialPolicy;
       readonly input?: { readonly id: string; readonly text: string };
       readonly budget?: Readonly<Record<string, number>>;
+      /** Of whoever asks, as of all below. */
+      readonly caller?: TraceHeaders;
     }
-  | { readonly type: "send"; readonly id: string; readonly text: string; readonly when: "now" | "step" | "done" }
+  | {
+      readonly type: "send";
+      readonly id: string;
+      readonly text: string;
+      readonly when: "now" | "step" | "done";
+      readonly caller?: TraceHeaders;
+    }
   | {
       readonly type: "approve";
       readonly by: string;
@@ -29,6 +38,7 @@ export type Command =
       readonly argsHash?: string;
       /** When it is said, ms since 1970: an approval that came too late is none. */
       readonly at?: number;
+      readonly caller?: TraceHeaders;
     }
   | {
       readonly type: "reject";
@@ -36,6 +46,7 @@ export type Command =
       readonly callId: string;
       readonly reason: string;
       readonly at?: number;
+      readonly caller?: TraceHeaders;
     }
   | { readonly type: "settle"; readonly callId: string; readonly result: CallResult };
 
@@ -172,7 +183,7 @@ function resume(state: AgentState, command: Of<"resume">): CommandAnswer {
 }
 
 /** An instruction is an input like any other: it has an id, its place in the queue and its receipt. Text that follows a message ends it. */
-function resumeDrafts({ by, partial, input, budget }: Of<"resume">): Draft[] {
+function resumeDrafts({ by, partial, input, budget, caller }: Of<"resume">): Draft[] {
   const policy: PartialPolicy = input !== undefined && partial === "continue" ? "keep" : partial;
   const drafts: Draft[] = [
     {
@@ -182,6 +193,7 @@ function resumeDrafts({ by, partial, input, budget }: Of<"resume">): Draft[] {
         partial: policy,
         ...(input === undefined ? {} : { inputId: input.id }),
         ...(budget === undefined ? {} : { budget: { ...budget } }),
+        ...caller,
       },
     },
   ];
@@ -189,11 +201,11 @@ function resumeDrafts({ by, partial, input, budget }: Of<"resume">): Draft[] {
   return drafts;
 }
 
-function send(state: AgentState, { id, text, when }: Of<"send">): CommandAnswer {
+function send(state: AgentState, { id, text, when, caller }: Of<"send">): CommandAnswer {
   const { context, inputIds } = state.core;
   const known = itemsOf(inputIds).find((input) => input.id === id);
   if (known !== undefined) return { accepted: true, drafts: [], seq: known.seq };
-  const input: Draft = { type: "user_input", data: { id, text, when } };
+  const input: Draft = { type: "user_input", data: { id, text, when, ...caller } };
   switch (phaseOf(state)) {
     case "cancelled":
       return refuse("cancelled");
@@ -229,9 +241,11 @@ function answerApproval(state: AgentState, command: Of<"approve" | "reject">): C
   const call = state.core.calls.find((open) => open.callId === command.callId);
   if (call?.phase !== "awaiting_approval") return refuse("not_waiting");
   if (isExpired(call, command.at)) return refuse("expired");
-  const { callId, by } = command;
-  if (command.type === "reject")
-    return accept([{ type: "approval", data: { callId, by, decision: "reject", reason: command.reason } }]);
+  const { callId, by, caller } = command;
+  if (command.type === "reject") {
+    const { reason } = command;
+    return accept([{ type: "approval", data: { callId, by, decision: "reject", reason, ...caller } }]);
+  }
   const { args, answer, forRun = false, argsHash } = command;
   const asked = call.approval?.argsHash ?? "";
   if (argsHash !== undefined && argsHash !== asked) return refuse("other_args");
@@ -246,6 +260,7 @@ function answerApproval(state: AgentState, command: Of<"approve" | "reject">): C
         argsHash: args === undefined ? asked : hashArgs(args),
         ...(answer === undefined ? {} : { answer }),
         ...(forRun ? { forRun: true } : {}),
+        ...caller,
       },
     },
   ];

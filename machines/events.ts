@@ -33,7 +33,7 @@ function isJson(value: unknown, depth: number): boolean {
   return value === null || typeof value === "boolean" || typeof value === "string" || Number.isFinite(value);
 }
 
-/** The log's schema. A log of a newer one can be read, not resumed. */
+/** The log's schema. A log of a newer one can be read, not resumed. A field that may be absent makes no newer one: who does not know it leaves it out. */
 export const SCHEMA_VERSION = 1;
 /** The reducer's version, in every rest event beside the hash of the state that it made. */
 export const REDUCER_VERSION = 1;
@@ -98,6 +98,9 @@ const spentFields = {
   cost: z.number().nonnegative().optional(),
 };
 
+/** W3C Trace Context of whoever said it: the spans of what it begins belong to that trace. Absent without. */
+const callerFields = { traceparent: z.string().optional(), tracestate: z.string().optional() };
+
 const restFields = { usage: runUsageSchema, steps: count, stateHash: z.string(), reducer: ordinal };
 
 function event<Type extends string, Data extends z.ZodType>(type: Type, data: Data) {
@@ -131,8 +134,7 @@ export const eventSchema = z.discriminatedUnion("type", [
       limits: limitsSchema,
       messages: z.array(messageSchema).optional(),
       metadata: jsonObject.optional(),
-      /** W3C Trace Context of whoever began it. */
-      traceparent: z.string().optional(),
+      ...callerFields,
       parent: z.object({ runId: z.string(), callId: z.string() }).optional(),
       /** Copied from this run up to this seq. `edited`: calls whose results are not what that run recorded. */
       fork: z.object({ runId: z.string(), seq: ordinal, edited: z.array(z.string()).optional() }).optional(),
@@ -148,7 +150,7 @@ export const eventSchema = z.discriminatedUnion("type", [
       recoveries: count,
     }),
   ),
-  event("user_input", z.object({ id: z.string(), text: z.string(), when: inputWhen })),
+  event("user_input", z.object({ id: z.string(), text: z.string(), when: inputWhen, ...callerFields })),
   event("thinking", z.object({ step: ordinal, attempt: ordinal, messageId: z.string(), model: z.string() })),
   event(
     "token_stream",
@@ -224,6 +226,7 @@ export const eventSchema = z.discriminatedUnion("type", [
       forRun: z.literal(true).optional(),
       reason: z.string().optional(),
       by: z.string(),
+      ...callerFields,
     }),
   ),
   event("tool_start", z.object({ callId: z.string(), attempt: ordinal, name: z.string(), idempotencyKey: z.string() })),
@@ -277,6 +280,7 @@ export const eventSchema = z.discriminatedUnion("type", [
       partial: partialPolicy,
       inputId: z.string().optional(),
       budget: z.record(z.string(), z.number()).optional(),
+      ...callerFields,
     }),
   ),
   event(

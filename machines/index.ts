@@ -46,5 +46,15 @@ export {
 } from "./state.ts";
 export { stateHash } from "./state-hash.ts";
 export { CHART_HASH, isWorking, shouldInterrupt, step, type StepResult } from "./step.ts";
-export { readTraceparent, spanIdOf, traceIdOf, traceparentOf, type TraceContext } from "./trace-context.ts";
+export {
+  headersOut,
+  readTraceparent,
+  readTracestate,
+  spanIdOf,
+  traceHeaders,
+  traceIdOf,
+  type TraceContext,
+  type TracedRun,
+  type TraceHeaders,
+} from "./trace-context.ts";
 export { toolCallMachine } from "./tool-call.ts";

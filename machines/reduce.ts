@@ -1,3 +1,4 @@
+import { callerIn, callerOfResume, callerOfTurn, type CallersBefore } from "./caller.ts";
 import type { ChartMove } from "./chart-table.ts";
 import { concernsControl, reduceControlOf } from "./control.ts";
 import type { ChartContext } from "./agent-rules.ts";
@@ -46,7 +47,9 @@ export function reduceControl(
     core.error = undefined;
     core.interrupt = undefined;
     core.recoveries = 0;
-  }
+    core.caller = callerOfTurn(event, callersOf(before));
+    core.nextCaller = undefined;
+  } else if (event.type === "resume") core.nextCaller = callerOfResume(event.data, callersOf(before));
   let partial = state.partial;
 
   if (isProgress(event)) core.recoveries = 0;
@@ -177,8 +180,14 @@ export function reduceCallDelta(core: Core, partial: PartialAnswer, event: Event
 function addInput(core: Draft, before: ChartContext, event: EventOf<"user_input">): void {
   const { id, text } = event.data;
   const queue = core.context.after > before.after ? "done" : "step";
-  core.inputs = [...core.inputs, { id, text, queue, seq: event.seq }];
+  const caller = callerIn(event.data);
+  const { seq } = event;
+  core.inputs = [...core.inputs, caller === undefined ? { id, text, queue, seq } : { id, text, queue, seq, caller }];
   core.inputIds = append(core.inputIds, [{ id, seq: event.seq }]);
+}
+
+function callersOf({ inputs, nextCaller }: Core): CallersBefore {
+  return { callerOfInput: (id) => inputs.find((input) => input.id === id)?.caller, nextCaller };
 }
 
 /** An input is no longer waiting: the model hears it, or never will. */

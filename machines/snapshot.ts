@@ -59,6 +59,7 @@ const call = z.object({
     .object({ argsHash: z.string(), expiresAt: z.number().optional(), answer: z.string().optional() })
     .optional(),
 });
+const caller = z.object({ traceparent: z.string(), tracestate: z.string().optional() });
 const context = z.object({
   turn: count,
   step: count,
@@ -98,7 +99,7 @@ const stateSchema = z.object({
   tail: z.array(messageSchema),
   settledCalls: z.array(call),
   calls: z.array(call),
-  inputs: z.array(z.object({ id: z.string(), text: z.string(), queue, seq: count })),
+  inputs: z.array(z.object({ id: z.string(), text: z.string(), queue, seq: count, caller: caller.optional() })),
   inputIds: z.array(z.object({ id: z.string(), seq: count })),
   usage,
   error: fault.optional(),
@@ -120,6 +121,8 @@ const stateSchema = z.object({
     .object({ step: count, attempt: count, delayMs: z.number().optional(), dueAt: z.number().optional() })
     .optional(),
   control: control.optional(),
+  caller: caller.optional(),
+  nextCaller: caller.optional(),
   recoveries: count,
   output: z.string(),
   hashed: z.object({ count, hash: z.object({ high: z.number(), low: z.number() }) }),
@@ -180,6 +183,8 @@ function stateOf({ seq, partial, ...data }: z.infer<typeof stateSchema>): AgentS
     cut: data.cut,
     retry: data.retry,
     control: data.control === undefined ? NO_CONTROL : controlOf(data.control),
+    caller: data.caller,
+    nextCaller: data.nextCaller,
     recoveries: data.recoveries,
     output: data.output,
     hashed: data.hashed,

@@ -4,6 +4,7 @@ import type { EventData, Fault, InterruptMode, Json, PartialPolicy, RunUsage } f
 import { canonical, EMPTY_HASH, type Hash } from "./hash.ts";
 import type { Message, ToolOutcome } from "./messages.ts";
 import { emptyTimeline, itemsOf, type Timeline } from "./timeline.ts";
+import type { TraceHeaders } from "./trace-context.ts";
 
 /** Where a run stands, for people and programs. `waiting`: for a person's approval, with nothing executing. */
 export type Status = "idle" | "thinking" | "acting" | "waiting" | "interrupted" | "done" | "failed" | "cancelled";
@@ -65,6 +66,8 @@ export interface WaitingInput {
   /** `step`: at the next step boundary. `done`: after the turn. */
   readonly queue: "step" | "done";
   readonly seq: number;
+  /** Whose trace it came from. */
+  readonly caller?: TraceHeaders | undefined;
 }
 
 export interface InterruptInfo {
@@ -112,6 +115,10 @@ export interface Core {
   readonly cut: { readonly messageId: string; readonly attempt: number; readonly text: string } | undefined;
   readonly retry: Retry | undefined;
   readonly control: Control;
+  /** Whose trace this turn belongs to, where it is another one than that of the run. */
+  readonly caller: TraceHeaders | undefined;
+  /** The same of the turn that begins once the stop is over: who resumed the run meanwhile. */
+  readonly nextCaller: TraceHeaders | undefined;
   /** Recoveries in a row that found the run at work and did not get it any further. */
   readonly recoveries: number;
   readonly output: string;
@@ -140,6 +147,8 @@ const EMPTY_CORE: Core = {
   cut: undefined,
   retry: undefined,
   control: NO_CONTROL,
+  caller: undefined,
+  nextCaller: undefined,
   recoveries: 0,
   output: "",
   hashed: { count: 0, hash: EMPTY_HASH },
@@ -174,6 +183,8 @@ export function nextCore(
     cut: core.cut,
     retry: core.retry,
     control: core.control,
+    caller: core.caller,
+    nextCaller: core.nextCaller,
     recoveries: core.recoveries,
     output: core.output,
     hashed: core.hashed,
@@ -383,6 +394,8 @@ export function encodeState(state: AgentState): string {
     cut: core.cut,
     retry: core.retry,
     ...(core.control === NO_CONTROL ? {} : { control: core.control }),
+    ...(core.caller === undefined ? {} : { caller: core.caller }),
+    ...(core.nextCaller === undefined ? {} : { nextCaller: core.nextCaller }),
     recoveries: core.recoveries,
     output: core.output,
   });

@@ -15,6 +15,7 @@ import type { ChatModel } from "./models/chat-model.ts";
 import type { ModelTimeouts } from "./model-watch.ts";
 import type { Redact } from "./redact.ts";
 import { isLogger, type Logger } from "./logger.ts";
+import type { CallerOptions } from "./run.ts";
 import { retryPolicy, type RetryOptions } from "./retry.ts";
 import { isInspector, type InspectOptions, type XStateInspector } from "./shadow.ts";
 
@@ -64,7 +65,7 @@ export interface AgentOptions<Context = unknown> {
   readonly inspect?: XStateInspector | InspectOptions;
   /**
    * Hands W3C trace context on: with requests to models (`request.traceparent`, which {@link openaiModel} sends as a header) and to tools
-   * (`ctx.traceparent`). Default: in runs that were begun with a `traceparent`.
+   * (`ctx.traceparent`). Default: where the run or the turn was begun with a `traceparent`.
    */
   readonly propagate?: boolean;
   /** Time. Default the system's. */
@@ -87,7 +88,8 @@ export interface Budget {
   readonly wallMs?: number;
 }
 
-export interface RunOptions<Context = unknown> {
+/** The spans of the run belong to the trace of its caller, but for turns that somebody else begins who names another one. */
+export interface RunOptions<Context = unknown> extends CallerOptions {
   /** 1 to 128 characters of `A-Z a-z 0-9 . _ -`, not beginning with a dot. Default random. */
   readonly runId?: string;
   /** Aborting it interrupts the run (mode `now`); the run can be resumed. */
@@ -98,8 +100,6 @@ export interface RunOptions<Context = unknown> {
   readonly messages?: readonly Message[];
   /** Plain JSON, kept with the run and shown in lists. */
   readonly metadata?: Readonly<Record<string, Json>>;
-  /** W3C Trace Context of the caller, `00-TRACE-SPAN-FLAGS`: the run's spans belong to that trace. */
-  readonly traceparent?: string;
 }
 
 /** The context is optional only where its type allows that there is none. */
@@ -114,7 +114,7 @@ export interface OpenOptions<Context = unknown> {
   readonly allowChanged?: boolean;
 }
 
-export interface ResumeRunOptions<Context = unknown> extends OpenOptions<Context> {
+export interface ResumeRunOptions<Context = unknown> extends OpenOptions<Context>, CallerOptions {
   /** Also from a process that lives: it can append nothing any more. Default false. */
   readonly takeover?: boolean;
   /** What becomes of the text of an answer that was cut by an interrupt. Default `keep`. */
@@ -123,7 +123,7 @@ export interface ResumeRunOptions<Context = unknown> extends OpenOptions<Context
   readonly budget?: Readonly<Record<string, number>>;
 }
 
-export interface ForkRunOptions<Context = unknown> extends Pick<OpenOptions<Context>, "context"> {
+export interface ForkRunOptions<Context = unknown> extends Pick<OpenOptions<Context>, "context">, CallerOptions {
   /** The last seq that the copy has, from 1. */
   readonly at: number;
   /** What it goes on with. Without it the fork rests. */
@@ -165,9 +165,10 @@ const AGENT_KEYS = [
   "newRunId",
 ] as const;
 export const OPEN_KEYS = ["context", "allowChanged"] as const;
-export const RESUME_KEYS = ["context", "takeover", "allowChanged", "partial", "budget"] as const;
-export const FORK_KEYS = ["at", "instruction", "model", "results", "runId", "context"] as const;
-export const RUN_KEYS = ["runId", "signal", "context", "messages", "metadata", "traceparent"] as const;
+const CALLER_KEYS = ["traceparent", "tracestate"] as const;
+export const RESUME_KEYS = ["context", "takeover", "allowChanged", "partial", "budget", ...CALLER_KEYS] as const;
+export const FORK_KEYS = ["at", "instruction", "model", "results", "runId", "context", ...CALLER_KEYS] as const;
+export const RUN_KEYS = ["runId", "signal", "context", "messages", "metadata", ...CALLER_KEYS] as const;
 
 /** The options with their defaults. Throws {@link RubatoError} `invalid_option`, with what was received and what to do. */
 export function settingsOf<Context>(options: AgentOptions<Context>) {

@@ -2,7 +2,6 @@ import { REDUCER_VERSION, SCHEMA_VERSION, type EventData } from "../machines/eve
 import type { CallResult } from "../machines/command.ts";
 import type { Status } from "../machines/state.ts";
 import { CHART_HASH } from "../machines/step.ts";
-import { readTraceparent } from "../machines/trace-context.ts";
 import {
   checkBudget,
   checkMessages,
@@ -21,7 +20,7 @@ import {
 } from "./agent-options.ts";
 import { toJson } from "./arguments.ts";
 import { checkReplay, type ReplayCheck } from "./check-replay.ts";
-import { checkKeys, checkOption, checkText } from "./checks.ts";
+import { checkCaller, checkKeys, checkOption, checkText } from "./checks.ts";
 import { RubatoError } from "./errors.ts";
 import { forkLog } from "./fork.ts";
 import { HeldRuns } from "./held-runs.ts";
@@ -166,10 +165,8 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
     if (closed) throw agentClosed();
     checkText("run", task);
     checkKeys("run", runOptions, RUN_KEYS);
-    const { runId = newRunId(), signal, messages, metadata, traceparent } = runOptions;
+    const { runId = newRunId(), signal, messages, metadata } = runOptions;
     checkOption("runId", runId, isRunId(runId), "1 to 128 characters of A-Z a-z 0-9 . _ -, not beginning with a dot");
-    const traced = traceparent === undefined || readTraceparent(traceparent) !== undefined;
-    checkOption("traceparent", traceparent, traced, "a W3C traceparent, 00-TRACE-SPAN-FLAGS");
     const start: EventData<"run_start"> = {
       schema: SCHEMA_VERSION,
       reducer: REDUCER_VERSION,
@@ -179,7 +176,7 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
       limits,
       ...(messages === undefined ? {} : { messages: checkMessages(messages) }),
       ...(metadata === undefined ? {} : { metadata: checkMetadata(metadata) }),
-      ...(traceparent === undefined ? {} : { traceparent }),
+      ...checkCaller(runOptions),
     };
     const owned = create(runId, runOptions.context, { signal });
     runs.add(owned, false);
@@ -234,6 +231,7 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
   ): Promise<ResumeAnswer> {
     const { takeover = false, allowChanged = false, partial = "keep", budget } = options;
     if (budget !== undefined) checkBudget("budget", budget, ["maxSteps"]);
+    const caller = checkCaller(options);
     checkOption("instruction", instruction, instruction === undefined || typeof instruction === "string", "a text");
     let owned: Owned;
     try {
@@ -245,10 +243,15 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
     const { run } = owned;
     const text = instruction === undefined || instruction.trim() === "" ? undefined : instruction;
     if (!owned.owns()) {
-      const receipt = await owned.takeOver({ why: "resume", takeover, allowChanged }, text, partial, budget);
+      const how = { partial, ...(budget === undefined ? {} : { budget }), ...(caller === undefined ? {} : { caller }) };
+      const receipt = await owned.takeOver({ why: "resume", takeover, allowChanged }, text, how);
       return receipt.accepted ? { ...receipt, run } : receipt;
     }
-    const receipt = await run.resume(text, { partial, ...(budget === undefined ? {} : { budget }) });
+    const receipt = await run.resume(text, {
+      partial,
+      ...(budget === undefined ? {} : { budget }),
+      ...caller,
+    });
     // It was taken from this process while it rested: whoever would take it over takes it back.
     if (!receipt.accepted && receipt.reason === "not_owner" && takeover) return resume(runId, instruction, options);
     return receipt.accepted ? { ...receipt, run } : receipt;
@@ -260,11 +263,10 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
     collector?.close();
   }
 
-  async function fork(
-    fromRunId: string,
-    { at, instruction, model: other, results = {}, runId = newRunId(), context }: ForkRunOptions<Context>,
-  ): Promise<Run> {
+  async function fork(fromRunId: string, forkOptions: ForkRunOptions<Context>): Promise<Run> {
+    const { at, instruction, model: other, results = {}, runId = newRunId(), context } = forkOptions;
     if (closed) throw agentClosed();
+    const caller = checkCaller(forkOptions);
     if (instruction !== undefined) checkText("fork", instruction);
     checkOption("model", typeof other, other === undefined || typeof other.stream === "function", "a ChatModel");
     if (other !== undefined && limits.cost !== undefined) checkPriced(prices, other.name);
@@ -285,7 +287,7 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
     }
     const owned = create(runId, context, { found: { state, owned: false }, model: other });
     runs.add(owned, true);
-    await owned.beginFork(epoch, instruction);
+    await owned.beginFork(epoch, instruction, caller);
     return owned.run;
   }
 

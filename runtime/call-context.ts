@@ -1,4 +1,5 @@
 import type { ToolContext } from "../tools/tool.ts";
+import type { TraceHeaders } from "../machines/trace-context.ts";
 import { LazySignal } from "./lazy-signal.ts";
 
 type Verbs = Pick<ToolContext, "progress" | "emit" | "interrupt">;
@@ -12,6 +13,7 @@ export class CallContext<Context> extends LazySignal implements ToolContext<Cont
   readonly context: Context;
   readonly answer: string | undefined;
   readonly traceparent: string | undefined;
+  readonly tracestate: string | undefined;
   readonly progress: Verbs["progress"];
   readonly emit: Verbs["emit"];
   readonly interrupt: Verbs["interrupt"];
@@ -23,7 +25,7 @@ export class CallContext<Context> extends LazySignal implements ToolContext<Cont
     key: string,
     context: Context,
     answer: string | undefined,
-    traceparent: string | undefined,
+    trace: TraceHeaders | undefined,
     verbs: Verbs,
   ) {
     super();
@@ -33,7 +35,8 @@ export class CallContext<Context> extends LazySignal implements ToolContext<Cont
     this.idempotencyKey = key;
     this.context = context;
     this.answer = answer;
-    this.traceparent = traceparent;
+    this.traceparent = trace?.traceparent;
+    this.tracestate = trace?.tracestate;
     this.progress = verbs.progress;
     this.emit = verbs.emit;
     this.interrupt = verbs.interrupt;

@@ -1,3 +1,4 @@
+import { readTraceparent, readTracestate, traceHeaders, type TraceHeaders } from "../machines/trace-context.ts";
 import { LONGEST_TIMER_MS } from "./clock.ts";
 import { RubatoError } from "./errors.ts";
 
@@ -36,6 +37,20 @@ export function isDelay(value: number, least: number): boolean {
 /** Words of a command, which are recorded as they are. */
 export function checkWords(words: Readonly<Record<string, unknown>>): void {
   for (const [name, word] of Object.entries(words)) checkOption(name, word, typeof word === "string", "a text");
+}
+
+/** The trace context that a program gives, where it gives one. What comes over the wire is not the program's fault: there a wrong one is none. */
+export function checkCaller(given: {
+  readonly traceparent?: string | undefined;
+  readonly tracestate?: string | undefined;
+}): TraceHeaders | undefined {
+  const { traceparent, tracestate } = given;
+  if (traceparent === undefined && tracestate === undefined) return undefined;
+  const traced = typeof traceparent === "string" && readTraceparent(traceparent) !== undefined;
+  checkOption("traceparent", traceparent, traced, "a W3C traceparent, 00-TRACE-SPAN-FLAGS");
+  const stated = tracestate === undefined || tracestate.trim() === "" || readTracestate(tracestate) !== undefined;
+  checkOption("tracestate", tracestate, stated, "a W3C tracestate, KEY=VALUE,KEY=VALUE");
+  return traceHeaders(traceparent, tracestate);
 }
 
 /** 1 to 128 characters. */

@@ -3,7 +3,8 @@ import { derive } from "../machines/derive.ts";
 import type { Event } from "../machines/events.ts";
 import type { AgentState, ToolCallState } from "../machines/state.ts";
 import type { Price } from "../machines/limits.ts";
-import { traceparentOf } from "../machines/trace-context.ts";
+import { callerOf } from "../machines/caller.ts";
+import { headersOut } from "../machines/trace-context.ts";
 import { milliseconds, type Clock } from "./clock.ts";
 import { RubatoError } from "./errors.ts";
 import type { Head } from "./head.ts";
@@ -112,9 +113,10 @@ class RunsEffects implements Effects {
 
   private requestOf({ messages, core }: AgentState, seq: number): ModelRequest {
     const { instructions, tools, propagate, head } = this.options;
-    const parent = core.start?.traceparent;
-    if (!(propagate ?? parent !== undefined)) return { instructions, messages, tools };
-    return { instructions, messages, tools, traceparent: traceparentOf(head.runId, seq, parent) };
+    const caller = callerOf(core);
+    if (!(propagate ?? caller !== undefined)) return { instructions, messages, tools };
+    const run = { agent: core.start?.agent.name ?? "", runId: head.runId };
+    return { instructions, messages, tools, ...headersOut(run, seq, caller) };
   }
 
   perform(effect: EffectName, event: Event): void {

@@ -121,8 +121,7 @@ function copyOf(
   switch (event.type) {
     case "run_start": {
       const edited = [...edits.keys()];
-      // Whose request began the other run did not begin this one.
-      const { traceparent: _theirs, ...start } = event.data;
+      const start = withoutCaller(event.data);
       return {
         ...event,
         runId,
@@ -133,9 +132,23 @@ function copyOf(
       const edit = edits.get(event.data.callId);
       return edit === undefined ? { ...event, runId } : { ...event, runId, data: editedResult(event, edit) };
     }
+    case "user_input":
+      return { ...event, runId, data: withoutCaller(event.data) };
+    case "resume":
+      return { ...event, runId, data: withoutCaller(event.data) };
+    case "approval":
+      return { ...event, runId, data: withoutCaller(event.data) };
     default:
       return { ...event, runId };
   }
+}
+
+/** Whose request began the other run, or went on with it, had nothing to do with this one. */
+function withoutCaller<Data extends { traceparent?: unknown; tracestate?: unknown }>(
+  data: Data,
+): Omit<Data, "traceparent" | "tracestate"> {
+  const { traceparent: _parent, tracestate: _state, ...rest } = data;
+  return rest;
 }
 
 function editedResult({ data }: EventOf<"tool_result">, edit: CallResult): EventOf<"tool_result">["data"] {

@@ -1,5 +1,4 @@
 import { respond, type Command } from "../machines/command.ts";
-import type { PartialPolicy } from "../machines/events.ts";
 import { isAtRest, type AgentState } from "../machines/state.ts";
 import { newInputId } from "./input-id.ts";
 import { definitionChange, type Definition } from "./recovery.ts";
@@ -9,7 +8,14 @@ type Resume = Extract<Command, { type: "resume" }>;
 /** What resuming asks of a run that was just taken over. One that goes on by itself, or ends its stop, needs nothing but the instruction. */
 export function goOn(state: AgentState, asked: Resume): Command | undefined {
   if (respond(state, asked).accepted) return asked;
-  return asked.input === undefined ? undefined : { type: "send", ...asked.input, when: "step" };
+  return asked.input === undefined
+    ? undefined
+    : {
+        type: "send",
+        ...asked.input,
+        when: "step",
+        ...(asked.caller === undefined ? {} : { caller: asked.caller }),
+      };
 }
 
 /** What is left of a command once this process has the run. */
@@ -20,14 +26,14 @@ export function afterwards(state: AgentState, asked: Command): Command | undefin
 
 export function resumeOf(
   text: string | undefined,
-  partial: PartialPolicy,
-  budget?: Readonly<Record<string, number>>,
+  { partial = "keep", budget, caller }: Partial<Pick<Resume, "partial" | "budget" | "caller">> = {},
 ): Resume {
   return {
     type: "resume",
     by: "user",
     partial,
     ...(budget === undefined ? {} : { budget }),
+    ...(caller === undefined ? {} : { caller }),
     ...(text === undefined ? {} : { input: { id: newInputId(), text: text.toWellFormed() } }),
   };
 }

@@ -62,9 +62,11 @@ export { retryBucket, type RetryBucket, type RetryBucketOptions } from "./retry-
 export type { RecoveryHandler, RetryContext, RetryOptions } from "./retry.ts";
 export type {
   ApproveOptions,
+  CallerOptions,
   InterruptOptions,
   InterruptReceipt,
   Receipt,
+  RejectOptions,
   ResumeOptions,
   Run,
   SendOptions,

@@ -1,6 +1,7 @@
 import { respond, type Command } from "../machines/command.ts";
-import type { Draft, EventData, PartialPolicy } from "../machines/events.ts";
+import type { Draft, EventData } from "../machines/events.ts";
 import { initialState, isAtRest, type AgentState } from "../machines/state.ts";
+import type { TraceHeaders } from "../machines/trace-context.ts";
 import type { OpenOptions } from "./agent-options.ts";
 import { checkAnswer, isUnfit } from "./approvals.ts";
 import { createBus, type Bus, type BusSource } from "./bus.ts";
@@ -13,7 +14,7 @@ import type { Lane } from "./lane.ts";
 import type { EventLog } from "./log/event-log.ts";
 import type { ReadAfter } from "./mailbox.ts";
 import type { Overflow } from "./overflow.ts";
-import type { Found, OwnedRun, RecoverOptions, RunsAgent, RunSetup, TakeOverReceipt } from "./owned-run.ts";
+import type { Found, OwnedRun, RecoverOptions, ResumeWay, RunsAgent, RunSetup, TakeOverReceipt } from "./owned-run.ts";
 import { createOwner, type Owner, type OwnersRun } from "./owner.ts";
 import { FIRST_INPUT } from "./input-id.ts";
 import type { EventPattern } from "./pattern.ts";
@@ -414,12 +415,7 @@ class LiveRun<Context> implements OwnedRun<Context>, PublicRunParts, OwnersRun, 
     };
   }
 
-  async takeOver(
-    options: RecoverOptions,
-    instruction: string | undefined,
-    partial: PartialPolicy,
-    budget: Readonly<Record<string, number>> | undefined,
-  ): Promise<TakeOverReceipt> {
+  async takeOver(options: RecoverOptions, instruction: string | undefined, how: ResumeWay): Promise<TakeOverReceipt> {
     if (this.agent.isClosed()) return { accepted: false, reason: "closed" };
     await this.following?.refresh();
     // Decided before anything is claimed, and looked at again after it: over is over, and where nothing was asked there is nothing to go on with.
@@ -428,18 +424,20 @@ class LiveRun<Context> implements OwnedRun<Context>, PublicRunParts, OwnersRun, 
       if (instruction !== undefined) return undefined;
       if (state.status === "idle") return "not_started";
       // What was said waits there until somebody raises it.
-      const answer = respond(state, resumeOf(undefined, partial, budget));
+      const answer = respond(state, resumeOf(undefined, how));
       return !answer.accepted && answer.reason === "limit" ? "limit" : undefined;
     };
     const refused = unwanted(this.head().state);
     if (refused !== undefined) return { accepted: false, reason: refused };
-    return this.claimFor({ ...options, unwanted }, (state) => goOn(state, resumeOf(instruction, partial, budget)));
+    return this.claimFor({ ...options, unwanted }, (state) => goOn(state, resumeOf(instruction, how)));
   }
 
-  async beginFork(epoch: number, instruction: string | undefined): Promise<Receipt> {
+  async beginFork(epoch: number, instruction: string | undefined, caller?: TraceHeaders): Promise<Receipt> {
     this.following?.close();
     const after = (state: AgentState): Command | undefined =>
-      instruction === undefined ? undefined : goOn(state, resumeOf(instruction, "keep"));
+      instruction === undefined
+        ? undefined
+        : goOn(state, resumeOf(instruction, caller === undefined ? {} : { caller }));
     return this.possess(epoch, this.head().state).takeOver("fork", after);
   }
 

@@ -1,5 +1,6 @@
 import type { EventData, PartialPolicy } from "../machines/events.ts";
 import type { AgentState } from "../machines/state.ts";
+import type { TraceHeaders } from "../machines/trace-context.ts";
 import type { OpenOptions } from "./agent-options.ts";
 import type { Bus } from "./bus.ts";
 import type { RubatoError } from "./errors.ts";
@@ -33,6 +34,13 @@ export interface RecoverOptions {
   readonly why: EventData<"owner">["why"];
 }
 
+/** How a run goes on that is resumed. */
+export interface ResumeWay {
+  readonly partial: PartialPolicy;
+  readonly budget?: Readonly<Record<string, number>>;
+  readonly caller?: TraceHeaders;
+}
+
 /** Why a run was not taken over; `message` says more where one word is not enough. */
 export type TakeOverReceipt = Receipt | { readonly accepted: false; readonly reason: string; readonly message: string };
 
@@ -60,11 +68,10 @@ export interface OwnedRun<Context = unknown> {
   readonly takeOver: (
     options: RecoverOptions,
     instruction: string | undefined,
-    partial: PartialPolicy,
-    budget: Readonly<Record<string, number>> | undefined,
+    how: ResumeWay,
   ) => Promise<TakeOverReceipt>;
   /** Owns a fork that was just copied under this epoch: it comes to rest, or goes on with an instruction. */
-  readonly beginFork: (epoch: number, instruction: string | undefined) => Promise<Receipt>;
+  readonly beginFork: (epoch: number, instruction: string | undefined, caller?: TraceHeaders) => Promise<Receipt>;
   /** What somebody who opens the run gives. Ignored once this process owns it. */
   readonly supply: (supplied: OpenOptions<Context>) => void;
   /** Gives up the ownership of a run at rest: whoever has the run can go on with it, and claims it anew. */

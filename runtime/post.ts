@@ -1,10 +1,11 @@
 import { z } from "zod";
 import { jsonSchema, type Json } from "../machines/events.ts";
+import { traceHeaders, type TraceHeaders } from "../machines/trace-context.ts";
 import { toJson } from "./arguments.ts";
 import type { Clock } from "./clock.ts";
 import { messageOf } from "./errors.ts";
 import type { EventLog } from "./log/event-log.ts";
-import type { ApproveOptions, Receipt, Run } from "./run.ts";
+import type { ApproveOptions, CallerOptions, Receipt, Run } from "./run.ts";
 import type { Tasks } from "./tasks.ts";
 
 /**
@@ -17,6 +18,7 @@ import type { Tasks } from "./tasks.ts";
 
 const by = z.string();
 const graceMs = z.number().optional();
+const callerFields = { traceparent: z.string().optional(), tracestate: z.string().optional() };
 const verbSchema = z.discriminatedUnion("verb", [
   z.object({ verb: z.literal("interrupt"), reason: z.string(), mode: z.enum(["step", "now"]), graceMs, by }),
   z.object({ verb: z.literal("cancel"), reason: z.string(), graceMs, by }),
@@ -26,8 +28,15 @@ const verbSchema = z.discriminatedUnion("verb", [
     partial: z.enum(["keep", "continue", "discard"]),
     budget: z.record(z.string(), z.number()).optional(),
     by,
+    ...callerFields,
   }),
-  z.object({ verb: z.literal("send"), text: z.string(), when: z.enum(["now", "step", "done"]), id: z.string() }),
+  z.object({
+    verb: z.literal("send"),
+    text: z.string(),
+    when: z.enum(["now", "step", "done"]),
+    id: z.string(),
+    ...callerFields,
+  }),
   z.object({
     verb: z.literal("approve"),
     callId: z.string(),
@@ -36,8 +45,9 @@ const verbSchema = z.discriminatedUnion("verb", [
     forRun: z.literal(true).optional(),
     argsHash: z.string().optional(),
     by,
+    ...callerFields,
   }),
-  z.object({ verb: z.literal("reject"), callId: z.string(), reason: z.string(), by }),
+  z.object({ verb: z.literal("reject"), callId: z.string(), reason: z.string(), by, ...callerFields }),
   z.object({
     verb: z.literal("settle"),
     callId: z.string(),
@@ -186,10 +196,17 @@ class ServedInbox {
   }
 }
 
+/** One that cannot be read is none: nobody's command fails for it. */
+function callerOf({ traceparent, tracestate }: CallerOptions): TraceHeaders | undefined {
+  return traceHeaders(traceparent, tracestate);
+}
+
 /** Field by field: what was left out is not there. */
-function approvalOf({ args, answer, forRun, argsHash, by: who }: Extract<Verb, { verb: "approve" }>): ApproveOptions {
+function approvalOf(verb: Extract<Verb, { verb: "approve" }>): ApproveOptions {
+  const { args, answer, forRun, argsHash, by: who } = verb;
   return {
     by: who,
+    ...callerOf(verb),
     ...(args === undefined ? {} : { args }),
     ...(answer === undefined ? {} : { answer }),
     ...(forRun === undefined ? {} : { forRun }),
@@ -214,14 +231,15 @@ async function perform(run: Run, command: Json): Promise<Receipt | Awaited<Retur
       }
       case "resume": {
         const { instruction, partial, budget, by: who } = verb;
-        return await run.resume(instruction, { partial, by: who, ...(budget === undefined ? {} : { budget }) });
+        const raised = budget === undefined ? {} : { budget };
+        return await run.resume(instruction, { partial, by: who, ...raised, ...callerOf(verb) });
       }
       case "send":
-        return await run.send(verb.text, { when: verb.when, id: verb.id });
+        return await run.send(verb.text, { when: verb.when, id: verb.id, ...callerOf(verb) });
       case "approve":
         return await run.approve(verb.callId, approvalOf(verb));
       case "reject":
-        return await run.reject(verb.callId, verb.reason, { by: verb.by });
+        return await run.reject(verb.callId, verb.reason, { by: verb.by, ...callerOf(verb) });
       case "settle":
         return await run.settleCall(
           verb.callId,

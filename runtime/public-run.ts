@@ -1,12 +1,13 @@
 import type { Command } from "../machines/command.ts";
 import type { Event } from "../machines/events.ts";
 import { isAtRest, type AgentState } from "../machines/state.ts";
+import type { TraceHeaders } from "../machines/trace-context.ts";
 import { checkBudget } from "./agent-options.ts";
 import { toJson } from "./arguments.ts";
 import { checkBatchOptions, readBatches } from "./batches.ts";
 import type { Bus } from "./bus.ts";
 import { insideCall } from "./call-scope.ts";
-import { checkGrace, checkKeys, checkOption, checkText, checkWords, isInputId } from "./checks.ts";
+import { checkCaller, checkGrace, checkKeys, checkOption, checkText, checkWords, isInputId } from "./checks.ts";
 import { milliseconds, type Clock } from "./clock.ts";
 import { CurrentHead, type SeenHead } from "./current-head.ts";
 import type { FollowHead } from "./follow-head.ts";
@@ -24,6 +25,7 @@ import type {
   InterruptOptions,
   InterruptReceipt,
   Receipt,
+  RejectOptions,
   ResumeOptions,
   Run,
   SendOptions,
@@ -54,7 +56,6 @@ export interface PublicRunParts {
 }
 
 type CancelOptions = NonNullable<Parameters<Run["cancel"]>[1]>;
-type RejectOptions = NonNullable<Parameters<Run["reject"]>[2]>;
 type CallResult = Parameters<Run["settleCall"]>[1];
 
 /** The public face of a run, whoever owns it. */
@@ -262,10 +263,16 @@ class PublicRun implements Run {
     if (budget !== undefined) checkBudget("budget", budget, ["maxSteps"]);
     const text = instruction === undefined || instruction.trim() === "" ? undefined : instruction.toWellFormed();
     const more = budget === undefined ? {} : { budget: { ...budget } };
-    return this.#order(
-      { type: "resume", by, partial, ...(text === undefined ? {} : { input: { id: newInputId(), text } }), ...more },
-      () => ({ verb: "resume", partial, by, ...(text === undefined ? {} : { instruction: text }), ...more }),
-    );
+    const caller = checkCaller(options);
+    const input = text === undefined ? {} : { input: { id: newInputId(), text } };
+    return this.#order({ type: "resume", by, partial, ...input, ...more, ...calledBy(caller) }, () => ({
+      verb: "resume",
+      partial,
+      by,
+      ...(text === undefined ? {} : { instruction: text }),
+      ...more,
+      ...caller,
+    }));
   }
 
   async #say(said: string, options: SendOptions = {}): Promise<SendReceipt> {
@@ -275,7 +282,14 @@ class PublicRun implements Run {
     const text = said.toWellFormed();
     checkOption("id", id, isInputId(id) && id !== FIRST_INPUT, `1 to 128 characters other than "${FIRST_INPUT}"`);
     checkOption("when", when, ["now", "step", "done"].includes(when), '"now", "step" or "done"');
-    const receipt = await this.#order({ type: "send", id, text, when }, () => ({ verb: "send", text, when, id }));
+    const caller = checkCaller(options);
+    const receipt = await this.#order({ type: "send", id, text, when, ...calledBy(caller) }, () => ({
+      verb: "send",
+      text,
+      when,
+      id,
+      ...caller,
+    }));
     return receipt.accepted ? { ...receipt, id } : receipt;
   }
 
@@ -297,7 +311,7 @@ class PublicRun implements Run {
 
   async #allow(callId: string, options: ApproveOptions = {}): Promise<Receipt> {
     const { args, answer, forRun, argsHash, by = "user" } = options;
-    checkKeys("approve", options, ["args", "answer", "forRun", "argsHash", "by"]);
+    checkKeys("approve", options, ["args", "answer", "forRun", "argsHash", "by", "traceparent", "tracestate"]);
     checkWords({
       callId,
       by,
@@ -310,13 +324,28 @@ class PublicRun implements Run {
       ...(forRun === true ? { forRun } : {}),
       ...(argsHash === undefined ? {} : { argsHash }),
     };
-    return this.#order({ type: "approve", by, callId, ...more }, () => ({ verb: "approve", callId, by, ...more }));
+    const caller = checkCaller(options);
+    return this.#order({ type: "approve", by, callId, ...more, ...calledBy(caller) }, () => ({
+      verb: "approve",
+      callId,
+      by,
+      ...more,
+      ...caller,
+    }));
   }
 
-  async #refuse(callId: string, why = "", { by = "user" }: RejectOptions = {}): Promise<Receipt> {
+  async #refuse(callId: string, why = "", options: RejectOptions = {}): Promise<Receipt> {
+    const { by = "user" } = options;
     checkWords({ callId, reason: why, by });
     const reason = why.toWellFormed();
-    return this.#order({ type: "reject", by, callId, reason }, () => ({ verb: "reject", callId, reason, by }));
+    const caller = checkCaller(options);
+    return this.#order({ type: "reject", by, callId, reason, ...calledBy(caller) }, () => ({
+      verb: "reject",
+      callId,
+      reason,
+      by,
+      ...caller,
+    }));
   }
 
   async #settleOrphan(callId: string, result: CallResult): Promise<Receipt> {
@@ -333,6 +362,10 @@ class PublicRun implements Run {
     const output = toJson(result.output);
     return this.#order({ type: "settle", callId, result: { output } }, () => ({ verb: "settle", callId, output }));
   }
+}
+
+function calledBy(caller: TraceHeaders | undefined): { readonly caller?: TraceHeaders } {
+  return caller === undefined ? {} : { caller };
 }
 
 function effectThere(answer: Extract<Answered, { there: unknown }>["there"]): InterruptReceipt {

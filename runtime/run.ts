@@ -13,6 +13,16 @@ export type Receipt =
   | { readonly accepted: true; readonly seq: number }
   | { readonly accepted: false; readonly reason: string; readonly message?: string };
 
+/**
+ * W3C Trace Context of whoever asks, as the headers of a request say it (`propagation.inject` writes the same): the turn that the command begins belongs
+ * to that trace, and one that is under way is linked to it.
+ */
+export interface CallerOptions {
+  readonly traceparent?: string | undefined;
+  /** Says nothing without the other. */
+  readonly tracestate?: string | undefined;
+}
+
 /** What an interrupt did. */
 export type InterruptReceipt =
   | {
@@ -43,7 +53,7 @@ export interface InterruptOptions {
   readonly by?: string;
 }
 
-export interface ResumeOptions {
+export interface ResumeOptions extends CallerOptions {
   /** What becomes of the text of a cut answer: `keep` (default), `continue` (the model goes on in it), `discard`. */
   readonly partial?: PartialPolicy;
   /** Raises a budget that the run rests at. */
@@ -51,7 +61,7 @@ export interface ResumeOptions {
   readonly by?: string;
 }
 
-export interface ApproveOptions {
+export interface ApproveOptions extends CallerOptions {
   /** What it runs with instead. Validated like the model's own. */
   readonly args?: Json;
   /** For a tool that asks: the person's answer, its result. Any other tool finds it in `ctx.answer`. */
@@ -64,7 +74,12 @@ export interface ApproveOptions {
   readonly by?: string;
 }
 
-export interface SendOptions {
+export interface RejectOptions extends CallerOptions {
+  /** Who says so, for the log. Default `user`. */
+  readonly by?: string;
+}
+
+export interface SendOptions extends CallerOptions {
   /** `step` (default): heard at the next step boundary. `now`: redirects at once. `done`: follows after the answer. */
   readonly when?: "now" | "step" | "done";
   /** The same id twice is one input. */
@@ -121,7 +136,7 @@ export interface Run extends AsyncIterable<Event> {
    */
   approve(callId: string, options?: ApproveOptions): Promise<Receipt>;
   /** Refuses a call that waits: the model is told so, with the reason. */
-  reject(callId: string, reason?: string, options?: { readonly by?: string }): Promise<Receipt>;
+  reject(callId: string, reason?: string, options?: RejectOptions): Promise<Receipt>;
   /**
    * Says how a call ended whose process died while it executed (listed in `pending`): its one result. The run stays at rest until it is resumed.
    */

@@ -2,7 +2,8 @@ import { hashArgs } from "../machines/command.ts";
 import type { Draft, EventData, EventOf } from "../machines/events.ts";
 import { callsAllowed, OVER_LIMIT } from "../machines/limits.ts";
 import type { ToolCallState } from "../machines/state.ts";
-import { traceparentOf } from "../machines/trace-context.ts";
+import { callerOf } from "../machines/caller.ts";
+import { headersOut } from "../machines/trace-context.ts";
 import type { Tool, ToolContext, ToolReceipt } from "../tools/tool.ts";
 import { added } from "./added.ts";
 import { ApprovalWatch } from "./approval-watch.ts";
@@ -364,11 +365,13 @@ class RunsCalls<Context> implements ToolCalls {
     const { head, options } = this;
     const { runId } = head;
     const { callId, attempt, idempotencyKey } = entry.start.data;
-    const answer = head.state.core.calls.find((call) => call.callId === callId)?.approval?.answer;
-    const parent = head.state.core.start?.traceparent;
-    const traced = options.propagate ?? parent !== undefined;
-    const traceparent = traced ? traceparentOf(runId, entry.start.seq, parent) : undefined;
-    const context = new CallContext(runId, callId, attempt, idempotencyKey, options.context, answer, traceparent, {
+    const { core } = head.state;
+    const answer = core.calls.find((call) => call.callId === callId)?.approval?.answer;
+    const caller = callerOf(core);
+    const traced = options.propagate ?? caller !== undefined;
+    const run = { agent: core.start?.agent.name ?? "", runId };
+    const trace = traced ? headersOut(run, entry.start.seq, caller) : undefined;
+    const context = new CallContext(runId, callId, attempt, idempotencyKey, options.context, answer, trace, {
       progress(value) {
         if (entry.settled) return;
         const plain = toJson(value);

@@ -25,6 +25,8 @@ export interface ToolContext<Context = unknown> {
   readonly answer: string | undefined;
   /** W3C Trace Context of this call, where it is to be handed on to what the tool asks. */
   readonly traceparent?: string | undefined;
+  /** What goes with it. */
+  readonly tracestate?: string | undefined;
   /** Streams a partial result to whoever watches (event `tool_progress`). Ignored once the call is settled. */
   progress(value: Json): void;
   /** Records an event of the program's own (event `custom`). Ignored once the call is settled. */

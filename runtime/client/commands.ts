@@ -1,9 +1,11 @@
 import { RubatoError } from "../errors.ts";
 import type {
   ApproveOptions,
+  CallerOptions,
   InterruptOptions,
   InterruptReceipt,
   Receipt,
+  RejectOptions,
   ResumeOptions,
   SendOptions,
   SendReceipt,
@@ -29,7 +31,7 @@ export interface ClientResumeOptions extends ResumeOptions, CommandOptions {
   readonly allowChanged?: boolean;
 }
 
-export interface ClientForkOptions extends CommandOptions {
+export interface ClientForkOptions extends CommandOptions, CallerOptions {
   /** The new run begins as a copy up to this seq. */
   readonly at: number;
   readonly instruction?: string;
@@ -54,11 +56,7 @@ export interface RunCommands {
   readonly interrupt: (reason?: string, options?: InterruptOptions & CommandOptions) => Promise<InterruptReceipt>;
   readonly resume: (instruction?: string, options?: ClientResumeOptions) => Promise<Receipt>;
   readonly approve: (callId: string, options?: ApproveOptions & CommandOptions) => Promise<Receipt>;
-  readonly reject: (
-    callId: string,
-    reason?: string,
-    options?: { readonly by?: string } & CommandOptions,
-  ) => Promise<Receipt>;
+  readonly reject: (callId: string, reason?: string, options?: RejectOptions & CommandOptions) => Promise<Receipt>;
   readonly settleCall: (
     callId: string,
     result: { readonly output: Json } | { readonly error: string },
@@ -142,8 +140,9 @@ export function commandsOf({ settings, runId, line, signals, onAccepted }: Comma
   }
 
   return {
-    async send(text, { signal, when, id = newId("in") } = {}) {
-      return sent(await perform({ verb: "send", text, id, ...(when === undefined ? {} : { when }) }, signal));
+    async send(text, { signal, when, id = newId("in"), ...caller } = {}) {
+      const command: CommandRequest = { verb: "send", text, id, ...(when === undefined ? {} : { when }), ...caller };
+      return sent(await perform(command, signal));
     },
     async interrupt(reason, { signal, ...options } = {}) {
       return interrupted(await perform({ verb: "interrupt", ...spoken({ reason }), ...options }, signal));
@@ -164,9 +163,15 @@ export function commandsOf({ settings, runId, line, signals, onAccepted }: Comma
     async cancel(reason, { signal, ...options } = {}) {
       return perform({ verb: "cancel", ...spoken({ reason }), ...options }, signal);
     },
-    async fork({ signal, at, instruction, results, runId: forkId }) {
+    async fork({ signal, at, instruction, results, runId: forkId, ...caller }) {
       const edited = results === undefined ? {} : { results: { ...results } };
-      const command: CommandRequest = { verb: "fork", at, ...spoken({ instruction, runId: forkId }), ...edited };
+      const command: CommandRequest = {
+        verb: "fork",
+        at,
+        ...spoken({ instruction, runId: forkId }),
+        ...edited,
+        ...caller,
+      };
       return forked(await perform(command, signal));
     },
   };

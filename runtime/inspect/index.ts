@@ -1,24 +1,17 @@
 export {
   exportSpans,
-  traceAgent,
   traceIds,
   type OtelApi,
   type OtelSpan,
   type OtelSpanContext,
   type OtelTarget,
   type OtelTracer,
-  type TraceAgentOptions,
+  type OtelTraceState,
   type TraceIds,
-  type Tracing,
 } from "./otel.ts";
-export {
-  TraceBuilder,
-  traceOf,
-  type SpanAttributes,
-  type SpanEvent,
-  type SpanRecord,
-  type TraceOptions,
-} from "./trace.ts";
+export { traceAgent, type TraceAgentOptions, type Tracing, type TracingLeft } from "./trace-agent.ts";
+export { TraceBuilder, traceOf, type TraceOptions } from "./trace.ts";
+export type { RemoteParent, SpanAttributes, SpanEvent, SpanLink, SpanRecord } from "./turn-spans.ts";
 export { inspectAgent, inspectLog } from "./inspect-run.ts";
 export { webSocketInspector, type WebSocketInspector, type WebSocketInspectorOptions } from "./web-socket-inspector.ts";
 export type { InspectOptions, XStateInspector } from "../shadow.ts";

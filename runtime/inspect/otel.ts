@@ -1,8 +1,4 @@
-import type { Event } from "../../machines/events.ts";
-import type { Agent } from "../agent.ts";
-import type { AgentObserver } from "../observe.ts";
-import type { Run } from "../run.ts";
-import { TraceBuilder, type SpanRecord, type TraceOptions } from "./trace.ts";
+import type { SpanRecord } from "./turn-spans.ts";
 
 // The parts of `@opentelemetry/api` that are used, written out: nothing here imports it, and the types of this package do not need it.
 
@@ -23,11 +19,19 @@ export interface OtelSpan {
   end(time: HrTime): void;
 }
 
+/** What a vendor's part of the context is read into. */
+export interface OtelTraceState {
+  set(key: string, value: string): OtelTraceState;
+  unset(key: string): OtelTraceState;
+  get(key: string): string | undefined;
+  serialize(): string;
+}
+
 interface SpanOptions {
   kind: number;
   startTime: HrTime;
   attributes: Attributes;
-  links: { context: { traceId: string; spanId: string; traceFlags: number } }[];
+  links: { context: { traceId: string; spanId: string; traceFlags: number }; attributes?: Attributes }[];
 }
 
 export interface OtelTracer<Span extends OtelSpan, Context> {
@@ -41,9 +45,17 @@ export interface OtelApi<Span extends OtelSpan, Context> {
     setSpan(context: Context, span: Span): Context;
     setSpanContext(
       context: Context,
-      spanContext: { traceId: string; spanId: string; traceFlags: number; isRemote: boolean },
+      spanContext: {
+        traceId: string;
+        spanId: string;
+        traceFlags: number;
+        isRemote: boolean;
+        traceState?: OtelTraceState;
+      },
     ): Context;
   };
+  /** Where it is missing a caller's `tracestate` does not reach the spans. */
+  createTraceState?(tracestate: string): OtelTraceState;
 }
 
 export interface OtelTarget<Span extends OtelSpan, Context> {
@@ -127,7 +139,10 @@ function begin<Span extends OtelSpan, Context>(
     kind: kind === "client" ? CLIENT : INTERNAL,
     startTime: timeOf(record.startTime),
     attributes: { ...attributes },
-    links: links.map((link) => ({ context: { ...link, traceFlags: 1 } })),
+    links: links.map(({ traceId, spanId, sampled = true, attributes: said }) => ({
+      context: { traceId, spanId, traceFlags: sampled ? 1 : 0 },
+      ...(said === undefined ? {} : { attributes: { ...said } }),
+    })),
   };
   const start = (): Span => tracer.startSpan(name, options, context);
   const span = ids === undefined ? start() : ids.during(record, start);
@@ -138,117 +153,22 @@ function begin<Span extends OtelSpan, Context>(
 
 function remoteContext<Span extends OtelSpan, Context>(
   { remoteParent }: SpanRecord,
-  { trace, ROOT_CONTEXT }: OtelApi<Span, Context>,
+  api: OtelApi<Span, Context>,
 ): Context {
+  const { trace, ROOT_CONTEXT } = api;
   if (remoteParent === undefined) return ROOT_CONTEXT;
-  const { traceId, spanId, sampled } = remoteParent;
-  return trace.setSpanContext(ROOT_CONTEXT, { traceId, spanId, traceFlags: sampled ? 1 : 0, isRemote: true });
+  const { traceId, spanId, sampled, tracestate } = remoteParent;
+  const traceState = tracestate === undefined ? undefined : api.createTraceState?.(tracestate);
+  return trace.setSpanContext(ROOT_CONTEXT, {
+    traceId,
+    spanId,
+    traceFlags: sampled ? 1 : 0,
+    isRemote: true,
+    ...(traceState === undefined ? {} : { traceState }),
+  });
 }
 
 function timeOf(ms: number): HrTime {
   const seconds = Math.floor(ms / 1_000);
   return [seconds, Math.round((ms - seconds * 1_000) * 1e6)];
-}
-
-/** Traces of what an agent does, until it is closed. */
-export interface Tracing {
-  /** Resolves when every turn that is over was given to the tracer. */
-  flush(): Promise<void>;
-  /** Ends it, with {@link flush}. */
-  close(): Promise<void>;
-}
-
-export interface TraceAgentOptions<Span extends OtelSpan, Context> extends OtelTarget<Span, Context>, TraceOptions {
-  /** Told what the tracer threw, or why a log could not be read; the run goes on. */
-  readonly onError?: (error: unknown) => void;
-}
-
-/**
- * Gives every turn of an agent's runs to a tracer when it is over. A run that is seen from its middle on (it was opened, resumed, taken over) is read
- * from the log first, so that its trace is whole.
- */
-export function traceAgent<Span extends OtelSpan, Context>(
-  agent: Pick<Agent, "observe" | "log">,
-  options: TraceAgentOptions<Span, Context>,
-): Tracing {
-  const { onError = () => {} } = options;
-  const traces = new WeakMap<Run, RunTrace>();
-  /** Logs that are read now. */
-  const reading = new Set<Promise<void>>();
-
-  function hand(records: readonly SpanRecord[]): void {
-    try {
-      if (records.length > 0) exportSpans(records, options);
-    } catch (error) {
-      report(error);
-    }
-  }
-
-  function report(error: unknown): void {
-    try {
-      onError(error);
-    } catch {
-      // There is nobody else to tell.
-    }
-  }
-
-  async function catchUp(trace: RunTrace, runId: string, until: number): Promise<void> {
-    const builder = new TraceBuilder(options);
-    try {
-      for (let after = 0; after < until;) {
-        const page = await agent.log.read(runId, { after, limit: Math.min(512, until - after) });
-        const last = page.at(-1);
-        if (last === undefined) break;
-        // Turns that were over before are not told again.
-        for (const event of page) builder.take(event);
-        after = last.seq;
-      }
-    } catch (error) {
-      report(error);
-    }
-    trace.builder = builder;
-    const { waiting } = trace;
-    trace.waiting = undefined;
-    for (const event of waiting ?? []) hand(builder.take(event));
-  }
-
-  const observer: AgentObserver = {
-    event(event, run) {
-      const known = traces.get(run);
-      // Another process may have had the run meanwhile.
-      if (known?.waiting === undefined && (event.type === "owner" || (known === undefined && event.seq > 1))) {
-        const trace: RunTrace = { builder: new TraceBuilder(options), waiting: [event] };
-        traces.set(run, trace);
-        const work = catchUp(trace, run.id, event.seq - 1);
-        reading.add(work);
-        const over = (): void => {
-          reading.delete(work);
-        };
-        work.then(over, over);
-        return;
-      }
-      const trace = known ?? { builder: new TraceBuilder(options), waiting: undefined };
-      traces.set(run, trace);
-      if (trace.waiting === undefined) hand(trace.builder.take(event));
-      else trace.waiting.push(event);
-    },
-  };
-  const stop = agent.observe(observer);
-
-  async function flush(): Promise<void> {
-    while (reading.size > 0) await Promise.all(reading);
-  }
-  return {
-    flush,
-    async close() {
-      stop();
-      await flush();
-    },
-  };
-}
-
-interface RunTrace {
-  builder: TraceBuilder;
-  /** What came while the log is read. */
-  waiting: Event[] | undefined;
 }

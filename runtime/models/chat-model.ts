@@ -16,6 +16,8 @@ export interface ModelRequest {
   readonly tools: readonly ToolDescription[];
   /** W3C Trace Context of this request, where it is to be handed on. */
   readonly traceparent?: string;
+  /** What goes with it. */
+  readonly tracestate?: string | undefined;
 }
 
 export type Usage = { readonly inputTokens: number; readonly outputTokens: number };

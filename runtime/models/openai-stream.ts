@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { RubatoError } from "../errors.ts";
 import { STOPPED, type Stop } from "../lazy-signal.ts";
-import type { ModelChunk } from "./chat-model.ts";
+import type { ModelChunk, ModelRequest } from "./chat-model.ts";
 import { oneByOne } from "./one-by-one.ts";
 import type { BodyReader, CallOptions, ChatBody, ChatClient, Endpoint } from "./openai-client.ts";
 import { REQUEST_ID_HEADER, UNWATCHED, watchConnection, type FreeConnections } from "./openai-connection.ts";
@@ -33,14 +33,17 @@ export interface StreamSettings {
   readonly setTimer: SetTimer;
 }
 
+/** What of a request goes out as headers. */
+type TraceOut = Pick<ModelRequest, "traceparent" | "tracestate">;
+
 /** Sends one chat request, at the first `next()`, and yields its answer piece by piece. */
 export function streamChat(
   body: ChatBody,
   stop: Stop,
   settings: StreamSettings,
-  traceparent?: string,
+  trace: TraceOut = {},
 ): AsyncIterable<ModelChunk> {
-  return oneByOne(streamPieces(body, stop, settings, traceparent), stop);
+  return oneByOne(streamPieces(body, stop, settings, trace), stop);
 }
 
 /** Yields the pieces that arrived together, together. */
@@ -48,7 +51,7 @@ async function* streamPieces(
   body: ChatBody,
   stop: Stop,
   settings: StreamSettings,
-  traceparent: string | undefined,
+  { traceparent, tracestate }: TraceOut,
 ): AsyncGenerator<readonly ModelChunk[], void, undefined> {
   const { endpoint, connections, connectTimeoutMs, headerTimeoutMs, idleTimeoutMs, totalTimeoutMs, setTimer } =
     settings;
@@ -84,7 +87,11 @@ async function* streamPieces(
   try {
     watch.limit("total", totalTimeoutMs);
     watch.start("headers", headerTimeoutMs);
-    const headers = { [REQUEST_ID_HEADER]: id, ...(traceparent === undefined ? {} : { traceparent }) };
+    const headers = {
+      [REQUEST_ID_HEADER]: id,
+      ...(traceparent === undefined ? {} : { traceparent }),
+      ...(tracestate === undefined ? {} : { tracestate }),
+    };
     const options = { ...callOptions(controller.signal, headerTimeoutMs), headers };
     const answer = await send(client, body, options);
     const { contentType } = answer;

@@ -104,8 +104,7 @@ export function openaiModelWith(options: OpenAIModelOptions, seams: OpenAIModelS
   };
   return {
     name: model,
-    stream: (request, call) =>
-      streamChat(chatBody(options, endpoint, request), stopOf(call), settings, request.traceparent),
+    stream: (request, call) => streamChat(chatBody(options, endpoint, request), stopOf(call), settings, request),
   };
 }
 

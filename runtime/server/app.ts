@@ -3,7 +3,7 @@ import { z } from "zod";
 import { stateAt } from "../state-at.ts";
 import { agui } from "./agui/endpoint.ts";
 import { bodyOf, jsonOf } from "./body.ts";
-import { beginRun } from "./begin-run.ts";
+import { beginRun, callerIn } from "./begin-run.ts";
 import { performFor } from "./perform-for.ts";
 import { shuttingDown, type Core } from "./core.ts";
 import { addPage } from "./page.ts";
@@ -203,7 +203,7 @@ async function showState(core: Core, { request, runId, headers }: Asked): Promis
 async function command(core: Core, { request, runId, headers }: Asked): Promise<Response | Refusal> {
   const body = await jsonOf(request, core.settings.limits.bodyBytes);
   if (isRefusal(body)) return body;
-  const receipt = await performFor(core, request, runId, body.value);
+  const receipt = await performFor(core, request, runId, body.value, callerIn(request));
   if (isRefusal(receipt)) return receipt;
   return json(request, receipt, receipt.accepted ? 200 : 409, headers);
 }

@@ -1,5 +1,5 @@
 import type { EventData } from "../../machines/events.ts";
-import { readTraceparent } from "../../machines/trace-context.ts";
+import { traceHeaders, type TraceHeaders } from "../../machines/trace-context.ts";
 import type { Run } from "../run.ts";
 import type { Core } from "./core.ts";
 import type { ServedAgent } from "./options.ts";
@@ -29,17 +29,20 @@ export async function beginRun(
   const full = core.crowded();
   if (full !== undefined) return full;
   const context = core.contextOf(request, agent.name, runId);
-  const traceparent = request.headers.get("traceparent") ?? "";
   const run = agent.run(task, {
     ...(runId === undefined ? {} : { runId }),
     ...(messages === undefined ? {} : { messages }),
     ...(metadata === undefined ? {} : { metadata }),
     ...(context === undefined ? {} : { context }),
     // One that cannot be read is as if there were none.
-    ...(readTraceparent(traceparent) === undefined ? {} : { traceparent }),
+    ...callerIn(request),
   });
   core.working.track(run);
   return (await stored(run)) ?? { run, agent };
+}
+
+export function callerIn({ headers }: Request): TraceHeaders | undefined {
+  return traceHeaders(headers.get("traceparent"), headers.get("tracestate"));
 }
 
 /** Waits until the log holds the run: nobody is told of one that a crash would take back (P2). */

@@ -1,3 +1,4 @@
+import { traceHeaders, type TraceHeaders } from "../../machines/trace-context.ts";
 import type { ServedRun } from "./served-runs.ts";
 import type { Run } from "../run.ts";
 import { commandSchema, type CommandReceipt } from "./protocol.ts";
@@ -31,6 +32,8 @@ export function commandOf(value: unknown): Command | Refusal {
 export interface Commander {
   /** Who asks, for the log. */
   readonly by: string | undefined;
+  /** Whose trace it is, where the command itself says nothing. */
+  readonly caller: TraceHeaders | undefined;
   /** For tools, should this process come to own the run. */
   readonly context: unknown;
   /** Told of the run that may work now. */
@@ -41,9 +44,10 @@ export interface Commander {
 export async function perform(served: ServedRun, command: Command, commander: Commander): Promise<CommandReceipt> {
   const { agent, runId } = served;
   const { context, onRun } = commander;
+  const caller = "traceparent" in command ? traceHeaders(command.traceparent, command.tracestate) : commander.caller;
   if (command.verb === "fork") {
     const { at, instruction, results, runId: forkId } = command;
-    const more = defined({ instruction, results, runId: forkId, context });
+    const more = { ...defined({ instruction, results, runId: forkId, context }), ...caller };
     const run = await agent.fork(runId, { at, ...more });
     onRun(run);
     return { accepted: true, seq: run.durableSeq, runId: run.id };
@@ -53,29 +57,34 @@ export async function perform(served: ServedRun, command: Command, commander: Co
   if (command.verb === "resume") {
     const { instruction, partial, budget, takeover, allowChanged } = command;
     if (takeover === true) {
-      const options = { takeover, ...defined({ allowChanged, partial, budget, context }) };
+      const options = { takeover, ...defined({ allowChanged, partial, budget, context }), ...caller };
       const answer = await agent.resume(runId, instruction, options);
       if (!answer.accepted) return answer;
       onRun(answer.run);
       return { accepted: true, seq: answer.seq };
     }
     const run = await agent.open(runId, defined({ allowChanged, context }));
-    return told(run, await run.resume(instruction, { ...defined({ partial, budget }), ...who }), onRun);
+    return told(run, await run.resume(instruction, { ...defined({ partial, budget }), ...who, ...caller }), onRun);
   }
   const run = await agent.open(runId, defined({ context }));
   switch (command.verb) {
     case "send":
-      return told(run, await run.send(command.text, defined({ when: command.when, id: command.id })), onRun);
+      return told(
+        run,
+        await run.send(command.text, { ...defined({ when: command.when, id: command.id }), ...caller }),
+        onRun,
+      );
     case "interrupt": {
       const { reason, mode, graceMs } = command;
       return run.interrupt(reason, { ...defined({ mode, graceMs }), ...who });
     }
     case "approve": {
       const { callId, args, answer, forRun, argsHash } = command;
-      return told(run, await run.approve(callId, { ...defined({ args, answer, forRun, argsHash }), ...who }), onRun);
+      const options = { ...defined({ args, answer, forRun, argsHash }), ...who, ...caller };
+      return told(run, await run.approve(callId, options), onRun);
     }
     case "reject":
-      return told(run, await run.reject(command.callId, command.reason, who), onRun);
+      return told(run, await run.reject(command.callId, command.reason, { ...who, ...caller }), onRun);
     case "settleCall": {
       const { callId, output = null, error } = command;
       return run.settleCall(callId, error === undefined ? { output } : { error });

@@ -4,7 +4,7 @@ import type { Message } from "../../machines/messages.ts";
 import { FIRST_INPUT } from "../input-id.ts";
 import { stateAt } from "../state-at.ts";
 import type { Run } from "../run.ts";
-import { beginRun } from "./begin-run.ts";
+import { beginRun, callerIn } from "./begin-run.ts";
 import type { Command } from "./commands.ts";
 import type { ConnectionKind } from "./connections.ts";
 import type { Core } from "./core.ts";
@@ -111,7 +111,7 @@ export async function performAll(
   let seq: number | undefined;
   const refused: { verb: string; reason: string; message?: string }[] = [];
   for (const command of commands) {
-    const receipt = await performFor(core, request, runId, command);
+    const receipt = await performFor(core, request, runId, command, callerIn(request));
     if (isRefusal(receipt)) return receipt;
     if (receipt.accepted) seq ??= receipt.seq;
     else refused.push({ verb: command.verb, reason: receipt.reason, ...messageOf(receipt) });

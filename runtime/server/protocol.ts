@@ -15,13 +15,14 @@ import type { InterruptReceipt, Receipt, SendReceipt } from "../run.ts";
  *
  * **POST /runs** `{ agent?, task, runId?, messages?, metadata? }` ({@link startSchema}; `agent` may be left out where there is one). 201
  * `{ runId, agent, seq, status }` once its first event is stored; with `Accept: text/event-stream` or `application/x-ndjson` 200 and the run's
- * events, which end at its rest (`?follow=true`: they go on). The id is in the header `X-Run-Id`, and in every event. A header `traceparent` is kept:
- * the run's spans belong to that trace.
+ * events, which end at its rest (`?follow=true`: they go on). The id is in the header `X-Run-Id`, and in every event. The headers `traceparent` and
+ * `tracestate` are kept: the run's spans belong to that trace.
  * **GET /runs** `?status=&agent=&metadata.KEY=VALUE` -> `{ runs: RunSummary[] }`, oldest first.
  * **GET /runs/:id** -> `{ ...RunSummary }`.
  * **GET /runs/:id/state** `?seq=` -> {@link StateJson}, as of now or of that seq.
  * **POST /runs/:id/commands** {@link commandSchema} -> the receipt: 200 `{ accepted: true, seq, ... }`, 409 `{ accepted: false, reason, message? }`.
- * A fork answers `{ accepted: true, runId, seq }`. An interrupt and a cancel answer when they are effective; a request that is cut off stops nothing.
+ * `send`, `resume`, `approve`, `reject` and `fork` take `traceparent` and `tracestate`, in the command or else as headers: what they begin belongs to that
+ * trace. A fork answers `{ accepted: true, runId, seq }`. An interrupt and a cancel answer when they are effective; a request that is cut off stops nothing.
  * **POST /runs/:id/tickets** -> `{ ticket, expiresAt }`: a browser's `EventSource` sends no header, so it opens
  * `/runs/:id/events?ticket=TICKET`. A ticket reads the events of this one run until `expiresAt`, and can do nothing else.
  * **GET /health**, **GET /api/health** `{ status: "ok" | "closing" | "unavailable", live: true, ready, log }`, 503 where it is not ready (200 with
@@ -87,6 +88,8 @@ const by = z.string().max(128).optional();
 const graceMs = z.number().nonnegative().max(LONGEST_TIMER_MS).optional();
 const reason = z.string().optional();
 const callId = z.string();
+/** W3C Trace Context, where the headers of the request are not its own: on a socket. One that cannot be read is none. */
+const callerFields = { traceparent: z.string().optional(), tracestate: z.string().optional() };
 
 export const commandSchema = z.discriminatedUnion("verb", [
   z.strictObject({
@@ -95,6 +98,7 @@ export const commandSchema = z.discriminatedUnion("verb", [
     when: z.enum(["now", "step", "done"]).optional(),
     /** The same id twice is one input. */
     id: z.string().min(1).max(128).optional(),
+    ...callerFields,
   }),
   z.strictObject({ verb: z.literal("interrupt"), reason, mode: z.enum(["step", "now"]).optional(), graceMs, by }),
   z.strictObject({
@@ -106,6 +110,7 @@ export const commandSchema = z.discriminatedUnion("verb", [
     takeover: z.boolean().optional(),
     allowChanged: z.boolean().optional(),
     by,
+    ...callerFields,
   }),
   z.strictObject({
     verb: z.literal("approve"),
@@ -118,8 +123,9 @@ export const commandSchema = z.discriminatedUnion("verb", [
     /** Of the arguments that the person saw. */
     argsHash: z.string().optional(),
     by,
+    ...callerFields,
   }),
-  z.strictObject({ verb: z.literal("reject"), callId, reason, by }),
+  z.strictObject({ verb: z.literal("reject"), callId, reason, by, ...callerFields }),
   z.strictObject({
     verb: z.literal("settleCall"),
     callId,
@@ -136,6 +142,7 @@ export const commandSchema = z.discriminatedUnion("verb", [
       .record(z.string(), z.union([z.strictObject({ output: jsonSchema }), z.strictObject({ error: z.string() })]))
       .optional(),
     runId: z.string().optional(),
+    ...callerFields,
   }),
 ]);
 export type CommandRequest = Readonly<z.input<typeof commandSchema>>;

@@ -149,7 +149,7 @@ export function openSocket({ core, socket, request, served, wanted, cancelled, c
   }
 
   async function command({ id, command: asked }: Extract<ClientFrame, { type: "command" }>): Promise<void> {
-    const receipt = await performFor(core, request, served.runId, asked);
+    const receipt = await performFor(core, request, served.runId, asked, undefined);
     if (isRefusal(receipt)) complain(receipt, id);
     else say({ type: "receipt", id, receipt });
   }

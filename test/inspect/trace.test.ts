@@ -332,7 +332,9 @@ describe("trace context", () => {
     });
     await always.agent.run("say", { runId: "own" }).settled();
     const [thinking] = (await stored(always.log, "own")).filter(({ type }) => type === "thinking");
-    expect(headers[4]).toBe(`00-${traceIdOf("own")}-${spanIdOf("own", thinking?.seq ?? 0)}-01`);
+    expect(headers[4]).toBe(
+      `00-${traceIdOf({ agent: "test", runId: "own" })}-${spanIdOf({ agent: "test", runId: "own" }, thinking?.seq ?? 0)}-01`,
+    );
     await always.agent.close();
     await server.close();
   });
@@ -351,7 +353,11 @@ describe("trace context", () => {
     const fork = await agent.fork("r", { at: 2 });
     const [start] = await stored(log, fork.id);
     expect(start?.data).not.toHaveProperty("traceparent");
-    expect(traceOf(await stored(log, fork.id)).every(({ traceId }) => traceId === traceIdOf(fork.id))).toBe(true);
+    expect(
+      traceOf(await stored(log, fork.id)).every(
+        ({ traceId }) => traceId === traceIdOf({ agent: "test", runId: fork.id }),
+      ),
+    ).toBe(true);
     await agent.close();
   });
 });
