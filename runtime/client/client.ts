@@ -8,10 +8,11 @@ import { link } from "./backoff.ts";
 import { ask } from "./http.ts";
 import { newId } from "./ids.ts";
 import { settingsOf, type ClientOptions } from "./options.ts";
+import type { CallerOptions } from "../run.ts";
 import { clientRun, type AttachOptions, type ClientRun } from "./run.ts";
 import { isRecord } from "../is-record.ts";
 
-export interface StartOptions {
+export interface StartOptions extends CallerOptions {
   /** Its name. May be left out where the server has one agent. */
   readonly agent?: string;
   /** 1 to 128 characters of `A-Z a-z 0-9 . _ -`. Default: one that is new. */
@@ -72,7 +73,15 @@ export function createClient(options: ClientOptions): Client {
 
   return {
     async start(task, startOptions = {}) {
-      checkKeys("start", startOptions, ["agent", "runId", "messages", "metadata", "signal"]);
+      checkKeys("start", startOptions, [
+        "agent",
+        "runId",
+        "messages",
+        "metadata",
+        "signal",
+        "traceparent",
+        "tracestate",
+      ]);
       const { signal, ...asked } = startOptions;
       // With an id that nobody else can have it may be asked twice: the second time says that the first arrived.
       const runId = asked.runId ?? newId("run");

@@ -11,6 +11,8 @@ export interface BeginRequest {
   readonly runId?: string | undefined;
   readonly messages?: EventData<"run_start">["messages"];
   readonly metadata?: EventData<"run_start">["metadata"];
+  readonly traceparent?: string | undefined;
+  readonly tracestate?: string | undefined;
 }
 
 /** Begins a run of the agent of this name (of the only one, without a name), where the caller may. It is stored when this resolves. */
@@ -18,7 +20,7 @@ export async function beginRun(
   core: Core,
   request: Request,
   name: string | undefined,
-  { task, runId, messages, metadata }: BeginRequest,
+  { task, runId, messages, metadata, traceparent, tracestate }: BeginRequest,
 ): Promise<{ readonly run: Run; readonly agent: ServedAgent } | Refusal> {
   const agent = agentOf(core, name);
   const caller = await core.authorize(request, "create", { runId, agent: isRefusal(agent) ? name : agent.name });
@@ -35,7 +37,7 @@ export async function beginRun(
     ...(metadata === undefined ? {} : { metadata }),
     ...(context === undefined ? {} : { context }),
     // One that cannot be read is as if there were none.
-    ...callerIn(request),
+    ...(traceparent === undefined ? callerIn(request) : traceHeaders(traceparent, tracestate)),
   });
   core.working.track(run);
   return (await stored(run)) ?? { run, agent };

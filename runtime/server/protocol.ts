@@ -13,10 +13,10 @@ import type { InterruptReceipt, Receipt, SendReceipt } from "../run.ts";
  * 406 not_acceptable; 409 run_exists and other refusals by the log; 413 too_large; 415 unsupported_media_type; 426 upgrade_required;
  * 429 too_many_runs, too_many_connections (with `Retry-After`); 500 internal; 503 log, closing.
  *
- * **POST /runs** `{ agent?, task, runId?, messages?, metadata? }` ({@link startSchema}; `agent` may be left out where there is one). 201
+ * **POST /runs** `{ agent?, task, runId?, messages?, metadata?, traceparent?, tracestate? }` ({@link startSchema}; `agent` may be left out where there is one). 201
  * `{ runId, agent, seq, status }` once its first event is stored; with `Accept: text/event-stream` or `application/x-ndjson` 200 and the run's
- * events, which end at its rest (`?follow=true`: they go on). The id is in the header `X-Run-Id`, and in every event. The headers `traceparent` and
- * `tracestate` are kept: the run's spans belong to that trace.
+ * events, which end at its rest (`?follow=true`: they go on). The id is in the header `X-Run-Id`, and in every event. `traceparent` and
+ * `tracestate`, in the body or else as headers, are kept: the run's spans belong to that trace.
  * **GET /runs** `?status=&agent=&metadata.KEY=VALUE` -> `{ runs: RunSummary[] }`, oldest first.
  * **GET /runs/:id** -> `{ ...RunSummary }`.
  * **GET /runs/:id/state** `?seq=` -> {@link StateJson}, as of now or of that seq.
@@ -73,6 +73,9 @@ const metadataSchema = z
 const seq = z.number().int().nonnegative();
 const text = z.string().refine((said) => said.trim() !== "", "empty");
 
+/** W3C Trace Context, where it does not stand in the headers of the request, which on a socket it cannot. One that cannot be read is none. */
+const callerFields = { traceparent: z.string().optional(), tracestate: z.string().optional() };
+
 export const startSchema = z.strictObject({
   /** Its name. May be left out where the server has one. */
   agent: z.string().optional(),
@@ -80,6 +83,7 @@ export const startSchema = z.strictObject({
   runId: z.string().optional(),
   messages: z.array(messageSchema).optional(),
   metadata: metadataSchema.optional(),
+  ...callerFields,
 });
 export type StartRequest = Readonly<z.input<typeof startSchema>>;
 
@@ -88,8 +92,6 @@ const by = z.string().max(128).optional();
 const graceMs = z.number().nonnegative().max(LONGEST_TIMER_MS).optional();
 const reason = z.string().optional();
 const callId = z.string();
-/** W3C Trace Context, where the headers of the request are not its own: on a socket. One that cannot be read is none. */
-const callerFields = { traceparent: z.string().optional(), tracestate: z.string().optional() };
 
 export const commandSchema = z.discriminatedUnion("verb", [
   z.strictObject({

@@ -1,47 +1,19 @@
-import * as api from "@opentelemetry/api";
-import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from "@opentelemetry/sdk-trace-base";
 import * as semconv from "@opentelemetry/semantic-conventions/incubating";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { createAgent, defineTool, memoryLog, openaiModel, pause, scriptedModel, type Event } from "rubato";
-import { exportSpans, traceAgent, traceIds, traceOf, type SpanRecord, type TraceOptions } from "rubato/inspect";
+import { exportSpans, traceAgent, traceOf, type SpanRecord, type TraceOptions } from "rubato/inspect";
 import { isHot, spanIdOf, traceIdOf } from "rubato/machines";
 import { testAgent, until } from "../support/agents.ts";
 import { deltaFrame, listen } from "../support/fault-server.ts";
 import { goldenAgent, leftBehind } from "../support/left-behind.ts";
 import { goldenModel, goldenTools } from "../support/golden-run.ts";
 import { stored } from "../support/logs.ts";
+import { otelProvider } from "../support/otel.ts";
 import { recordedLogs } from "../support/recorded-logs.ts";
 
-/** What the official SDK makes of spans: its own records, as plain data. */
-function provider() {
-  const memory = new InMemorySpanExporter();
-  const ids = traceIds();
-  const tracers = new BasicTracerProvider({ idGenerator: ids, spanProcessors: [new SimpleSpanProcessor(memory)] });
-  const target = { tracer: tracers.getTracer("rubato"), api, ids };
-  return {
-    target,
-    exported: async () => {
-      await tracers.forceFlush();
-      return memory.getFinishedSpans().map((span) => ({
-        ...span.spanContext(),
-        traceState: undefined,
-        parent: span.parentSpanContext?.spanId,
-        name: span.name,
-        kind: span.kind,
-        startTime: span.startTime,
-        endTime: span.endTime,
-        attributes: span.attributes,
-        events: span.events.map(({ name, time, attributes }) => ({ name, time, attributes })),
-        links: span.links.map(({ context: { traceId, spanId } }) => ({ traceId, spanId })),
-        status: span.status,
-      }));
-    },
-  };
-}
-
 function replayed(events: readonly Event[], options: TraceOptions = {}) {
-  const { target, exported } = provider();
+  const { target, exported } = otelProvider();
   exportSpans(traceOf(events, options), target);
   return exported();
 }
@@ -75,7 +47,7 @@ describe("the trace of a live run and of its replay are the same", () => {
       tools: [say],
       retry: { retries: 2 },
     });
-    const live = provider();
+    const live = otelProvider();
     const options = { content, provider: "scripted" };
     const tracing = traceAgent(agent, { ...live.target, ...options });
     const run = agent.run("say hello", { runId: "r", traceparent: TRACEPARENT });
@@ -134,7 +106,7 @@ describe("the trace of a live run and of its replay are the same", () => {
       const log = await leftBehind(all.slice(0, at));
       const [start] = all;
       const agent = goldenAgent(log, { started: [], finished: [], aborted: [] });
-      const live = provider();
+      const live = otelProvider();
       const tracing = traceAgent(agent, live.target);
       const answer = await agent.resume(start?.runId ?? "", undefined, { allowChanged: true });
       expect(answer.accepted).toBe(true);
@@ -268,7 +240,7 @@ describe("the spans of a run", () => {
   it("a tracer that throws is told, and the run goes on", async () => {
     const { agent } = testAgent({ model: scriptedModel([["a"]]) });
     const errors: unknown[] = [];
-    const { target } = provider();
+    const { target } = otelProvider();
     const tracer = {
       startSpan(): never {
         throw new Error("no tracer");

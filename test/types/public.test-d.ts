@@ -33,7 +33,7 @@ import {
 import { WebSocket } from "ws";
 import { createClient, type Client, type ClientConnection, type ClientRun, type ForkReceipt } from "rubato/client";
 import { useRun, type ChatMessage, type StartReceipt } from "rubato/react";
-import { traceAgent, traceIds, traceOf, type SpanRecord } from "rubato/inspect";
+import { traceAgent, traceIds, traceOf, type SpanRecord, type TracingLeft } from "rubato/inspect";
 import { createHandler, serve, type ServerHandler } from "rubato/server";
 
 /** Read by the compiler only: nothing here runs. A wrong use that compiles makes its `@ts-expect-error` an error. */
@@ -363,5 +363,5 @@ expectTypeOf(watched.metrics().turns.interrupted.recent).toEqualTypeOf<number>()
 expectTypeOf(watched.metrics().latency.firstToken.p99).toEqualTypeOf<number>();
 expectTypeOf(traceOf([event])).toEqualTypeOf<SpanRecord[]>();
 const tracing = traceAgent(watched, { tracer: otel.trace.getTracer("watched"), api: otel, ids: traceIds() });
-expectTypeOf(tracing.flush()).toEqualTypeOf<Promise<void>>();
+expectTypeOf(tracing.flush()).toEqualTypeOf<Promise<TracingLeft>>();
 expectTypeOf(new BasicTracerProvider({ idGenerator: traceIds() }).getTracer("a")).toExtend<otel.Tracer>();
