@@ -1,7 +1,8 @@
 import { createActor, type Actor, type InspectionEvent, type Observer } from "xstate";
 import { agentMachine } from "../machines/agent.ts";
-import { isTerminal, type Event } from "../machines/events.ts";
+import { isCut, isTerminal, type Event } from "../machines/events.ts";
 import type { AgentState } from "../machines/state.ts";
+import { toolCallMachine } from "../machines/tool-call.ts";
 import { settle, type AgentObserver } from "./observe.ts";
 import type { Run } from "./run.ts";
 
@@ -29,9 +30,13 @@ export function isInspector(given: unknown): boolean {
 /**
  * An actor of the agent chart that is driven by the events of a run, for an inspector to look at. The run has no actor itself, so that whatever an
  * inspector does (one that throws stops an XState actor for good) happens here.
+ *
+ * H1 Each call of a complete message is an actor of the tool-call chart, its child, until the call is settled; then it has ended and nothing here holds it.
  */
 export class Shadow {
   private readonly actor: Actor<typeof agentMachine>;
+  /** By call id. */
+  private readonly calls = new Map<string, Actor<typeof toolCallMachine>>();
   private seq: number;
 
   /** `state`: where the run stands, where it is looked at from its middle on. */
@@ -50,6 +55,8 @@ export class Shadow {
       ...(state === undefined || state.seq === 0 ? {} : { snapshot: snapshotOf(state) }),
     });
     this.actor.start();
+    for (const { callId, phase, outcome } of state?.core.calls ?? [])
+      if (outcome === undefined) this.begin(callId, toolCallMachine.resolveState({ value: phase, context: {} }));
   }
 
   /** The chart's value, as in `thinking.streaming`. */
@@ -62,6 +69,51 @@ export class Shadow {
     if (event.seq <= this.seq) return;
     this.seq = event.seq;
     this.actor.send(event);
+    this.takeCalls(event);
+  }
+
+  /** Where each open call stands, by its id. */
+  get openCalls(): ReadonlyMap<string, string> {
+    return new Map([...this.calls].map(([callId, call]) => [callId, pathOf(call.getSnapshot().value)]));
+  }
+
+  /** What an event says to calls, as `step()` gives it to them. */
+  private takeCalls(event: Event): void {
+    switch (event.type) {
+      case "message":
+        if (isCut(event.data)) return;
+        for (const { callId } of event.data.calls) this.begin(callId).send(event);
+        return;
+      case "tool_call":
+      case "approval_request":
+      case "approval":
+      case "tool_start":
+      case "tool_progress":
+        this.calls.get(event.data.callId)?.send(event);
+        return;
+      case "tool_result": {
+        const { callId, late } = event.data;
+        const call = late === true ? undefined : this.calls.get(callId);
+        call?.send(event);
+        if (call?.getSnapshot().status === "done") this.calls.delete(callId);
+        return;
+      }
+      case "owner":
+        for (const call of this.calls.values()) call.send(event);
+        return;
+      default:
+    }
+  }
+
+  private begin(
+    callId: string,
+    snapshot?: ReturnType<typeof toolCallMachine.resolveState>,
+  ): Actor<typeof toolCallMachine> {
+    const at = snapshot === undefined ? {} : { snapshot };
+    const call = createActor(toolCallMachine, { id: callId, parent: this.actor, ...at });
+    this.calls.set(callId, call);
+    call.start();
+    return call;
   }
 }
 

@@ -2,6 +2,7 @@ import type { InspectionEvent } from "xstate";
 import type WebSocket from "ws";
 import { systemClock, type Clock } from "../clock.ts";
 import { checkKeys, checkOption } from "../checks.ts";
+import { isRecord } from "../is-record.ts";
 
 /** The version of Stately's inspection protocol that is spoken: that of `@statelyai/inspect`. */
 const VERSION = "0.7.2";
@@ -67,6 +68,8 @@ class Sender implements WebSocketInspector {
   private open = false;
   private closed = false;
   private overflowed = false;
+  /** The other side is connected and did not read: it missed something. */
+  private behind = false;
   private waiting: string[] = [];
   /** By session: how it was registered, with its last snapshot. */
   private readonly actors = new Map<string, Message>();
@@ -98,8 +101,7 @@ class Sender implements WebSocketInspector {
       return;
     }
     if (this.open && this.socket !== undefined) {
-      if (this.socket.bufferedAmount > MOST_UNREAD) this.dropped++;
-      else this.socket.send(text);
+      this.say(this.socket, text);
       return;
     }
     this.waiting.push(text);
@@ -109,14 +111,27 @@ class Sender implements WebSocketInspector {
     this.dropped++;
   };
 
+  private say(socket: WebSocket, text: string): void {
+    if (socket.bufferedAmount > MOST_UNREAD) {
+      this.dropped++;
+      this.behind = true;
+      return;
+    }
+    if (this.behind) for (const actor of this.actors.values()) socket.send(JSON.stringify(actor));
+    this.behind = false;
+    socket.send(text);
+  }
+
   private remember(message: Message): void {
     const { type, sessionId, snapshot } = message;
     if (type === "@xstate.actor") this.actors.set(sessionId, message);
     const known = this.actors.get(sessionId);
     if (type === "@xstate.snapshot" && known !== undefined) this.actors.set(sessionId, { ...known, snapshot });
     if (this.actors.size <= MOST_ACTORS) return;
+    // Of those that have ended the oldest: a run has many calls, and goes on.
+    const ended = [...this.actors].find(([, { snapshot: last }]) => isOver(last))?.[0];
     const [oldest = ""] = this.actors.keys();
-    this.actors.delete(oldest);
+    this.actors.delete(ended ?? oldest);
   }
 
   private async connect(again = false): Promise<void> {
@@ -136,6 +151,7 @@ class Sender implements WebSocketInspector {
     this.socket = socket;
     socket.on("open", () => {
       this.open = true;
+      this.behind = false;
       // Whoever is there now does not know them: not from before, and not where what told of them had to go.
       if (again || this.overflowed) for (const actor of this.actors.values()) socket.send(JSON.stringify(actor));
       for (const text of this.waiting.splice(0)) socket.send(text);
@@ -206,6 +222,10 @@ function messageOf(event: InspectionEvent, now: number): Message | undefined {
     default:
       return undefined;
   }
+}
+
+function isOver(snapshot: unknown): boolean {
+  return isRecord(snapshot) && snapshot["status"] !== "active";
 }
 
 type ActorRef = InspectionEvent["actorRef"];

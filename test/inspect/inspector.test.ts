@@ -4,14 +4,16 @@ import { createServer as createTcpServer, type AddressInfo, type Socket } from "
 import { createWebSocketInspector, createWebSocketReceiver, type StatelyInspectionEvent } from "@statelyai/inspect";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { WebSocketServer } from "ws";
-import { createMachine, type InspectionEvent } from "xstate";
-import { createAgent, memoryLog, scriptedModel } from "rubato";
+import { createActor, createMachine, type InspectionEvent } from "xstate";
+import { z } from "zod";
+import { createAgent, defineTool, memoryLog, scriptedModel, type Event } from "rubato";
 import { inspectAgent, inspectLog, webSocketInspector } from "rubato/inspect";
 import { agentMachine, initialState, isHot, toolCallMachine, toMermaid } from "rubato/machines";
 import { Shadow } from "../../runtime/shadow.ts";
-import { testAgent } from "../support/agents.ts";
+import { testAgent, until } from "../support/agents.ts";
 import { goldenModel, goldenTools } from "../support/golden-run.ts";
 import { fold } from "../support/invariants.ts";
+import { leftBehind } from "../support/left-behind.ts";
 import { stored } from "../support/logs.ts";
 import { manualClock } from "../support/manual-clock.ts";
 import { recordedLogs } from "../support/recorded-logs.ts";
@@ -114,14 +116,17 @@ describe("Stately's WebSocket protocol", () => {
     const { agent } = testAgent({ ...golden(), inspect: inspector.inspect });
     const run = agent.run("How warm is it?", { runId: "r" });
     await run.settled();
+    // The run, and its calls.
+    const actors = 1 + run.state.toolCalls.size;
     expect(inspector.connected).toBe(false);
     expect(inspector.dropped).toBeGreaterThan(10);
     await eventually(() => clock.pending > 0);
     const second = await bridge(first.port);
     clock.advance(2_000);
-    await eventually(() => inspector.connected && second.received.length >= 11);
+    await eventually(() => inspector.connected && second.received.length >= actors + 10);
     expect(second.received[0]).toMatchObject({ type: "@xstate.actor", name: "r", snapshot: { value: "done" } });
-    expect(second.received).toHaveLength(11);
+    expect(second.received.slice(0, actors).every(({ type }) => type === "@xstate.actor")).toBe(true);
+    expect(second.received).toHaveLength(actors + 10);
     await inspector.close();
     expect(clock.pending).toBe(0);
     await agent.close();
@@ -177,8 +182,13 @@ it("Q1: keeps no process alive, also not where the other side never answers", as
 describe("inspection", () => {
   function collected() {
     const seen: InspectionEvent[] = [];
+    /** What the actors of runs were told; their calls hear some of it as well. */
     const seqs = (): unknown[] =>
-      seen.flatMap((event) => (event.type === "@xstate.event" && "seq" in event.event ? [event.event["seq"]] : []));
+      seen.flatMap((event) =>
+        event.type === "@xstate.event" && event.actorRef.sessionId === event.rootId && "seq" in event.event
+          ? [event.event["seq"]]
+          : [],
+      );
     return { seen, seqs, inspector: { next: (event: InspectionEvent) => void seen.push(event) } };
   }
 
@@ -249,6 +259,178 @@ describe("inspection", () => {
       }
     }
   });
+});
+
+describe("H1: calls are actors of their own", () => {
+  /** What an inspector learns of the calls: by name, its parent and where it went. */
+  function callsIn(seen: readonly InspectionEvent[]) {
+    const calls = new Map<string, { readonly id: string; readonly root: boolean; readonly path: string[] }>();
+    for (const event of seen) {
+      const { actorRef, rootId } = event;
+      if (actorRef.sessionId === rootId || !("id" in actorRef)) continue;
+      const parent = "_parent" in actorRef ? actorRef._parent : undefined;
+      const isChild = typeof parent === "object" && parent !== null && "sessionId" in parent;
+      const known = calls.get(actorRef.sessionId);
+      const call = known ?? { id: String(actorRef.id), root: isChild && parent.sessionId === rootId, path: [] };
+      calls.set(actorRef.sessionId, call);
+      if (event.type === "@xstate.snapshot" && "value" in event.snapshot) call.path.push(String(event.snapshot.value));
+    }
+    return [...calls.values()];
+  }
+
+  const pay = defineTool({
+    name: "pay",
+    description: "",
+    input: z.object({ n: z.number() }),
+    approval: ({ n }) => n === 1,
+    execute({ n }) {
+      if (n === 2) throw new Error("no");
+      return n;
+    },
+  });
+  const model = () =>
+    scriptedModel([{ calls: [0, 1, 2].map((n) => ({ name: "pay", args: { n } })) }, ["fine"], ["and on"]]);
+
+  it("children of the run's, from their message to their outcome; live and replayed alike", async () => {
+    const seen: InspectionEvent[] = [];
+    const { agent, log } = testAgent({ model: model(), tools: [pay], inspect: (event) => seen.push(event) });
+    const run = agent.run("pay", { runId: "r" });
+    await until(run, "approval_request");
+    await run.approve("1.1");
+    await run.settled();
+    await agent.close();
+    const calls = callsIn(seen);
+    expect(calls.map(({ id, root }) => [id, root])).toEqual([
+      ["1.0", true],
+      ["1.1", true],
+      ["1.2", true],
+    ]);
+    const steps = calls.map(({ path }) => [...new Set(path)]);
+    expect(steps).toEqual([
+      ["streaming", "complete", "ready", "running", "ok"],
+      ["streaming", "complete", "awaiting_approval", "ready", "running", "ok"],
+      ["streaming", "complete", "ready", "running", "error"],
+    ]);
+    const again: InspectionEvent[] = [];
+    await inspectLog(log, "r", (event) => again.push(event));
+    expect(callsIn(again)).toEqual(calls);
+  });
+
+  it("stand where the calls of the run stand, at every event, also where it begins in the middle, and end with them", async () => {
+    const logs = [...(await recordedLogs()), await orphaned()];
+    const phases = new Set<string>();
+    for (const events of logs) {
+      const from = Math.floor(events.length / 2);
+      const whole = new Shadow(() => {}, "r");
+      const half = new Shadow(() => {}, "r", fold(events.slice(0, from)));
+      let state = initialState();
+      for (const [index, event] of events.entries()) {
+        whole.take(event);
+        half.take(event);
+        state = fold([event], state);
+        const open = state.core.calls.filter(({ outcome }) => outcome === undefined);
+        const expected = new Map(open.map(({ callId, phase }) => [callId, phase]));
+        for (const phase of expected.values()) phases.add(phase);
+        expect(whole.openCalls).toEqual(expected);
+        if (index >= from) expect(half.openCalls).toEqual(expected);
+      }
+    }
+    expect([...phases].sort()).toEqual(["complete", "orphaned", "ready", "running"]);
+  });
+
+  /** A call whose process died, and that a person settled. */
+  async function orphaned(): Promise<readonly Event[]> {
+    const hang = defineTool({
+      name: "hang",
+      description: "",
+      input: z.object({}),
+      onCrash: "ask",
+      execute: () => new Promise(() => {}),
+    });
+    const script = () => scriptedModel([{ calls: [{ name: "hang", args: {} }] }, ["fine"]]);
+    const first = testAgent({ model: script(), tools: [hang], graceMs: 0 });
+    const run = first.agent.run("go", { runId: "r" });
+    await until(run, "tool_start");
+    const copy = await leftBehind(await stored(first.log, "r"));
+    const second = testAgent({ model: scriptedModel([["fine"]]), tools: [hang], log: copy });
+    const answer = await second.agent.resume("r");
+    if (!answer.accepted) throw new Error(answer.reason);
+    await answer.run.settled();
+    await answer.run.settleCall("1.0", { output: "found out" });
+    await answer.run.resume();
+    await answer.run.settled();
+    await second.agent.close();
+    // Its tool ignores that it is to stop.
+    let closed = false;
+    const closing = first.agent.close().then(() => {
+      closed = true;
+    });
+    await eventually(() => {
+      first.clock.advance(10_000);
+      return closed;
+    });
+    await closing;
+    return stored(copy, "r");
+  }
+
+  it("are made for an inspector alone", async () => {
+    const seen: InspectionEvent[] = [];
+    const { agent } = testAgent({ model: model(), tools: [pay] });
+    const stop = inspectAgent(agent, (event) => seen.push(event));
+    stop();
+    const run = agent.run("pay", { runId: "r" });
+    await until(run, "approval_request");
+    expect(seen).toEqual([]);
+    // Who attaches later sees the calls that are open then.
+    inspectAgent(agent, (event) => seen.push(event));
+    await run.approve("1.1");
+    await run.settled();
+    expect(callsIn(seen).map(({ id, path }) => [id, path.at(-1)])).toEqual([["1.1", "ok"]]);
+    await agent.close();
+  });
+});
+
+it("I19: what waits for a socket that never reads is bounded; once it reads it is told who is there, and close ends it in time", async () => {
+  const sockets = new WebSocketServer({ port: 0, host: "127.0.0.1" });
+  onTestFinished(() => {
+    for (const socket of sockets.clients) socket.terminate();
+    sockets.close();
+  });
+  const types: string[] = [];
+  let resume = (): void => {};
+  sockets.on("connection", (socket) => {
+    socket.pause();
+    resume = () => {
+      socket.resume();
+    };
+    socket.on("message", (data: Buffer) => {
+      const { type } = z.looseObject({ type: z.string() }).parse(JSON.parse(data.toString()));
+      types.push(type);
+    });
+  });
+  await new Promise((resolve) => sockets.on("listening", resolve));
+  const place = sockets.address();
+  if (place === null || typeof place === "string") throw new Error("it listens");
+  const inspector = webSocketInspector({ url: `ws://127.0.0.1:${place.port}` });
+  await eventually(() => inspector.connected);
+  const actor = createActor(createMachine({ id: "loud" }), { inspect: inspector.inspect });
+  actor.start();
+  const text = "x".repeat(500_000);
+  // What the system holds for a reader is beyond us: a few MB.
+  for (let told = 0; told < 400; told++) {
+    actor.send({ type: "loud", text });
+    // Lets the line take what it can.
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  const { dropped } = inspector;
+  expect(dropped).toBeGreaterThan(100);
+  resume();
+  await eventually(() => {
+    actor.send({ type: "quiet" });
+    return types.filter((type) => type === "@xstate.actor").length === 2;
+  });
+  await inspector.close();
+  expect(sockets.clients.size).toBe(0);
 });
 
 it.for([
