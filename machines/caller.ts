@@ -17,7 +17,7 @@ export interface CallersBefore {
 
 /** Who said this, as the event tells. A log may be foreign: what is no trace context is none. */
 export function callerIn(
-  data: EventData<"run_start" | "user_input" | "resume" | "approval">,
+  data: EventData<"run_start" | "owner" | "user_input" | "resume" | "approval">,
 ): TraceHeaders | undefined {
   return data.traceparent === undefined ? undefined : traceHeaders(data.traceparent, data.tracestate);
 }

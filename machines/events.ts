@@ -148,6 +148,7 @@ export const eventSchema = z.discriminatedUnion("type", [
       why: z.enum(["resume", "takeover", "command", "fork"]),
       /** How often in a row the run was recovered in the middle of its work without getting any further, this time included. */
       recoveries: count,
+      ...callerFields,
     }),
   ),
   event("user_input", z.object({ id: z.string(), text: z.string(), when: inputWhen, ...callerFields })),

@@ -134,6 +134,8 @@ function copyOf(
     }
     case "user_input":
       return { ...event, runId, data: withoutCaller(event.data) };
+    case "owner":
+      return { ...event, runId, data: withoutCaller(event.data) };
     case "resume":
       return { ...event, runId, data: withoutCaller(event.data) };
     case "approval":

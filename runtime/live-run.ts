@@ -28,6 +28,7 @@ import { createTasks, type Tasks } from "./tasks.ts";
 interface ClaimPlan extends RecoverOptions {
   /** Why a run in this state is not to be taken over after all. */
   readonly unwanted: (state: AgentState) => string | undefined;
+  readonly caller: TraceHeaders | undefined;
 }
 
 const MAX_BACKGROUND_TASKS = 1_000;
@@ -249,6 +250,7 @@ class LiveRun<Context> implements OwnedRun<Context>, PublicRunParts, OwnersRun, 
       const receipt = await this.claimFor(
         {
           why: "command",
+          caller: "caller" in asked ? asked.caller : undefined,
           takeover: false,
           allowChanged: false,
           unwanted(found) {
@@ -279,7 +281,7 @@ class LiveRun<Context> implements OwnedRun<Context>, PublicRunParts, OwnersRun, 
   }
 
   private async claim(
-    { why, takeover, allowChanged, unwanted }: ClaimPlan,
+    { why, takeover, allowChanged, unwanted, caller }: ClaimPlan,
     after: (state: AgentState) => Command | undefined,
     graceMs: number | undefined,
   ): Promise<TakeOverReceipt> {
@@ -307,7 +309,7 @@ class LiveRun<Context> implements OwnedRun<Context>, PublicRunParts, OwnersRun, 
     }
     const possessed = this.possess(claimed.epoch, before.state);
     before.close();
-    return possessed.takeOver(wasOwned && why === "resume" ? "takeover" : why, after, graceMs);
+    return possessed.takeOver(wasOwned && why === "resume" ? "takeover" : why, after, { graceMs, caller });
   }
 
   /** From here on this process owns the run. */
@@ -429,7 +431,9 @@ class LiveRun<Context> implements OwnedRun<Context>, PublicRunParts, OwnersRun, 
     };
     const refused = unwanted(this.head().state);
     if (refused !== undefined) return { accepted: false, reason: refused };
-    return this.claimFor({ ...options, unwanted }, (state) => goOn(state, resumeOf(instruction, how)));
+    return this.claimFor({ ...options, unwanted, caller: how.caller }, (state) =>
+      goOn(state, resumeOf(instruction, how)),
+    );
   }
 
   async beginFork(epoch: number, instruction: string | undefined, caller?: TraceHeaders): Promise<Receipt> {

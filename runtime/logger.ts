@@ -78,11 +78,12 @@ function fieldsOf(event: Event, say: (text: string) => string): Fields {
   switch (event.type) {
     case "run_start": {
       const { model, limits, parent, fork } = event.data;
-      return { model, limits, ...(parent === undefined ? {} : { parent }), ...(fork === undefined ? {} : { fork }) };
+      const origin = { ...(parent === undefined ? {} : { parent }), ...(fork === undefined ? {} : { fork }) };
+      return { model, limits, ...origin, ...callerOf(event.data) };
     }
     case "user_input": {
       const { id, text, when } = event.data;
-      return { id, when, chars: text.length };
+      return { id, when, chars: text.length, ...callerOf(event.data) };
     }
     case "message": {
       const { messageId, step, attempt, finish, text, calls, usage, cost } = event.data;
@@ -95,7 +96,8 @@ function fieldsOf(event: Event, say: (text: string) => string): Fields {
     }
     case "approval": {
       const { callId, decision, reason, by, forRun } = event.data;
-      return { callId, decision, by, ...reasonOf(reason, say), ...(forRun === undefined ? {} : { forRun }) };
+      const also = { ...(forRun === undefined ? {} : { forRun }), ...callerOf(event.data) };
+      return { callId, decision, by, ...reasonOf(reason, say), ...also };
     }
     case "approval_request":
       return { callId: event.data.callId, expiresAt: event.data.expiresAt };
@@ -136,8 +138,11 @@ function fieldsOf(event: Event, say: (text: string) => string): Fields {
       return { by, ...reasonOf(reason, say), usage, steps };
     }
     case "owner":
+    case "resume": {
+      const { tracestate: _vendors, ...said } = event.data;
+      return said;
+    }
     case "thinking":
-    case "resume":
     case "retry_due":
     case "deadline":
     case "limit":
@@ -146,6 +151,11 @@ function fieldsOf(event: Event, say: (text: string) => string): Fields {
     default:
       return {};
   }
+}
+
+/** By which a line is found from a trace. What vendors keep beside it is theirs. */
+function callerOf({ traceparent }: { readonly traceparent?: string | undefined }): Fields {
+  return traceparent === undefined ? {} : { traceparent };
 }
 
 function reasonOf(reason: string | undefined, say: (text: string) => string): Fields {

@@ -2,6 +2,7 @@ import { respond, type Command } from "../machines/command.ts";
 import type { EffectName } from "../machines/agent.ts";
 import type { Draft, Event, EventData } from "../machines/events.ts";
 import type { AgentState } from "../machines/state.ts";
+import type { TraceHeaders } from "../machines/trace-context.ts";
 import type { Tool } from "../tools/tool.ts";
 import type { Price } from "../machines/limits.ts";
 import { checkAnswer, isUnfit, type Approvals } from "./approvals.ts";
@@ -52,6 +53,12 @@ export interface AgentSetup<Context> {
   readonly probe: Probe | undefined;
 }
 
+export interface TakeOverMore {
+  readonly graceMs?: number | undefined;
+  /** Whose trace it is: the turn that goes on by itself is linked to it. */
+  readonly caller?: TraceHeaders | undefined;
+}
+
 /** A run's owner: the process that appends to its log, and runs its effects. */
 export interface Owner {
   readonly head: Head;
@@ -64,7 +71,7 @@ export interface Owner {
   takeOver(
     why: EventData<"owner">["why"],
     after: (state: AgentState) => Command | undefined,
-    graceMs?: number,
+    more?: TakeOverMore,
   ): Promise<Receipt>;
   /** Tells executing calls to stop within a shorter grace. */
   hurry(graceMs: number): void;
@@ -216,13 +223,13 @@ class RunsOwner<Context> implements Owner, HeadOwner {
   async takeOver(
     why: EventData<"owner">["why"],
     after: (state: AgentState) => Command | undefined,
-    graceMs?: number,
+    { graceMs, caller }: TakeOverMore = {},
   ): Promise<Receipt> {
     const { head, epoch } = this;
     const receipt = head.atomically((): Receipt => {
       // An interrupt that the last owner left behind counts from here: its clock was another.
       this.effects.noteRecovery();
-      const seq = head.record([ownerDraft(head.state, { epoch, who: `process ${process.pid}`, why })]);
+      const seq = head.record([ownerDraft(head.state, { epoch, who: `process ${process.pid}`, why }, caller)]);
       if (seq === undefined) return { accepted: false, reason: head.failure?.code ?? "refused" };
       const asked = after(head.state);
       return asked === undefined ? { accepted: true, seq } : this.decide(asked, graceMs);

@@ -1,6 +1,7 @@
 import type { Draft, EventData } from "../machines/events.ts";
 import { initialState, type AgentState } from "../machines/state.ts";
 import { isWorking } from "../machines/step.ts";
+import type { TraceHeaders } from "../machines/trace-context.ts";
 import { foldLogged } from "./fold.ts";
 import { logPages } from "./log-pages.ts";
 import type { EventLog } from "./log/event-log.ts";
@@ -40,11 +41,12 @@ export function definitionChange(begun: Definition, now: Definition): string | u
 export function ownerDraft(
   state: AgentState,
   { epoch, who, why: asked }: Pick<EventData<"owner">, "epoch" | "who" | "why">,
+  caller?: TraceHeaders,
 ): Draft {
   // A copy whose process died before it owned it is a fork all the same: what ran, ran in the other run and under its keys.
   const { fork } = state.core.start ?? {};
   const why = fork !== undefined && state.seq <= fork.seq ? "fork" : asked;
   // Where nothing was under way nothing was recovered.
   const recoveries = isWorking(state) && why !== "fork" ? state.core.recoveries + 1 : 0;
-  return { type: "owner", data: { epoch, who, why, recoveries } };
+  return { type: "owner", data: { epoch, who, why, recoveries, ...(isWorking(state) ? caller : undefined) } };
 }

@@ -200,6 +200,7 @@ export class TraceBuilder {
       case "owner":
         // What the process before this one had under way is over; nobody knows since when.
         turn.lose(timestamp, "process_died");
+        turn.spans.linkTo(callerIn(event.data), event);
         return;
       default:
     }

@@ -36,6 +36,8 @@ type Failure = Pick<EventData<"error">, "source" | "class" | "code" | "severity"
 
 /** A program has few kinds of errors; what a model's endpoint calls its own must not fill memory. */
 const MOST_KINDS = 200;
+/** UTF-16 units of what an error calls itself: it is a label, and stands in every answer from then on. */
+const MOST_CHARS = 64;
 
 /**
  * Counts what the runs of one agent do.
@@ -193,8 +195,9 @@ export class Collector implements RunObserver {
   }
 
   private countError({ source, class: said, code, severity }: Failure, now: number): void {
-    const known = this.errors.get(`${source} ${said ?? code} ${severity}`);
-    const kind = known === undefined && this.errors.size >= MOST_KINDS ? "other" : (said ?? code);
+    const called = labelOf(said ?? code);
+    const known = this.errors.get(`${source} ${called} ${severity}`);
+    const kind = known === undefined && this.errors.size >= MOST_KINDS ? "other" : called;
     const key = `${source} ${kind} ${severity}`;
     const entry = this.errors.get(key) ?? { source, class: kind, severity, count: new SlidingCount() };
     this.errors.set(key, entry);
@@ -306,6 +309,12 @@ export class Collector implements RunObserver {
     this.cancelLook = undefined;
     this.closeProcess();
   }
+}
+
+/** A code may be foreign: of any length, and of any characters. */
+function labelOf(code: string): string {
+  const short = code.length <= MOST_CHARS ? code : `${code.slice(0, MOST_CHARS - 3)}...`;
+  return short.toWellFormed().replace(/\p{Cc}/gu, "?");
 }
 
 function countIn(counts: Map<string, SlidingCount>, key: string, now: number): void {

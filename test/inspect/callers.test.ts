@@ -3,16 +3,16 @@ import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { defineTool, memoryLog, openaiModel, pause, scriptedModel, type CallerOptions, type Event } from "rubato";
 import { exportSpans, traceAgent, traceOf } from "rubato/inspect";
-import { headersOut, readTraceparent, readTracestate, traceHeaders } from "rubato/machines";
-import { callerOf } from "../../machines/caller.ts";
+import { headersOut, initialState, readTraceparent, readTracestate, traceHeaders } from "rubato/machines";
 import { createClient } from "rubato/client";
+import { callerOf } from "../../machines/caller.ts";
 import { testAgent, until } from "../support/agents.ts";
 import { deltaFrame, listen } from "../support/fault-server.ts";
 import { fold } from "../support/invariants.ts";
+import { leftBehind } from "../support/left-behind.ts";
 import { stored } from "../support/logs.ts";
 import { otelProvider } from "../support/otel.ts";
 import { recordedLogs } from "../support/recorded-logs.ts";
-import { initialState } from "rubato/machines";
 import { post, served } from "../server/served.ts";
 import { socketTo } from "../server/socket-client.ts";
 
@@ -179,7 +179,7 @@ describe("a later command brings its caller's trace", () => {
     expect(turnsOf(await it.events("begun")).map(({ traceId }) => traceId)).toEqual([traceOfCaller(D)]);
     await client.attach("r").send("five", D);
     await run.settled();
-    await client.close();
+    client.close();
     expect(turnsOf(await it.events("r")).map(({ traceId }) => traceId)).toEqual([A, B, A, C, D].map(traceOfCaller));
 
     const tools = [pay];
@@ -219,6 +219,29 @@ describe("a later command brings its caller's trace", () => {
     expect(JSON.stringify(await stored(log, fork.id))).not.toContain(spanOfCaller(B));
     expect(clock.pending).toBe(0);
     await second.agent.close();
+  });
+
+  it("of whoever recovers a run that goes on by itself: its turn is linked to it", async () => {
+    const { agent, log } = testAgent({ model: scriptedModel([["half ", pause(), "way"]]) });
+    const run = agent.run("say", { runId: "r", ...A });
+    await until(run, "token_stream");
+    const copy = await leftBehind(await stored(log, "r"));
+    const second = testAgent({ log: copy, model: scriptedModel([["a"], ["b"]]) });
+    const answer = await second.agent.resume("r", undefined, B);
+    if (!answer.accepted) throw new Error(answer.reason);
+    await answer.run.settled();
+    // Of a run at rest the command itself says so, once.
+    await second.agent.close();
+    const third = testAgent({ log: copy, model: scriptedModel([["b"]]) });
+    await (await third.agent.open("r")).send("more", C);
+    await (await third.agent.open("r")).settled();
+    const events = await stored(copy, "r");
+    const turns = turnsOf(events);
+    expect(turns.map(({ traceId }) => traceId)).toEqual([A, C].map(traceOfCaller));
+    expect(turns[0]?.links).toMatchObject([{ traceId: traceOfCaller(B), attributes: { "rubato.command": "owner" } }]);
+    expect(JSON.stringify(events).split(C.traceparent)).toHaveLength(2);
+    await third.agent.close();
+    await agent.close();
   });
 
   it("costs a log nothing where there is none", async () => {

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
-import { defineTool, memoryLog, scriptedModel, type EventLog, type Logger, type LogLevel } from "rubato";
+import { defineTool, memoryLog, pause, scriptedModel, type EventLog, type Logger, type LogLevel } from "rubato";
 import { isHot } from "rubato/machines";
-import { testAgent } from "../support/agents.ts";
+import { testAgent, until } from "../support/agents.ts";
 import { goldenModel, goldenTools } from "../support/golden-run.ts";
 import { stored } from "../support/logs.ts";
 
@@ -147,6 +147,34 @@ describe("the logger", () => {
     });
     expect((await hostile.agent.run("say").settled()).status).toBe("done");
     await hostile.agent.close();
+  });
+
+  it("names the trace of whoever said it, and nothing of what vendors keep with it", async () => {
+    const { logger, said } = lines();
+    const { agent } = testAgent({ model: scriptedModel([["a"], ["b"], [pause(), "c"], ["d"]]), logger });
+    const caller = (n: number) => ({
+      traceparent: `00-${"a".repeat(31)}${n}-${"b".repeat(16)}-01`,
+      tracestate: "v=MARK",
+    });
+    const run = agent.run("say", { runId: "r", ...caller(1) });
+    await run.settled();
+    await run.send("more", caller(2));
+    await run.settled();
+    await run.send("and more");
+    await until(run, "thinking", ({ data }) => data.step === 3);
+    await run.interrupt("wait", { mode: "now" });
+    await run.resume(undefined, caller(3));
+    await run.settled();
+    await agent.close();
+    const named = said.flatMap(({ message, traceparent }) =>
+      traceparent === undefined ? [] : [[message, traceparent]],
+    );
+    expect(named).toEqual([
+      ["run_start", caller(1).traceparent],
+      ["user_input", caller(2).traceparent],
+      ["resume", caller(3).traceparent],
+    ]);
+    expect(JSON.stringify(said)).not.toContain("MARK");
   });
 
   it("is refused where it is none", () => {

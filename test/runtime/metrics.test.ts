@@ -1,10 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { pause, scriptedModel, type ChatModel } from "rubato";
+import { Collector } from "../../runtime/metrics/collector.ts";
+import { PrometheusText, writeAgents } from "../../runtime/metrics/prometheus.ts";
 import { SlidingCount, SlidingLatency } from "../../runtime/metrics/window.ts";
 import { testAgent, until } from "../support/agents.ts";
 import { countedModel } from "../support/counted-model.ts";
 import { goldenModel, goldenTools } from "../support/golden-run.ts";
 import { stored } from "../support/logs.ts";
+import { parsePrometheus } from "../support/prometheus-parser.ts";
 import { manualClock } from "../support/manual-clock.ts";
 
 describe("figures of the last minute", () => {
@@ -130,6 +133,44 @@ describe("agent.metrics", () => {
       { source: "model", severity: "medium", total: 1 },
       { source: "model", severity: "high", total: 1 },
     ]);
+    await agent.close();
+  });
+
+  it("I19: what errors call themselves is bounded, in length and in number, and the text stays one that a parser takes", async () => {
+    const { agent, clock } = testAgent({ model: scriptedModel([["a"]]) });
+    const run = agent.run("say", { runId: "r" });
+    await run.settled();
+    const collector = new Collector({ agent: "a", clock, held: () => [] });
+    const bus = {
+      published: 0,
+      onLeaving: undefined,
+      tap: () => () => {},
+      stats: () => ({ published: 0, listeners: 0, subscribers: [] }),
+    };
+    const observed = { run, bus, owns: () => true, failure: () => undefined };
+    collector.attached(observed);
+    const says = (code: string, index: number): void => {
+      const data = { source: "model", code, severity: "high", retryable: false, message: "" } as const;
+      collector.event({ seq: index + 1, timestamp: 0, runId: "r", type: "error", data }, observed);
+    };
+    const hostile = [
+      '"\\\n# TYPE x\r\u0000\u009b',
+      "\ud83d".repeat(500),
+      "x".repeat(1_000_000),
+      `${"y".repeat(60)}\ud83d\ude00zzz`,
+    ];
+    hostile.forEach(says);
+    for (let index = 0; index < 5_000; index++) says(`code ${index}`, index + 10);
+    const { errors } = collector.read();
+    expect(errors.length).toBeLessThanOrEqual(201);
+    for (const { class: kind } of errors) expect(kind.length).toBeLessThanOrEqual(64);
+    expect(errors.reduce((sum, { total }) => sum + total, 0)).toBe(5_004);
+    const text = new PrometheusText();
+    writeAgents(text, [collector.read()]);
+    const samples = parsePrometheus(text.text()).get("rubato_run_errors_total")?.samples ?? [];
+    expect(samples.map(({ labels }) => labels["class"])).toEqual(errors.map(({ class: kind }) => kind));
+    expect(samples[0]?.labels["class"]).toBe('"\\?# TYPE x???');
+    collector.close();
     await agent.close();
   });
 

@@ -2,6 +2,7 @@ import { placeOf } from "../model/place.ts";
 import { connectTo, isUnauthorized } from "./client-connection.ts";
 import type { Connection } from "./connection.ts";
 import { feedText, piecesOf } from "./feeder.ts";
+import { lookAgain } from "./look-again.ts";
 import { keepToken, takeToken, type Opener } from "./opener.ts";
 import type { Session } from "./session.ts";
 
@@ -68,14 +69,9 @@ async function knock(session: Session, base: string, first: string | undefined):
 
 /** New runs come into the list. What goes wrong with that is said by the run that is open. */
 function watchRuns(session: Session, connection: Connection): void {
-  setInterval(() => {
+  lookAgain(async () => {
     if (document.hidden) return;
-    connection.runs().then(
-      (runs) => {
-        session.runs = runs;
-        session.changed();
-      },
-      () => {},
-    );
+    session.runs = await connection.runs();
+    session.changed();
   }, LOOK_AGAIN);
 }
