@@ -206,19 +206,41 @@ describe("a later command brings its caller's trace", () => {
     await until(run, "token_stream");
     await run.interrupt("enough", { mode: "now" });
     await agent.close();
-    const second = testAgent({ log, model: scriptedModel([["a"], ["b"]]) });
+    const second = testAgent({ log, model: scriptedModel([["a"], ["b"], ["c"]]) });
     const answer = await second.agent.resume("r", "go on", B);
     if (!answer.accepted) throw new Error(answer.reason);
     await answer.run.settled();
+    await answer.run.send("more", D);
+    await answer.run.settled();
     const fork = await second.agent.fork("r", { at: answer.run.durableSeq, instruction: "otherwise", ...C });
     await fork.settled();
-    expect(turnsOf(await stored(log, "r")).map(({ traceId }) => traceId)).toEqual([A, B].map(traceOfCaller));
+    expect(turnsOf(await stored(log, "r")).map(({ traceId }) => traceId)).toEqual([A, B, D].map(traceOfCaller));
     const traces = turnsOf(await stored(log, fork.id)).map(({ traceId }) => traceId);
-    expect(traces[2]).toBe(traceOfCaller(C));
-    expect(traces.slice(0, 2)).not.toContain(traceOfCaller(A));
-    expect(JSON.stringify(await stored(log, fork.id))).not.toContain(spanOfCaller(B));
+    expect(traces[3]).toBe(traceOfCaller(C));
+    const copied = JSON.stringify(await stored(log, fork.id));
+    for (const theirs of [A, B, D]) {
+      expect(traces).not.toContain(traceOfCaller(theirs));
+      expect(copied).not.toContain(spanOfCaller(theirs));
+    }
     expect(clock.pending).toBe(0);
     await second.agent.close();
+  });
+
+  it("also where it redirects the run, follows up later, or says something to a run that was stopped", async () => {
+    const { agent, log } = testAgent({
+      model: scriptedModel([["a", pause(), "b"], ["c", pause(), "d"], ["e"], ["f"]]),
+    });
+    const run = agent.run("say", { runId: "r", ...A });
+    await until(run, "token_stream");
+    await run.send("otherwise", { when: "now", ...B });
+    await until(run, "token_stream", ({ data }) => data.text === "c");
+    await run.send("and then?", { when: "done", ...C });
+    await run.interrupt("wait", { mode: "now" });
+    await run.send("go on", D);
+    await run.settled();
+    await agent.close();
+    const turns = turnsOf(await stored(log, "r"));
+    expect(turns.map(({ traceId }) => traceId)).toEqual([A, B, D, C].map(traceOfCaller));
   });
 
   it("of whoever recovers a run that goes on by itself: its turn is linked to it", async () => {

@@ -32,9 +32,11 @@ describe("tracing that begins in the middle of a run", () => {
     const run = agent.run("one", { runId: "r" });
     await run.settled();
     const gate = deferred();
-    const slow = slowReads(log, async (...asked) => {
+    let reads = 0;
+    const slow = slowReads(log, async (runId, options) => {
+      reads++;
       await gate.promise;
-      return log.read(...asked);
+      return log.read(runId, { ...options, limit: 1 });
     });
     const clock = manualClock();
     const errors: unknown[] = [];
@@ -53,9 +55,10 @@ describe("tracing that begins in the middle of a run", () => {
     expect(await closed).toEqual({ unread: ["r"] });
     expect(String(errors)).toMatch(/"r" did not answer within 3000 ms/);
     expect(clock.pending).toBe(0);
-    // Too late: it is over.
+    // Too late: it is over, and the rest is not read.
     gate.resolve();
     await quiet();
+    expect(reads).toBe(1);
     expect(await live.exported()).toEqual([]);
     await agent.close();
   });
