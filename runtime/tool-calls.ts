@@ -369,8 +369,8 @@ class RunsCalls<Context> implements ToolCalls {
     const answer = core.calls.find((call) => call.callId === callId)?.approval?.answer;
     const caller = callerOf(core);
     const traced = options.propagate ?? caller !== undefined;
-    const run = { agent: core.start?.agent.name ?? "", runId };
-    const trace = traced ? headersOut(run, entry.start.seq, caller) : undefined;
+    const agent = core.start?.agent.name ?? "";
+    const trace = traced ? headersOut({ agent, runId }, entry.start.seq, caller) : undefined;
     const context = new CallContext(runId, callId, attempt, idempotencyKey, options.context, answer, trace, {
       progress(value) {
         if (entry.settled) return;
