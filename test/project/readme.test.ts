@@ -1,10 +1,10 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { agentMachine, EVENT_TYPES, toMermaid } from "rubato/machines";
 import { SLASH_HELP } from "../../runtime/cli/slash.ts";
 import { node, ROOT, source } from "./child.ts";
-import { codeBlocks, README, readReadme, section } from "./readme.ts";
+import { codeBlocks, PAGES, README, readPages, readReadme, section } from "./readme.ts";
 
 // What the README says is held to what is there.
 
@@ -27,17 +27,35 @@ describe("the README", () => {
     expect(listed).toEqual(EVENT_TYPES);
   });
 
+  it("leads to every page of its kind, and all their links lead to files", () => {
+    const found = ["machines", "runtime", "tools"].flatMap((folder) =>
+      readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" })
+        .filter((path) => basename(path) === "README.md")
+        .map((path) => join(ROOT, folder, path)),
+    );
+    expect([...PAGES].sort()).toEqual([README, ...found].sort());
+    for (const page of PAGES) {
+      const links = [...readFileSync(page, "utf8").matchAll(/\]\((?!https?:|#)([^)]+)\)/g)].map(
+        ([, link = ""]) => link,
+      );
+      expect(
+        links.filter((link) => !existsSync(join(dirname(page), link))),
+        page,
+      ).toEqual([]);
+    }
+  });
+
   it("names only npm scripts that exist", () => {
     const described: unknown = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
     const scripts = isRecord(described) && isRecord(described["scripts"]) ? Object.keys(described["scripts"]) : [];
-    const named = [...readReadme().matchAll(/npm (?:run )?([a-z:]+)/g)].map(([, name = ""]) => name);
+    const named = [...readPages().matchAll(/npm (?:run )?([a-z:]+)/g)].map(([, name = ""]) => name);
     expect(named).toContain("start");
     expect(named.filter((name) => name !== "ci" && !scripts.includes(name))).toEqual([]);
   });
 
   it("names the slash commands that the chat's own help names", () => {
     const names = (text: string): string[] => [...new Set(text.match(/(?<=^|[\s`])\/[a-z]+/gm))].sort();
-    const named = names(section(readReadme(), "The chat"));
+    const named = names(section(readPages(), "The chat"));
     expect(named.length).toBeGreaterThan(3);
     expect(named).toEqual([...new Set([...names(SLASH_HELP), "/help"])].sort());
   });
@@ -56,10 +74,10 @@ describe("the README's code", () => {
   });
 
   it("compiles with the repository's own options", async () => {
-    const snippets = codeBlocks(readReadme(), "ts");
+    const snippets = codeBlocks(readPages(), "ts");
     expect(snippets.length).toBeGreaterThan(1);
     for (const [index, code] of snippets.entries()) writeFileSync(join(folder, `snippet-${index}.ts`), code);
-    const pages = codeBlocks(readReadme(), "tsx");
+    const pages = codeBlocks(readPages(), "tsx");
     expect(pages.length).toBeGreaterThan(0);
     for (const [index, code] of pages.entries()) writeFileSync(join(folder, `page-${index}.tsx`), code);
     const config = {
@@ -73,7 +91,7 @@ describe("the README's code", () => {
   });
 
   it("begins with a sample of 15 lines that does what it says, offline", async () => {
-    const [sample = ""] = codeBlocks(readReadme(), "ts");
+    const [sample = ""] = codeBlocks(readPages(), "ts");
     const [, promised = "nothing"] = /\/\/ (done: .*)$/m.exec(sample) ?? [];
     expect(sample.split("\n").filter((line) => line !== "").length).toBeLessThanOrEqual(15);
 
@@ -84,7 +102,7 @@ describe("the README's code", () => {
   });
 
   it("goes on with a run of another agent, replays it and forks it, as the sample of logs says", async () => {
-    const sample = codeBlocks(readReadme(), "ts").find((code) => code.includes('".rubato/runs"')) ?? "";
+    const sample = codeBlocks(readPages(), "ts").find((code) => code.includes('".rubato/runs"')) ?? "";
     writeFileSync(join(folder, "logs.ts"), sample.replaceAll(".rubato/runs", join(folder, "runs")));
     const ended = await source(join(folder, "logs.ts"));
     expect(ended).toMatchObject({ code: 0, err: "" });
@@ -93,7 +111,7 @@ describe("the README's code", () => {
   });
 
   it("P27 tells subscribers and batches everything, as the sample of delivery says", async () => {
-    const sample = codeBlocks(readReadme(), "ts").find((code) => code.includes("run.batches")) ?? "";
+    const sample = codeBlocks(readPages(), "ts").find((code) => code.includes("run.batches")) ?? "";
     const counted = sample.replace("console.log(batch.length)", "console.log('batch', ...batch.map(({ seq }) => seq))");
     writeFileSync(join(folder, "delivery.ts"), counted);
     const ended = await source(join(folder, "delivery.ts"));
@@ -106,7 +124,7 @@ describe("the README's code", () => {
   });
 
   it("counts, logs and traces a run, as the sample of traces says", async () => {
-    const sample = codeBlocks(readReadme(), "ts").find((code) => code.includes("traceAgent")) ?? "";
+    const sample = codeBlocks(readPages(), "ts").find((code) => code.includes("traceAgent")) ?? "";
     writeFileSync(join(folder, "traces.ts"), sample);
     const ended = await source(join(folder, "traces.ts"));
     expect(ended).toMatchObject({ code: 0, err: "" });
@@ -118,7 +136,7 @@ describe("the README's code", () => {
 
   it("serves an agent, and a run of it streams to its rest, as the sample of the server says", async () => {
     const sample =
-      codeBlocks(readReadme(), "ts").find(
+      codeBlocks(readPages(), "ts").find(
         (code) => code.includes("rubato/server") && code.includes("text/event-stream"),
       ) ?? "";
     writeFileSync(join(folder, "server.ts"), sample);
@@ -130,7 +148,7 @@ describe("the README's code", () => {
   });
 
   it("follows a run from a client, as the sample of the client says", async () => {
-    const sample = codeBlocks(readReadme(), "ts").find((code) => code.includes("rubato/client")) ?? "";
+    const sample = codeBlocks(readPages(), "ts").find((code) => code.includes("rubato/client")) ?? "";
     writeFileSync(join(folder, "client.ts"), sample);
     const ended = await source(join(folder, "client.ts"));
     expect(ended).toMatchObject({ code: 0, err: "" });
