@@ -61,7 +61,7 @@ export function pendingLines(call: Pick<ToolCallState, "name" | "callId" | "args
 
 /** The same in one line, for lists. */
 export function pendingLine({ name, callId, args }: Pick<ToolCallState, "name" | "callId" | "args">): string {
-  return oneLine(`${callId} ${oneLine(name, 64)} ${expose(describeFields(args))}`, 160);
+  return oneLine(`${callId} ${oneLine(name, 64)} ${expose(describeFields(args, 160))}`, 160);
 }
 
 /** Arguments as a person wrote them, or what is wrong with them. */

@@ -1,25 +1,27 @@
 import type { EventData, Fault, Json } from "../../machines/events.ts";
 import type { ToolOutcome } from "../../machines/messages.ts";
 import { expose } from "./exposed.ts";
-import { oneLine } from "./sanitizer.ts";
+import { headOf } from "./head-of.ts";
+import { MAX_STRING, oneLine } from "./sanitizer.ts";
 
 /** What a tool gave back or asked for, in one line of at most `max` UTF-16 units. */
 export function describeValue(value: Json | undefined, max = 120): string {
   if (value === undefined || value === null) return "";
-  return oneLine(typeof value === "string" ? value : describeFields(value), max);
+  return oneLine(typeof value === "string" ? value : describeFields(value, max), max);
 }
 
 /** A call with its arguments: `read_file path: "README.md"`. */
 export function describeCall(name: string, args: Json | undefined, max = 120): string {
   // As it is: what cannot be seen in it stands there as an escape.
-  return oneLine(`${oneLine(name, 64)} ${expose(describeFields(args))}`, max);
+  return oneLine(`${oneLine(name, 64)} ${expose(describeFields(args, max))}`, max);
 }
 
-/** Arguments as `name: value`, in one line. */
-export function describeFields(value: Json | undefined): string {
+/** Arguments as `name: value`, in one line, for {@link oneLine} with this `max`: of more than that looks at they are only the beginning, for a tool may answer megabytes. */
+export function describeFields(value: Json | undefined, max: number): string {
   if (value === undefined || value === null) return "";
-  if (typeof value !== "object" || Array.isArray(value)) return JSON.stringify(value);
-  return Object.entries(value)
+  const shown = headOf(value, max * 4 + MAX_STRING);
+  if (typeof shown !== "object" || shown === null || Array.isArray(shown)) return JSON.stringify(shown);
+  return Object.entries(shown)
     .map(([key, field]) => `${key}: ${JSON.stringify(field)}`)
     .join(", ");
 }

@@ -96,7 +96,7 @@ export function contentOf(event: Event): string {
 
 function approvalLine({ callId, decision, by, args, answer, forRun, reason = "" }: EventData<"approval">): string {
   const parts = [`${callId} ${decision === "approve" ? "allowed" : "not allowed"} by ${oneLine(by, 40)}`];
-  if (args !== undefined) parts.push(`with ${oneLine(expose(describeFields(args)), 80)}`);
+  if (args !== undefined) parts.push(`with ${oneLine(expose(describeFields(args, 80)), 80)}`);
   if (answer !== undefined) parts.push(`answer ${JSON.stringify(oneLine(answer, 60))}`);
   if (forRun === true) parts.push("and for the rest of the run");
   if (reason !== "") parts.push(oneLine(reason, 60));

@@ -1,4 +1,4 @@
-import { createReadStream } from "node:fs";
+import { createReadStream, statSync } from "node:fs";
 import { basename } from "node:path";
 import type { UnderlyingSource } from "node:stream/web";
 import { serve as listen } from "@hono/node-server";
@@ -75,14 +75,17 @@ export async function serveFile(options: {
   });
 }
 
-/** Read as the page reads it: a file of any size is never in memory. */
-function contentOf(file: string): Response {
-  const body = new ReadableStream<Uint8Array>(sourceOf(file));
-  return new Response(body, { status: 200, headers: { ...SAFE_HEADERS, "Content-Type": "application/x-ndjson" } });
+/** Read as the page reads it: a file of any size is never in memory. As much as it holds now, and so much is said: the page shows how far it is. */
+function contentOf(file: string): Response | Refusal {
+  const size = statSync(file, { throwIfNoEntry: false })?.size;
+  if (size === undefined) return refuse(404, "not_found", "The file is not there any more.");
+  const body = new ReadableStream<Uint8Array>(sourceOf(file, size));
+  const headers = { ...SAFE_HEADERS, "Content-Type": "application/x-ndjson", "Content-Length": String(size) };
+  return new Response(size === 0 ? null : body, { status: 200, headers });
 }
 
-function sourceOf(file: string): UnderlyingSource<Uint8Array> {
-  const chunks = createReadStream(file)[Symbol.asyncIterator]();
+function sourceOf(file: string, size: number): UnderlyingSource<Uint8Array> {
+  const chunks = createReadStream(file, { end: size - 1 })[Symbol.asyncIterator]();
   return {
     async pull(controller: ReadableStreamDefaultController<Uint8Array>) {
       const next: IteratorResult<unknown> = await chunks.next();

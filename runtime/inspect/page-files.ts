@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 
 /** A file of the page, as a server sends it. */
@@ -28,12 +29,25 @@ export function pageFiles(): Promise<PageFiles> {
 }
 
 async function load(): Promise<PageFiles> {
-  const read = await reader();
+  const textOf = await reader();
   const all = Object.entries(TYPES).map(async ([path, type]): Promise<[string, PageFile]> => [
     path,
-    { type, text: await read(path) },
+    { type, text: await textOf(path) },
   ]);
-  return new Map(await Promise.all(all));
+  const read = new Map(await Promise.all(all));
+  const index = read.get("index.html");
+  if (index !== undefined) read.set("index.html", { ...index, text: named(index.text, read) });
+  return read;
+}
+
+/** The page with the hashes of its files: what it exports names them in its policy, and a browser computes them for a page over plain http on no other machine. */
+function named(html: string, all: PageFiles): string {
+  return html.replaceAll(/(?:src|href)="(inspect\/[^"]+)"/g, (attribute: string, path: string) => {
+    const hash = createHash("sha256")
+      .update(all.get(path)?.text ?? "")
+      .digest("base64");
+    return `${attribute} integrity="sha256-${hash}"`;
+  });
 }
 
 async function reader(): Promise<(path: string) => Promise<string> | string> {

@@ -4,6 +4,9 @@ import { z } from "zod";
 import { isHot, isTerminal } from "rubato/machines";
 import { Causes } from "../../../runtime/inspect/page/model/causes.ts";
 import { chromeTrace } from "../../../runtime/inspect/page/model/chrome-trace.ts";
+import { Lanes } from "../../../runtime/inspect/page/model/lanes.ts";
+import { Recording } from "../../../runtime/inspect/page/model/recording.ts";
+import { bundlePage } from "../../../runtime/inspect/page-bundle.ts";
 import { JsonLines } from "../../../runtime/inspect/page/model/json-lines.ts";
 import { sharedUpTo } from "../../../runtime/inspect/page/model/part.ts";
 import { hashOf, placeOf } from "../../../runtime/inspect/page/model/place.ts";
@@ -152,13 +155,29 @@ describe("the Chrome trace", () => {
     const events = golden(name);
     const recording = recordingOf(events);
     const lanes = lanesOf(recording);
-    const trace: unknown = JSON.parse(JSON.stringify(chromeTrace(recording, lanes)));
+    const trace: unknown = JSON.parse([...chromeTrace(recording, lanes)].join(""));
     const { traceEvents } = traceSchema.parse(trace);
     const named = traceEvents.filter(({ ph, name }) => ph === "M" && name === "thread_name").length;
     expect(named).toBe(lanes.lanes.length + 1);
     expect(traceEvents.filter(({ ph }) => ph === "i")).toHaveLength(events.filter((event) => !isHot(event)).length);
     const spans = lanes.lanes.flatMap(({ spans: row }) => row);
     expect(traceEvents.filter(({ ph }) => ph === "X")).toHaveLength(spans.length);
+  });
+});
+
+describe("the Chrome trace of a long run", () => {
+  it("comes in pieces, one of an event, however many spans a lane has", () => {
+    const lanes = new Lanes();
+    // More than a call takes arguments.
+    for (let seq = 1; seq <= 130_000; seq++) lanes.add({ seq, timestamp: 0, runId: "r", type: "thinking", data: {} });
+    let pieces = 0;
+    let longest = 0;
+    for (const piece of chromeTrace(new Recording(), lanes)) {
+      pieces++;
+      longest = Math.max(longest, piece.length);
+    }
+    expect(pieces).toBeGreaterThan(130_000);
+    expect(longest).toBeLessThan(1_000);
   });
 });
 
@@ -221,22 +240,51 @@ describe("two branches", () => {
 });
 
 describe("the self-contained file", () => {
-  const hash = async (text: string): Promise<string> => createHash("sha256").update(text).digest("base64");
+  const hash = (text: string): string => createHash("sha256").update(text).digest("base64");
+  const pageOf = (script: string, style = "b{}", lines: Iterable<string> = []): Generator<string, void, undefined> =>
+    selfContained({ script, style, scriptHash: hash(script), styleHash: hash(style), lines, title: "<b>&" });
 
-  it("holds the log as data that cannot end its element, and a policy that names its script", async () => {
-    const hostile = JSON.stringify({ text: "</script><script>alert(1)</script><!--" });
-    const html = await selfContained({ script: "go()", style: "b{}", lines: [hostile], title: "<b>&", hash });
+  it("holds the log as data that cannot end its element, and a policy that names its script", () => {
+    const hostile = JSON.stringify({ text: "</script><script>alert(1)</script><!--<script>" });
+    const html = [...pageOf("go()", "b{}", [hostile])].join("");
     expect(html.match(/<script/g)).toHaveLength(2);
     expect(html).not.toContain("alert(1)</script>");
-    expect(html).toContain(`script-src 'sha256-${await hash("go()")}'`);
+    expect(html).toContain(`script-src 'sha256-${hash("go()")}'`);
     expect(html).toContain("<title>&lt;b>&amp;</title>");
-    const [, log = ""] = /id="log">\n(.*)\n<\/script>/.exec(html) ?? [];
+    const [, log = ""] = /class="log">\n(.*)\n<\/script>/.exec(html) ?? [];
     expect(JSON.parse(log)).toEqual(JSON.parse(hostile));
   });
 
-  it("refuses a script that would end its element", async () => {
-    await expect(selfContained({ script: '"</script>"', style: "", lines: [], title: "", hash })).rejects.toThrow(
-      "one file",
-    );
+  it.for([
+    ['"</script>"', ""],
+    // Behind these two the next end of a script ends nothing.
+    ['"<!-- <script>"', ""],
+    ["", "</style>"],
+  ] as const)("refuses a page that would end its elements, or not end them: %s %s", ([script, style]) => {
+    expect(() => [...pageOf(script, style)]).toThrow("one file");
+  });
+
+  it("takes the page as it is", async () => {
+    const bundle = await bundlePage();
+    const pieces = pageOf(bundle.get("inspect/page.js") ?? "", bundle.get("inspect/page.css"));
+    expect([...pieces].join("")).toContain("page-script");
+  });
+
+  it("comes in pieces, and its log in elements, no longer than a line or two, however long it is", () => {
+    const line = JSON.stringify({ text: `${"sea ".repeat(1_500_000)}<` });
+    let [pieces, longest, element, longestElement] = [0, 0, 0, 0];
+    for (const piece of pageOf(
+      "go()",
+      "b{}",
+      Array.from({ length: 12 }, () => line),
+    )) {
+      pieces++;
+      longest = Math.max(longest, piece.length);
+      element = piece.includes("<script") ? 0 : element + piece.length;
+      longestElement = Math.max(longestElement, element);
+    }
+    expect(pieces).toBeGreaterThan(12);
+    expect(longest).toBeLessThan(2 ** 23);
+    expect(longestElement).toBeLessThan(2 ** 24);
   });
 });

@@ -21,6 +21,15 @@ export class Causes {
     return this;
   }
 
+  /** Forgets what was before a seq, which the first lines were so many of. */
+  drop(lines: number, firstSeq: number): void {
+    this.length = Math.max(0, this.length - lines);
+    for (const map of [this.causes, this.effects, this.streamed]) {
+      // In the order of their seqs, but for the causes of what came later.
+      for (const seq of map.keys()) if (seq < firstSeq) map.delete(seq);
+    }
+  }
+
   /** The seq of what caused this one; undefined for what came from outside. */
   causeOf(seq: number): number | undefined {
     return this.causes.get(seq);

@@ -14,41 +14,43 @@ export interface TraceEvent {
   readonly args: Readonly<Record<string, unknown>>;
 }
 
-export interface ChromeTrace {
-  readonly traceEvents: readonly TraceEvent[];
-  readonly displayTimeUnit: "ms";
-  readonly otherData: Readonly<Record<string, string>>;
+/**
+ * One process, one thread per lane; control events are instants on a lane of their own. Tokens are left out: their spans say when they came. The
+ * text comes in pieces, an event each: that of a long run in one string would be more than a browser can hold.
+ */
+export function* chromeTrace(recording: Recording, lanes: Lanes): Generator<string, void, undefined> {
+  yield '{"traceEvents":[';
+  let between = "";
+  for (const event of eventsOf(recording, lanes)) {
+    yield `${between}${JSON.stringify(event)}`;
+    between = ",\n";
+  }
+  yield `],"displayTimeUnit":"ms","otherData":${JSON.stringify({ runId: recording.runId, from: "rubato" })}}`;
 }
 
-/** One process, one thread per lane; control events are instants on a lane of their own. Tokens are left out: their spans say when they came. */
-export function chromeTrace(recording: Recording, lanes: Lanes): ChromeTrace {
-  const { entries, runId } = recording;
+function* eventsOf({ entries, runId }: Recording, lanes: Lanes): Generator<TraceEvent, void, undefined> {
   const start = entries[0]?.timestamp ?? 0;
   const at = (index: number): number => Math.round(((lanes.times[index] ?? start) - start) * 1_000);
-  const events: TraceEvent[] = [
-    meta("process_name", 0, `rubato ${runId}`),
-    meta("thread_name", 0, "events"),
-    ...lanes.lanes.map((lane, index) => meta("thread_name", index + 1, lane.label)),
-  ];
-  for (const [index, lane] of lanes.lanes.entries()) events.push(...spansOf(lane, index + 1, entries.length - 1, at));
+  yield meta("process_name", 0, `rubato ${runId}`);
+  yield meta("thread_name", 0, "events");
+  for (const [index, lane] of lanes.lanes.entries()) yield meta("thread_name", index + 1, lane.label);
+  for (const [index, lane] of lanes.lanes.entries()) yield* spansOf(lane, index + 1, entries.length - 1, at);
   for (const [index, { seq, type, data }] of entries.entries()) {
     if (type === "token_stream" || type === "tool_call_delta" || type === "tool_progress") continue;
-    events.push({ name: type, cat: "event", ph: "i", ts: at(index), pid: 1, tid: 0, s: "t", args: { seq, ...data } });
+    yield { name: type, cat: "event", ph: "i", ts: at(index), pid: 1, tid: 0, s: "t", args: { seq, ...data } };
   }
-  return { traceEvents: events, displayTimeUnit: "ms", otherData: { runId, from: "rubato" } };
 }
 
-function spansOf({ kind, spans }: Lane, tid: number, last: number, at: (index: number) => number): TraceEvent[] {
-  return spans.map(({ from, to = last, label, tone }) => ({
-    name: label,
-    cat: kind,
-    ph: "X",
-    ts: at(from),
-    dur: Math.max(0, at(to) - at(from)),
-    pid: 1,
-    tid,
-    args: { tone },
-  }));
+function* spansOf(
+  { kind, spans }: Lane,
+  tid: number,
+  last: number,
+  at: (index: number) => number,
+): Generator<TraceEvent, void, undefined> {
+  for (const { from, to = last, label, tone } of spans) {
+    const dur = Math.max(0, at(to) - at(from));
+    yield { name: label, cat: kind, ph: "X", ts: at(from), dur, pid: 1, tid, args: { tone } };
+  }
 }
 
 function meta(name: string, tid: number, value: string): TraceEvent {

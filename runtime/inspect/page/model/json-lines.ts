@@ -5,16 +5,30 @@
 export class JsonLines {
   /** Of a line that has not ended: joined once, when it does. A log may be one line of many megabytes. */
   private open: string[] = [];
+  private length = 0;
   private count = 0;
+
+  /** In UTF-16 units, of the line that has not ended. */
+  get openLength(): number {
+    return this.length;
+  }
+
+  /** Of that line, from 1. */
+  get openLine(): number {
+    return this.count + 1;
+  }
 
   /** The values of the lines that this piece completed. Stops at the first line that is no JSON, with its number. */
   push(piece: string): { readonly values: readonly unknown[]; readonly broken: number | undefined } {
     if (!piece.includes("\n")) {
       this.open.push(piece);
+      this.length += piece.length;
       return { values: [], broken: undefined };
     }
     const lines = (this.open.join("") + piece).split("\n");
-    this.open = [lines.pop() ?? ""];
+    const rest = lines.pop() ?? "";
+    this.open = [rest];
+    this.length = rest.length;
     const values: unknown[] = [];
     for (const line of lines) {
       this.count++;

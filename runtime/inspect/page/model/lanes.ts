@@ -1,4 +1,5 @@
 import type { LogEntry } from "./log-entry.ts";
+import { LowestFirst } from "./lowest-first.ts";
 
 /**
  * What the timeline draws, kept up to date line by line, so that a run that grows costs no more than its new lines. Positions are indexes of
@@ -10,8 +11,8 @@ export type LaneKind = "model" | "tool" | "approval" | "interrupt" | "retry";
 export type Tone = "plain" | "good" | "bad" | "warn" | "stop";
 
 export interface Span {
-  /** Index of the line that began it. */
-  readonly from: number;
+  /** Index of the line that began it; 0 for one that began before the lines that are kept. */
+  from: number;
   /** Of the line that ended it; undefined while it is open. */
   to: number | undefined;
   label: string;
@@ -19,7 +20,6 @@ export interface Span {
 }
 
 export interface Lane {
-  readonly id: string;
   readonly kind: LaneKind;
   readonly label: string;
   readonly spans: Span[];
@@ -30,11 +30,33 @@ export interface Mark {
   readonly number: number;
 }
 
-const ORDER: readonly LaneKind[] = ["model", "tool", "approval", "interrupt", "retry"];
+/** The lanes of one name, and which of them nothing runs in, by their place. */
+interface Group {
+  readonly lanes: Lane[];
+  readonly free: LowestFirst;
+}
+
+/** A span that has not ended, and where it lies. */
+interface Open {
+  readonly span: Span;
+  readonly group: Group;
+  readonly place: number;
+}
+
+/** Longer names are cut: a lane has room for a few words, and measuring a long text at every drawing would be the drawing. */
+const LONGEST_LABEL = 80;
 
 export class Lanes {
-  /** Model first, then tools, approvals, interrupts, retries. */
-  readonly lanes: Lane[] = [];
+  /** Model first, then tools, approvals, interrupts, retries; within each in the order in which the names came. */
+  private readonly groups: Readonly<Record<LaneKind, Map<string, Group>>> = {
+    model: new Map(),
+    tool: new Map(),
+    approval: new Map(),
+    interrupt: new Map(),
+    retry: new Map(),
+  };
+  /** All of them in order; undefined since one was added. */
+  private flat: readonly Lane[] | undefined;
   /** Where each turn begins and each step. */
   readonly turns: Mark[] = [];
   readonly steps: Mark[] = [];
@@ -43,9 +65,14 @@ export class Lanes {
   readonly ends: number[] = [];
   /** Of the line at an index or the last one before it, never falling: clocks may. */
   readonly times: number[] = [];
-  private readonly open = new Map<string, Span>();
+  private readonly open = new Map<string, Open>();
   private readonly names = new Map<string, string>();
   private atRest = true;
+
+  get lanes(): readonly Lane[] {
+    this.flat ??= Object.values(this.groups).flatMap((groups) => [...groups.values()].flatMap(({ lanes }) => lanes));
+    return this.flat;
+  }
 
   get length(): number {
     return this.times.length;
@@ -67,7 +94,7 @@ export class Lanes {
       case "input_delivered":
         if (this.atRest && type !== "run_start" && data["delivered"] !== false) {
           this.atRest = false;
-          this.turns.push({ index, number: this.turns.length + 1 });
+          this.turns.push({ index, number: (this.turns.at(-1)?.number ?? 0) + 1 });
         }
         return;
       case "thinking":
@@ -104,6 +131,7 @@ export class Lanes {
         if (data["late"] === true) return;
         this.end(`approval ${textOf(data["callId"])}`, index, "bad");
         this.end(`call ${textOf(data["callId"])}`, index, toneOf(data["outcome"]));
+        this.names.delete(textOf(data["callId"]));
         return;
       case "interrupt":
         this.interrupts.push(index);
@@ -148,6 +176,20 @@ export class Lanes {
     return marks[low - 1];
   }
 
+  /** Forgets the first lines: what was over by then is gone, what was not begins at the first that is kept. */
+  drop(count: number): void {
+    this.times.splice(0, count);
+    for (const marks of [this.turns, this.steps]) shiftMarks(marks, count);
+    for (const indexes of [this.interrupts, this.ends]) shiftIndexes(indexes, count);
+    for (const groups of Object.values(this.groups)) {
+      for (const [name, { lanes }] of groups) {
+        for (const { spans } of lanes) shiftSpans(spans, count);
+        if (lanes.every(({ spans }) => spans.length === 0)) groups.delete(name);
+      }
+    }
+    this.flat = undefined;
+  }
+
   private callLabel(data: LogEntry["data"]): string {
     const callId = textOf(data["callId"]);
     return `${callId} ${this.names.get(callId) ?? ""}`.trimEnd();
@@ -155,38 +197,76 @@ export class Lanes {
 
   private begin(key: string, kind: LaneKind, name: string, index: number, label: string): void {
     this.end(key, index, "warn");
-    const span: Span = { from: index, to: undefined, label, tone: "plain" };
-    this.open.set(key, span);
-    this.laneFor(kind, name).spans.push(span);
+    const span: Span = { from: index, to: undefined, label: cut(label), tone: "plain" };
+    const group = this.groupOf(kind, name);
+    const place = group.free.take() ?? this.addLane(group, kind, name);
+    group.lanes[place]?.spans.push(span);
+    this.open.set(key, { span, group, place });
   }
 
   private end(key: string, index: number, tone: Tone): void {
-    const span = this.open.get(key);
-    if (span === undefined) return;
+    const open = this.open.get(key);
+    if (open === undefined) return;
+    const { span, group, place } = open;
     span.to = index;
     span.tone = tone;
     this.open.delete(key);
+    group.free.put(place);
   }
 
-  /** The first lane of this name whose last span is over. */
-  private laneFor(kind: LaneKind, name: string): Lane {
-    const same = this.lanes.filter((lane) => lane.kind === kind && lane.id.startsWith(`${kind} ${name} `));
-    const free = same.find((lane) => lane.spans.at(-1)?.to !== undefined);
-    if (free !== undefined) return free;
-    const number = same.length + 1;
-    const label = number === 1 ? name : `${name} ${number}`;
-    const lane: Lane = { id: `${kind} ${name} ${number}`, kind, label, spans: [] };
-    // Behind the lanes of its own name, else behind those of its kind.
-    const last = same.at(-1);
-    const at = last === undefined ? this.endOf(kind) : this.lanes.indexOf(last) + 1;
-    this.lanes.splice(at, 0, lane);
-    return lane;
+  private groupOf(kind: LaneKind, name: string): Group {
+    const known = this.groups[kind].get(name);
+    if (known !== undefined) return known;
+    const group: Group = { lanes: [], free: new LowestFirst() };
+    this.groups[kind].set(name, group);
+    return group;
   }
 
-  private endOf(kind: LaneKind): number {
-    const later = this.lanes.findIndex((lane) => ORDER.indexOf(lane.kind) > ORDER.indexOf(kind));
-    return later === -1 ? this.lanes.length : later;
+  /** Where nothing is free: one more. Answers its place. */
+  private addLane({ lanes }: Group, kind: LaneKind, name: string): number {
+    const label = lanes.length === 0 ? cut(name) : `${cut(name)} ${lanes.length + 1}`;
+    this.flat = undefined;
+    return lanes.push({ kind, label, spans: [] }) - 1;
   }
+}
+
+/** The first lanes of each kind, and how many more there are: a log may name more tools than any screen has rows. */
+export function firstLanes(lanes: readonly Lane[], ofEachKind: number): { shown: readonly Lane[]; hidden: number } {
+  if (lanes.length <= ofEachKind) return { shown: lanes, hidden: 0 };
+  const counts = new Map<LaneKind, number>();
+  const shown = lanes.filter(({ kind }) => {
+    const count = (counts.get(kind) ?? 0) + 1;
+    counts.set(kind, count);
+    return count <= ofEachKind;
+  });
+  return { shown, hidden: lanes.length - shown.length };
+}
+
+/** The mark that holds at the first line that is kept stays, and stands there. */
+function shiftMarks(marks: Mark[], count: number): void {
+  const later = marks.findIndex(({ index }) => index > count);
+  marks.splice(0, Math.max(0, (later === -1 ? marks.length : later) - 1));
+  for (const [place, { index, number }] of marks.entries())
+    marks[place] = { index: Math.max(0, index - count), number };
+}
+
+function shiftIndexes(indexes: number[], count: number): void {
+  const later = indexes.findIndex((index) => index >= count);
+  indexes.splice(0, later === -1 ? indexes.length : later);
+  for (const [place, index] of indexes.entries()) indexes[place] = index - count;
+}
+
+function shiftSpans(spans: Span[], count: number): void {
+  const later = spans.findIndex(({ to }) => to === undefined || to >= count);
+  spans.splice(0, later === -1 ? spans.length : later);
+  for (const span of spans) {
+    span.from = Math.max(0, span.from - count);
+    if (span.to !== undefined) span.to -= count;
+  }
+}
+
+function cut(text: string): string {
+  return text.length <= LONGEST_LABEL ? text : `${text.slice(0, LONGEST_LABEL)}…`;
 }
 
 function again(attempt: unknown): string {

@@ -10,10 +10,12 @@ export function sharedUpTo(one: Recording, other: Recording): number {
   const known = compared.get(one);
   const at = known?.other === other ? known : { other, index: 0, shared: 0, part: false };
   compared.set(one, at);
-  const length = Math.min(one.length, other.length);
+  const length = Math.min(one.dropped + one.length, other.dropped + other.length);
+  // By their place in the log: of a run that goes on the first lines may be gone, and what was not compared by then counts as the same.
+  at.index = Math.max(at.index, one.dropped, other.dropped);
   for (; at.index < length && !at.part; at.index++) {
-    const a = one.entries[at.index];
-    const b = other.entries[at.index];
+    const a = one.entries[at.index - one.dropped];
+    const b = other.entries[at.index - other.dropped];
     at.part = a === undefined || b === undefined || !isSame(a, b);
     if (!at.part) at.shared = Math.min(a?.seq ?? 0, b?.seq ?? 0);
   }

@@ -1,14 +1,17 @@
 import { firstSeq, isHot, SCHEMA_VERSION, type Event } from "../../../../machines/events.ts";
 import { initialState, type AgentState } from "../../../../machines/state.ts";
 import { step } from "../../../../machines/step.ts";
+import { BOUNDS, weightOf, type Bounds } from "./bounds.ts";
 import { readEntry, type LogEntry } from "./log-entry.ts";
 
 /**
  * A run as the page holds it: every line of its log, and the state at any of them by pure replay.
  *
  * V1 `stateAt(n)` is what `replay` gives at n: both fold with `step()`, and nothing else makes a state here.
- * V2 A state is kept every {@link KEEP_EVERY} lines, so any moment of any log costs at most that many steps.
+ * V2 A state is kept every {@link KEEP_EVERY} events, so any moment of any log costs at most that many steps.
  * V3 What cannot be folded (a newer schema, a divergence, a hole) is still kept and shown as lines; `foldedTo` says up to where there are states.
+ * V4 It is bounded in lines and in memory. Whoever reads a file stops where it {@link isFull}; of a run that goes on the first lines are dropped, and
+ *    what is kept has the states that it had before.
  */
 const KEEP_EVERY = 256;
 
@@ -18,11 +21,21 @@ export class Recording {
   readonly events: Event[] = [];
   /** What is wrong with it, one sentence; the lines before that are as good as ever. */
   problem: string | undefined;
-  private readonly kept: AgentState[] = [initialState()];
+  /** Lines that were here and are not any more: {@link drop}. */
+  dropped = 0;
+  /** About so many bytes of memory its lines take. */
+  weight = 0;
+  /** The states before the first event that is kept, and behind every {@link KEEP_EVERY} of them. */
+  private readonly kept: { readonly at: number; readonly state: AgentState }[] = [{ at: 0, state: initialState() }];
   private head: AgentState = initialState();
   /** The state that was asked for last: the next one is mostly near. */
   private last: AgentState = this.head;
   private lastIndex = 0;
+  private readonly bounds: Bounds;
+
+  constructor(bounds = BOUNDS) {
+    this.bounds = bounds;
+  }
 
   get runId(): string {
     return this.entries[0]?.runId ?? "";
@@ -48,11 +61,21 @@ export class Recording {
     return this.head.seq;
   }
 
+  /** Of the first line that is kept; 0 for an empty log. */
+  get firstSeq(): number {
+    return this.entries[0]?.seq ?? 0;
+  }
+
+  /** There is no room for more. */
+  get isFull(): boolean {
+    return this.length >= this.bounds.lines || this.weight >= this.bounds.weight;
+  }
+
   /** Takes in a value that was a line of the log. Answers whether it became a line here. */
   add(value: unknown): boolean {
     const read = readEntry(value);
     if (read.kind === "bad") {
-      this.trouble(`Line ${this.length + 1} cannot be read: ${read.why}. What came before it is shown.`);
+      this.trouble(`Line ${this.dropped + this.length + 1} cannot be read: ${read.why}. What came before it is shown.`);
       return false;
     }
     if (read.kind === "unknown") {
@@ -83,8 +106,38 @@ export class Recording {
     }
     this.head = result.state;
     this.events.push(event);
-    if (this.events.length % KEEP_EVERY === 0) this.kept.push(this.head);
+    const at = this.events.length;
+    if (at - (this.kept.at(-1)?.at ?? 0) >= KEEP_EVERY) this.kept.push({ at, state: this.head });
     return true;
+  }
+
+  /**
+   * Forgets the first lines, so many that a quarter of what a run may have is free: seldom and many, as each time all others move. The last line
+   * always stays. Answers how many lines it were.
+   */
+  drop(): number {
+    let count = 0;
+    let { weight } = this;
+    const lines = 0.75 * this.bounds.lines;
+    const most = 0.75 * this.bounds.weight;
+    while (count < this.length - 1 && (weight > most || this.length - count > lines)) {
+      const entry = this.entries[count];
+      if (entry !== undefined) weight -= weightOf(entry);
+      count++;
+    }
+    // The states that are kept hold what came before them, as the run itself does.
+    const folded = Math.min(count, this.events.length);
+    const base = this.stateBehind(folded);
+    const later = this.kept.findIndex(({ at }) => at > folded);
+    this.kept.splice(0, later === -1 ? this.kept.length : later, { at: folded, state: base });
+    for (const [place, { at, state }] of this.kept.entries()) this.kept[place] = { at: at - folded, state };
+    this.entries.splice(0, count);
+    this.events.splice(0, folded);
+    this.weight = weight;
+    this.dropped += count;
+    this.last = base;
+    this.lastIndex = 0;
+    return count;
   }
 
   /** Says what is wrong, where nothing was said before. */
@@ -117,10 +170,19 @@ export class Recording {
 
   /** The state after the last line at or before a seq; the last there is for what could not be folded. */
   stateAt(seq: number): AgentState {
-    const wanted = Math.min(this.indexOf(seq) + 1, this.events.length);
-    const block = Math.floor(wanted / KEEP_EVERY);
-    let index = block * KEEP_EVERY;
-    let state = this.kept[block] ?? initialState();
+    return this.stateBehind(Math.min(this.indexOf(seq) + 1, this.events.length));
+  }
+
+  /** The state behind the first so many events that are kept. */
+  private stateBehind(wanted: number): AgentState {
+    let low = 0;
+    let high = this.kept.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.kept[middle]?.at ?? 0) <= wanted) low = middle + 1;
+      else high = middle;
+    }
+    let { at: index, state } = this.kept[low - 1] ?? { at: 0, state: initialState() };
     if (this.lastIndex >= index && this.lastIndex <= wanted) {
       index = this.lastIndex;
       state = this.last;
@@ -152,7 +214,9 @@ export class Recording {
   private keep(entry: LogEntry): boolean {
     const from = entry.type === "gap" && typeof entry.data["from"] === "number" ? entry.data["from"] : entry.seq;
     if (this.length > 0 && entry.runId !== this.runId) {
-      this.trouble(`Line ${this.length + 1} belongs to another run: it was left out, with what comes after it.`);
+      this.trouble(
+        `Line ${this.dropped + this.length + 1} belongs to another run: it was left out, with what comes after it.`,
+      );
       return false;
     }
     if (from !== this.endSeq + 1) {
@@ -162,6 +226,7 @@ export class Recording {
       );
     }
     this.entries.push(entry);
+    this.weight += weightOf(entry);
     return true;
   }
 }

@@ -6,6 +6,7 @@ import { Charts } from "./charts.tsx";
 import { EventList } from "./event-list.tsx";
 import { EventPanel, Why } from "./event-panel.tsx";
 import { Header } from "./header.tsx";
+import { Kept } from "./kept.tsx";
 import { KEYS } from "./keys.ts";
 import type { Opener } from "./opener.ts";
 import type { Player } from "./player.ts";
@@ -51,7 +52,7 @@ export function App({ session, player, opener }: Props) {
         {other === undefined ? (
           <Charts session={session} state={state} before={before} />
         ) : (
-          <Branches session={session} other={other} />
+          <Branches session={session} other={other} onClose={() => opener.closeBeside()} />
         )}
         <section class="inspector panel" aria-label="Inspector">
           <div class="tabs" role="tablist">
@@ -103,13 +104,22 @@ function Notices({ session }: { session: Session }) {
       {session.asksToken === undefined ? null : <AskToken onToken={session.asksToken} />}
       {loading === undefined ? null : (
         <p class="notice">
-          Loading {loading.what}: {main.recording.length} events
+          Loading {loading.what}: {main.recording.dropped + main.recording.length} events
           {loading.part === undefined ? null : `, ${Math.round(loading.part * 100)} %`}{" "}
           <button type="button" onClick={loading.stop}>
             Stop here
           </button>
         </p>
       )}
+      {session.writing === undefined ? null : (
+        <p class="notice">
+          Writing {session.writing.what}…{" "}
+          <button type="button" onClick={session.writing.stop}>
+            Stop
+          </button>
+        </p>
+      )}
+      {session.other === undefined ? <Kept recording={main.recording} /> : null}
       {main.recording.problem === undefined ? null : <p class="notice bad">{main.recording.problem}</p>}
       {notice === undefined ? null : (
         <p class={`notice ${notice.tone}`}>

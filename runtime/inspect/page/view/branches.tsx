@@ -2,11 +2,18 @@ import { sharedUpTo } from "../model/part.ts";
 import { whyHere } from "../model/why.ts";
 import type { Session } from "./session.ts";
 import type { Side } from "./side.ts";
+import { Kept } from "./kept.tsx";
 import { MessagesPanel } from "./state-panel.tsx";
 import { Timeline } from "./timeline.tsx";
 
+interface Props {
+  readonly session: Session;
+  readonly other: Side;
+  readonly onClose: () => void;
+}
+
 /** Two branches side by side at the same seq, with where they part. */
-export function Branches({ session, other }: { session: Session; other: Side }) {
+export function Branches({ session, other, onClose }: Props) {
   const { main, seq } = session;
   const shared = sharedUpTo(main.recording, other.recording);
   const there = Math.min(seq, other.recording.endSeq);
@@ -20,13 +27,7 @@ export function Branches({ session, other }: { session: Session; other: Side }) 
           </button>{" "}
           and part there.
         </p>
-        <button
-          type="button"
-          onClick={() => {
-            session.other = undefined;
-            session.changed();
-          }}
-        >
+        <button type="button" onClick={onClose}>
           Close
         </button>
       </header>
@@ -44,6 +45,7 @@ function BranchOf({ side, seq }: { side: Side; seq: number }) {
   return (
     <article class="branch">
       <h3>{side.recording.runId}</h3>
+      <Kept recording={side.recording} />
       <p class="why">
         <b>{state.status}</b> at seq {seq} of {side.recording.endSeq}. {whyHere(side.recording, seq)}
       </p>

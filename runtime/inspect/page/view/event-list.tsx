@@ -1,11 +1,14 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { contentOf } from "../../../cli/describe-event.ts";
+import { headOf } from "../../../cli/head-of.ts";
 import type { LogEntry } from "../model/log-entry.ts";
 import { EVENT_TYPES } from "../../../../machines/events.ts";
 import type { Recording } from "../model/recording.ts";
 import type { Session } from "./session.ts";
 
 const ROW = 24;
+/** Browsers draw nothing beyond some height of an element, the smallest of them 17 million pixels: a longer list is scrolled over faster. */
+const TALLEST = 15_000_000;
 
 /** Every line of the log, only those drawn that can be seen. */
 export function EventList({ session }: { session: Session }) {
@@ -27,6 +30,10 @@ export function EventList({ session }: { session: Session }) {
     current.count = count;
   }
   const { top, height } = current;
+  const tall = Math.min(count * ROW, TALLEST);
+  /** How many pixels of the list one pixel of the bar is. 1, but for a list that is longer than any element. */
+  const perPixel = tall - height < 1 ? 1 : Math.max(1, (count * ROW - height) / (tall - height));
+  const scrolled = top / perPixel;
   const first = Math.max(0, Math.floor(top / ROW) - 4);
   const last = Math.min(count, Math.ceil((top + height) / ROW) + 4);
   const rows = Array.from({ length: Math.max(0, last - first) }, (_none, row) => first + row);
@@ -44,8 +51,8 @@ export function EventList({ session }: { session: Session }) {
     };
   }, []);
   useLayoutEffect(() => {
-    if (box.current !== null) box.current.scrollTop = top;
-  }, [top, count]);
+    if (box.current !== null) box.current.scrollTop = scrolled;
+  }, [scrolled, count]);
 
   return (
     <section class="events panel" aria-label="Events">
@@ -59,12 +66,12 @@ export function EventList({ session }: { session: Session }) {
         onScroll={(scroll) => {
           const { scrollTop } = scroll.currentTarget;
           // Not for what was set here.
-          if (Math.abs(scrollTop - current.top) < 1) return;
-          current.top = scrollTop;
+          if (Math.abs(scrollTop - scrolled) < 1) return;
+          current.top = scrollTop * perPixel;
           redraw((drawn) => drawn + 1);
         }}
       >
-        <div class="all-rows" style={{ height: `${count * ROW}px` }}>
+        <div class="all-rows" style={{ height: `${tall}px` }}>
           {rows.map((row) => {
             const index = matches === undefined ? row : (matches[row] ?? 0);
             const entry = recording.entries[index];
@@ -74,7 +81,7 @@ export function EventList({ session }: { session: Session }) {
                 key={entry.seq}
                 entry={entry}
                 said={saidBy(recording, index, entry)}
-                top={row * ROW}
+                top={row * ROW - top + scrolled}
                 chosen={entry.seq === session.seq}
                 onChoose={() => {
                   session.tab = "event";
@@ -150,6 +157,7 @@ function Finder({ session, count }: { session: Session; count: number }) {
       </select>
       <span class="dim count" aria-live="polite">
         {count}
+        {session.isSearching ? "…" : ""}
       </span>
     </div>
   );
@@ -158,14 +166,25 @@ function Finder({ session, count }: { session: Session; count: number }) {
 const CONTROL = EVENT_TYPES.filter((type) => type !== "token_stream" && type !== "tool_call_delta");
 
 function placeIn(matches: readonly number[], index: number): number {
-  const at = matches.findLastIndex((match) => match <= index);
-  return at;
+  let low = 0;
+  let high = matches.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((matches[middle] ?? 0) <= index) low = middle + 1;
+    else high = middle;
+  }
+  return low - 1;
 }
 
 /** What a line says. Of one that this version does not know, its data as it stands. */
 function saidBy(recording: Recording, index: number, entry: LogEntry): string {
   const event = recording.events[index];
-  return event === undefined ? JSON.stringify(entry.data).slice(0, 200) : contentOf(event);
+  if (event !== undefined) return contentOf(event);
+  try {
+    return JSON.stringify(headOf(entry.data, 200)).slice(0, 200);
+  } catch {
+    return "(nested too deeply to be shown)";
+  }
 }
 
 function toneOf({ type }: LogEntry): string {

@@ -1,10 +1,12 @@
 import { decisionOf, hasState, whyHere } from "../model/why.ts";
 import { expose } from "../../../cli/exposed.ts";
+import { headOf } from "../../../cli/head-of.ts";
 import type { LogEntry } from "../model/log-entry.ts";
 import type { Session } from "./session.ts";
 
 /** More text than this of one event is cut: a page that shows a megabyte in one place shows nothing. */
-const LONGEST = 20_000;
+export const LONGEST = 20_000;
+const LONGEST_WHY = 1_000;
 /** Events that one event caused: more are counted. */
 const MOST_EFFECTS = 30;
 
@@ -65,7 +67,9 @@ export function EventPanel({ session }: { session: Session }) {
 }
 
 function Cause({ session, seq }: { session: Session; seq: number }) {
-  const type = session.main.recording.entryAt(seq)?.type ?? "event";
+  const { recording } = session.main;
+  if (seq < recording.firstSeq) return <li class="dim">an earlier event, {seq}</li>;
+  const type = recording.entryAt(seq)?.type ?? "event";
   return (
     <li>
       <button type="button" class="link" onClick={() => session.goTo(seq)}>
@@ -83,22 +87,22 @@ export function Why({ session }: { session: Session }) {
     seq > 0 && recording.length > 0 && !hasState(recording, seq) ? "unknown" : recording.stateAt(seq).status;
   return (
     <p class="why">
-      <b>{status}</b> {whyHere(recording, seq, session.line === "open")}
+      <b>{status}</b> {cut(whyHere(recording, seq, session.line === "open"), LONGEST_WHY)}
     </p>
   );
 }
 
-export function cut(text: string): string {
-  return text.length <= LONGEST ? text : `${text.slice(0, LONGEST)}\n… ${text.length - LONGEST} characters more`;
+export function cut(text: string, longest = LONGEST): string {
+  return text.length <= longest ? text : `${text.slice(0, longest)}\n… ${text.length - longest} characters more`;
 }
 
 /** JSON to be read, cut where it is long: what cannot be seen in it stands there as an escape. */
 export function jsonOf(value: unknown): string {
   try {
-    return cut(JSON.stringify(value, undefined, 2) ?? "null")
-      .split("\n")
-      .map(expose)
-      .join("\n");
+    // No more of it is made than is shown: it is made anew for every moment, and one event may hold megabytes.
+    const text = JSON.stringify(headOf(value, LONGEST), undefined, 2) ?? "null";
+    const shown = text.length <= LONGEST ? text : `${text.slice(0, LONGEST)}\n… and more`;
+    return shown.split("\n").map(expose).join("\n");
   } catch {
     return "(nested too deeply to be shown)";
   }

@@ -1,3 +1,4 @@
+import { LONGEST_LINE } from "../model/bounds.ts";
 import { JsonLines } from "../model/json-lines.ts";
 import type { Session } from "./session.ts";
 import type { Side } from "./side.ts";
@@ -6,10 +7,9 @@ import type { Side } from "./side.ts";
 const SLICE = 30;
 /** How often the page is drawn meanwhile, ms: each drawing delays the rest. */
 const DRAWN_EVERY = 500;
-/** So many lines are taken in between two looks at the clock. */
+/** So many lines, or bytes of memory, are taken in between two looks at the clock. */
 const LINES_PER_LOOK = 64;
-/** More than this is not taken in: a page that has no memory left shows nothing at all. */
-const MOST_LINES = 1_500_000;
+const WEIGHT_PER_LOOK = 131_072;
 const CHUNK = 262_144;
 
 /**
@@ -29,6 +29,7 @@ export async function feedText(
   // The first lines are shown at once.
   let drawn = 0;
   let taken = 0;
+  let weighed = 0;
   const loading = (part: number | undefined): void => {
     session.loading = { what, part, stop: () => (stopped = true) };
   };
@@ -38,10 +39,20 @@ export async function feedText(
     for await (const { text, part } of pieces) {
       if (!isShown()) return;
       for (let at = 0; at < text.length || text === ""; at += CHUNK) {
-        const { values, broken } = lines.push(text.slice(at, at + CHUNK));
+        const { values, broken } = lines.push(text.length <= CHUNK ? text : text.slice(at, at + CHUNK));
         for (const value of values) {
           if (!side.add(value) && side.recording.problem !== undefined) stopped = true;
-          if (++taken % LINES_PER_LOOK !== 0 || performance.now() - began < SLICE) continue;
+          if (side.recording.isFull) {
+            const { endSeq, length } = side.recording;
+            side.recording.trouble(
+              `It is larger than the page can hold: its first ${length} events are shown, up to seq ${endSeq}.`,
+            );
+            stopped = true;
+          }
+          if (stopped) break;
+          if (++taken % LINES_PER_LOOK !== 0 && side.recording.weight - weighed < WEIGHT_PER_LOOK) continue;
+          weighed = side.recording.weight;
+          if (performance.now() - began < SLICE) continue;
           loading(part);
           if (performance.now() - drawn > DRAWN_EVERY) {
             session.grown();
@@ -55,8 +66,10 @@ export async function feedText(
           side.recording.trouble(`Line ${broken} is no JSON. What came before it is shown.`);
           stopped = true;
         }
-        if (side.recording.length >= MOST_LINES) {
-          side.recording.trouble(`It is longer than the page can hold: the first ${MOST_LINES} events are shown.`);
+        if (lines.openLength > LONGEST_LINE) {
+          side.recording.trouble(
+            `Line ${lines.openLine} is longer than the page can read (${LONGEST_LINE / 1_048_576} MiB). What came before it is shown.`,
+          );
           stopped = true;
         }
         if (stopped || text === "") break;
@@ -75,6 +88,7 @@ export async function feedText(
     if (isShown()) {
       session.loading = undefined;
       session.grown();
+      if (session.main === side) session.missWanted();
     }
     markOnceDrawn("rubato:loaded");
   }
@@ -119,11 +133,13 @@ export async function* piecesOf(
   }
 }
 
-export async function* pieceOf(text: string): AsyncGenerator<Piece, void, undefined> {
-  yield { text, part: undefined };
+/** Texts as they stand in the page, each made when its turn comes. */
+export async function* piecesOfTexts(texts: Iterable<string>, count: number): AsyncGenerator<Piece, void, undefined> {
+  let read = 0;
+  for (const text of texts) yield { text, part: count === 1 ? undefined : ++read / count };
 }
 
-function nextFrame(): Promise<void> {
+export function nextFrame(): Promise<void> {
   // A timer, not a frame: a page in the background gets no frames, and loads all the same.
   return new Promise((resolve) => {
     setTimeout(resolve, 0);

@@ -14,7 +14,7 @@ import { openServer } from "./server.ts";
 
 const session = new Session();
 const player = new Player(session);
-const opener = new Opener(session, sample);
+const opener = new Opener(session, sample, placeOf(location.hash).seq);
 const root = document.querySelector("#app");
 if (root !== null) {
   root.replaceChildren();
@@ -31,14 +31,20 @@ tell(session, begin());
 
 /** What an exported page holds, what the address names, what the server has; else the sample. */
 async function begin(): Promise<void> {
-  const { seq } = placeOf(location.hash);
-  const exported = document.querySelector("script#log")?.textContent;
-  if (typeof exported === "string") {
-    await opener.openText(exported.trim(), "export", document.title);
+  const exported = document.querySelectorAll("script.log");
+  if (exported.length > 0) {
+    await opener.openTexts(textsOf(exported), exported.length, "export", document.title);
   } else if (!(await openServer(session, opener))) {
     await opener.openSample();
   }
-  if (seq !== undefined && session.origin !== "run") session.goTo(seq);
+}
+
+/** Of each element once: what was read is not held twice. */
+function* textsOf(elements: Iterable<Element>): Generator<string, void, undefined> {
+  for (const element of elements) {
+    yield (element.textContent ?? "").trimStart();
+    element.remove();
+  }
 }
 
 function listenToDrops(): void {

@@ -1,5 +1,5 @@
 import { hashOf, placeOf } from "../model/place.ts";
-import { feedText, pieceOf, piecesOf } from "./feeder.ts";
+import { feedText, piecesOf, piecesOfTexts } from "./feeder.ts";
 import type { Connection } from "./connection.ts";
 import type { Session } from "./session.ts";
 import { Side } from "./side.ts";
@@ -8,12 +8,15 @@ import { Side } from "./side.ts";
 export class Opener {
   private readonly session: Session;
   private readonly sample: string;
+  /** The moment that the address names: of what is opened first. */
+  private wanted: number | undefined;
   private leave = (): void => {};
   private leaveOther = (): void => {};
 
-  constructor(session: Session, sample: string) {
+  constructor(session: Session, sample: string, wanted?: number) {
     this.session = session;
     this.sample = sample;
+    this.wanted = wanted;
   }
 
   async openFile(file: File): Promise<void> {
@@ -22,38 +25,51 @@ export class Opener {
     this.judge(side, `"${file.name}" holds no events: export one with rubato export RUN --out FILE.`);
   }
 
-  async openText(text: string, origin: "sample" | "export", title: string): Promise<void> {
+  /** The lines of a log, in one text or several, each of whole lines. */
+  async openTexts(texts: Iterable<string>, count: number, origin: "sample" | "export", title: string): Promise<void> {
     const side = this.begin(origin, title);
-    await feedText(this.session, side, pieceOf(text), title);
+    await feedText(this.session, side, piecesOfTexts(texts, count), title);
     this.judge(side, "There are no events in it.");
   }
 
   async openSample(): Promise<void> {
-    await this.openText(this.sample, "sample", "sample run");
+    await this.openTexts([this.sample], 1, "sample", "sample run");
   }
 
   /** Follows a run of the server; keeps what there is when the run or the server goes away. */
-  openRun(connection: Connection, runId: string, seq?: number): void {
+  openRun(connection: Connection, runId: string): void {
     const { session } = this;
     const side = this.begin("run", runId);
     session.connection = connection;
-    session.loading = { what: runId, part: undefined, stop: () => this.leave() };
-    if (seq !== undefined) session.following = false;
-    let wanted = seq;
+    // As far as the list of runs tells: what comes behind that is the run as it goes on.
+    const head = session.runs.find((run) => run.runId === runId)?.seq ?? 0;
+    const loading = (part: number | undefined): void => {
+      session.loading = {
+        what: runId,
+        part,
+        stop: () => {
+          this.leave();
+          session.loading = undefined;
+          session.line = "ended";
+          session.missWanted();
+          session.changed();
+        },
+      };
+    };
+    loading(undefined);
     this.leave = connection.follow(runId, {
       after: 0,
       onEvents: (events) => {
-        for (const event of events) side.add(event);
-        if (wanted !== undefined && side.recording.endSeq >= wanted) {
-          session.goTo(wanted);
-          wanted = undefined;
-        }
-        session.loading = undefined;
+        this.take(side, events);
+        const { endSeq } = side.recording;
+        if (endSeq < head) loading(endSeq / head);
+        else session.loading = undefined;
         session.grown();
+        if (endSeq >= head) session.missWanted();
       },
       onLine: (line, why) => {
         session.line = line;
-        session.loading = undefined;
+        if (line !== "open") session.loading = undefined;
         if (line !== "open" && why !== undefined) session.say(why, line === "lost" ? "bad" : "info");
         else if (line === "open") session.notice = undefined;
         session.changed();
@@ -67,25 +83,27 @@ export class Opener {
     const { session } = this;
     const side = new Side();
     session.other = side;
-    const leave = connection.follow(runId, {
+    this.leaveOther = connection.follow(runId, {
       after: 0,
       onEvents: (events) => {
-        // It was closed.
-        if (session.other !== side) {
-          leave();
-          return;
-        }
-        for (const event of events) side.add(event);
+        this.take(side, events);
         session.changed();
       },
       onLine: () => {},
     });
-    this.leaveOther = leave;
     session.changed();
   }
 
-  async openFileBeside(file: File): Promise<void> {
+  /** What was beside it is gone, and nothing more of it comes. */
+  closeBeside(): void {
     this.leaveOther();
+    this.leaveOther = () => {};
+    this.session.other = undefined;
+    this.session.changed();
+  }
+
+  async openFileBeside(file: File): Promise<void> {
+    this.closeBeside();
     const side = new Side();
     this.session.other = side;
     await feedText(this.session, side, piecesOf(file.stream(), file.size), file.name);
@@ -99,7 +117,18 @@ export class Opener {
     this.leave = () => {};
     this.leaveOther = () => {};
     this.session.line = "none";
-    return this.session.reset(origin, title);
+    const { wanted } = this;
+    this.wanted = undefined;
+    return this.session.reset(origin, title, wanted);
+  }
+
+  /** Of a run that goes on the newest lines are what somebody wants to see: for them the oldest make room. */
+  private take(side: Side, events: readonly unknown[]): void {
+    for (const event of events) {
+      side.add(event);
+      // Not while it is written to a file: its places would move below the hand.
+      if (side.recording.isFull && this.session.writing === undefined) this.session.makeRoom(side);
+    }
   }
 
   private judge(side: Side, empty: string): void {

@@ -1,4 +1,4 @@
-import type { Lane, Span, Tone } from "../model/lanes.ts";
+import { firstLanes, type Lane, type Span, type Tone } from "../model/lanes.ts";
 import type { LogEntry } from "../model/log-entry.ts";
 import type { Axis } from "./session.ts";
 import type { Side } from "./side.ts";
@@ -8,6 +8,8 @@ export const GUTTER = 92;
 export const RULER = 20;
 export const LANE = 20;
 const FOOT = 16;
+/** Of each kind: a canvas of thousands of rows is drawn by no browser, and looked at by nobody. */
+const MOST_LANES = 24;
 /** From this width of one line on, each token is drawn; from the next on with its text. */
 const TOKEN_TICKS = 3;
 const TOKEN_TEXT = 34;
@@ -35,8 +37,14 @@ export interface Scene {
   readonly colors: Colors;
 }
 
-export function heightFor({ lanes }: Side): number {
-  return RULER + Math.max(1, lanes.lanes.length) * LANE + FOOT;
+export function heightFor(side: Side): number {
+  const { shown, hidden } = lanesFor(side);
+  return RULER + Math.max(1, shown.length + (hidden > 0 ? 1 : 0)) * LANE + FOOT;
+}
+
+/** The lanes that have a row, and how many have none. */
+export function lanesFor({ lanes }: Side): ReturnType<typeof firstLanes> {
+  return firstLanes(lanes.lanes, MOST_LANES);
 }
 
 /** Where the moment stands, in pixels; undefined where that is not seen. */
@@ -91,7 +99,7 @@ export function scaleOf({
 /** Draws lanes, turns, steps and tokens; the moment stands on top of it. What is narrower than a pixel is drawn once per pixel, so a long run costs no more. */
 export function paint(context: CanvasRenderingContext2D, scene: Scene): void {
   const { side, width, colors } = scene;
-  const { lanes } = side;
+  const { shown, hidden } = lanesFor(side);
   const height = heightFor(side);
   const scale = scaleOf(scene);
   context.clearRect(0, 0, width, height);
@@ -102,13 +110,17 @@ export function paint(context: CanvasRenderingContext2D, scene: Scene): void {
   context.rect(GUTTER, 0, width - GUTTER, height);
   context.clip();
   paintTurns(context, scene, scale, height);
-  for (const [row, lane] of lanes.lanes.entries()) paintLane(context, scene, scale, lane, RULER + row * LANE);
+  for (const [row, lane] of shown.entries()) paintLane(context, scene, scale, lane, RULER + row * LANE);
   if (scale.perLine >= TOKEN_TICKS) paintLines(context, scene, scale);
   paintMarks(context, scene, scale, height);
   context.restore();
   context.fillStyle = colors.text;
-  for (const [row, lane] of lanes.lanes.entries()) {
+  for (const [row, lane] of shown.entries()) {
     context.fillText(fit(context, lane.label, GUTTER - 14), 8, RULER + row * LANE + LANE / 2);
+  }
+  if (hidden > 0) {
+    context.fillStyle = colors.dim;
+    context.fillText(`and ${hidden} more lanes`, 8, RULER + shown.length * LANE + LANE / 2);
   }
 }
 
@@ -181,6 +193,8 @@ function paintLane(context: CanvasRenderingContext2D, scene: Scene, scale: Scale
 function paintLines(context: CanvasRenderingContext2D, scene: Scene, scale: Scale): void {
   const { side, from, to, colors } = scene;
   const { entries } = side.recording;
+  const row = lanesFor(side).shown.findIndex(({ kind }) => kind === "model");
+  const top = RULER + Math.max(0, row) * LANE;
   for (let index = Math.max(0, Math.floor(from)); index < Math.min(entries.length, to + 1); index++) {
     const entry = entries[index];
     if (entry === undefined) continue;
@@ -190,8 +204,6 @@ function paintLines(context: CanvasRenderingContext2D, scene: Scene, scale: Scal
     if (scale.perLine < TOKEN_TEXT) continue;
     const said = saidBy(entry);
     if (said === "") continue;
-    const row = side.lanes.lanes.findIndex(({ kind }) => kind === "model");
-    const top = RULER + Math.max(0, row) * LANE;
     context.fillStyle = entry.type === "token_stream" ? "#fff" : colors.text;
     if (entry.type === "token_stream") context.fillText(fit(context, said, scale.perLine - 4), x + 3, top + LANE / 2);
   }

@@ -12,7 +12,7 @@ const LOOK_AGAIN = 5_000;
 /** Opens what the server that the page came from has to show. False: it has nothing, or there is none. */
 export async function openServer(session: Session, opener: Opener): Promise<boolean> {
   if (!/^https?:$/.test(location.protocol)) return false;
-  const { run, seq, file } = placeOf(location.hash);
+  const { run, file } = placeOf(location.hash);
   const token = takeToken();
   if (file !== undefined) {
     await openServed(session, opener, file, token);
@@ -24,7 +24,7 @@ export async function openServer(session: Session, opener: Opener): Promise<bool
   const { connection } = session;
   const wanted = run ?? runs[0]?.runId;
   if (connection === undefined || wanted === undefined) return false;
-  opener.openRun(connection, wanted, seq);
+  opener.openRun(connection, wanted);
   return true;
 }
 

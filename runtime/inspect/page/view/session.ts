@@ -3,6 +3,11 @@ import { Lanes } from "../model/lanes.ts";
 import type { Connection, RunInfo } from "./connection.ts";
 import { Side } from "./side.ts";
 
+/** How long is searched before the page may draw and answer, ms. */
+const SLICE = 20;
+/** Lines between two looks at the clock: one may hold megabytes. */
+const LINES_PER_LOOK = 8;
+
 export type Tab = "event" | "state" | "messages" | "calls" | "act" | "raw";
 export type Axis = "order" | "time";
 export type Speed = 1 | 10;
@@ -25,6 +30,8 @@ export class Session {
   served: string | undefined;
   /** The moment that everything shows. 0: before the first event. */
   seq = 0;
+  /** The moment that somebody wants to see, once it has come. */
+  wanted: number | undefined;
   /** The moment is the end, whatever comes. */
   following = true;
   playing: Speed | undefined;
@@ -38,6 +45,8 @@ export class Session {
   /** A state of the agent chart, or an event type, whose definition is shown. */
   picked: { readonly kind: "state" | "event"; readonly name: string } | undefined;
   loading: { readonly what: string; readonly part: number | undefined; readonly stop: () => void } | undefined;
+  /** A file that is written. */
+  writing: { readonly what: string; readonly stop: () => void } | undefined;
   notice: Notice | undefined;
   help = false;
   /** Set while the server wants a token: takes the one that somebody types. */
@@ -50,6 +59,7 @@ export class Session {
   private readonly listeners = new Set<() => void>();
   private frame: number | undefined;
   private searched = 0;
+  private searching: ReturnType<typeof setTimeout> | undefined;
 
   /** Calls back once per frame in which something changed; answers its undo. */
   subscribe(listener: () => void): () => void {
@@ -70,6 +80,12 @@ export class Session {
     return this.main.recording.endSeq;
   }
 
+  /** The first moment there is: before the first event, or the first that is kept. */
+  get firstSeq(): number {
+    const { dropped, firstSeq } = this.main.recording;
+    return dropped === 0 ? 0 : firstSeq;
+  }
+
   /** The index of the line at the moment; -1 before the first. */
   get index(): number {
     return this.main.recording.indexOf(this.seq);
@@ -78,11 +94,12 @@ export class Session {
   /** Goes to a moment. */
   goTo(seq: number): void {
     const { recording } = this.main;
-    const wanted = Math.max(0, Math.min(Math.round(seq), recording.endSeq));
+    const wanted = Math.max(this.firstSeq, Math.min(Math.round(seq), recording.endSeq));
     // Within a range that was pruned there is no moment but its end.
     const entry = recording.entries[recording.indexOf(wanted)];
     this.seq = entry === undefined ? 0 : wanted === entry.seq ? wanted : entry.seq;
     this.following = this.seq === recording.endSeq;
+    this.wanted = undefined;
     this.show(this.index);
     this.changed();
   }
@@ -124,9 +141,19 @@ export class Session {
 
   /** What came is part of the run now. */
   grown(): void {
-    if (this.following) this.seq = this.endSeq;
+    const { wanted } = this;
+    if (wanted !== undefined && this.endSeq >= wanted) this.goTo(wanted);
+    else if (this.following) this.seq = this.endSeq;
     this.search();
     this.changed();
+  }
+
+  /** All came that there is. A moment that was wanted and is not there is said, and the end is shown. */
+  missWanted(): void {
+    const { wanted, endSeq } = this;
+    if (wanted === undefined || endSeq === 0) return;
+    this.goTo(endSeq);
+    this.say(`There is no seq ${wanted} in it: its end is shown, seq ${endSeq}.`, "info");
   }
 
   look(query: Query): void {
@@ -137,15 +164,45 @@ export class Session {
     this.changed();
   }
 
-  /** Takes the lines in that came since. */
+  /** There are lines that were not looked at. */
+  get isSearching(): boolean {
+    return !isEverything(this.query) && this.searched < this.main.recording.length;
+  }
+
+  /** Makes room in a run that goes on: the first lines are forgotten, and every place moves with those that stay. */
+  makeRoom(side: Side): void {
+    const count = side.drop();
+    if (side !== this.main || count === 0) return;
+    if (this.matches !== undefined) {
+      this.matches = this.matches.flatMap((index) => (index < count ? [] : [index - count]));
+    }
+    this.searched = Math.max(0, this.searched - count);
+    if (this.window !== undefined) {
+      const { from, to } = this.window;
+      // What was seen of it is gone: the window stands where it stood.
+      this.window = { from: Math.max(0, from - count), to: Math.max(to - from, to - count) };
+    }
+    if (!this.following) this.goTo(this.seq);
+  }
+
+  /** Takes the lines in that came since; of many some now and the others later. */
   private search(): void {
     if (isEverything(this.query)) return;
+    const began = performance.now();
     const { entries } = this.main.recording;
     const is = matcherOf(this.query);
     const matches = this.matches ?? [];
     for (; this.searched < entries.length; this.searched++) {
       const entry = entries[this.searched];
       if (entry !== undefined && is(entry)) matches.push(this.searched);
+      if (this.searched % LINES_PER_LOOK !== 0 || performance.now() - began < SLICE) continue;
+      this.searching ??= setTimeout(() => {
+        this.searching = undefined;
+        this.search();
+        this.changed();
+      }, 0);
+      this.searched++;
+      break;
     }
     this.matches = matches;
   }
@@ -178,14 +235,15 @@ export class Session {
   }
 
   /** Begins anew with an empty run. */
-  reset(origin: Session["origin"], title: string): Side {
+  reset(origin: Session["origin"], title: string, wanted?: number): Side {
     this.main = new Side();
     this.other = undefined;
     this.origin = origin;
     this.title = title;
     this.served = undefined;
     this.seq = 0;
-    this.following = true;
+    this.wanted = wanted;
+    this.following = wanted === undefined;
     this.playing = undefined;
     this.matches = undefined;
     this.searched = 0;

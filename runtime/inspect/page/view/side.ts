@@ -1,18 +1,31 @@
+import type { Bounds } from "../model/bounds.ts";
 import { Causes } from "../model/causes.ts";
 import { Lanes } from "../model/lanes.ts";
 import { Recording } from "../model/recording.ts";
 
 /** A run with what is drawn of it. */
 export class Side {
-  readonly recording = new Recording();
+  readonly recording: Recording;
   readonly lanes = new Lanes();
   private readonly found = new Causes();
+
+  constructor(bounds?: Bounds) {
+    this.recording = new Recording(bounds);
+  }
 
   add(value: unknown): boolean {
     if (!this.recording.add(value)) return false;
     const entry = this.recording.entries.at(-1);
     if (entry !== undefined) this.lanes.add(entry);
     return true;
+  }
+
+  /** Makes room: forgets the first lines. Answers how many they were. */
+  drop(): number {
+    const count = this.recording.drop();
+    this.lanes.drop(count);
+    this.found.drop(count, this.recording.firstSeq);
+    return count;
   }
 
   /** Found when somebody looks. */

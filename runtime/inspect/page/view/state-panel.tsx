@@ -2,9 +2,11 @@ import type { ComponentChildren } from "preact";
 import type { AgentState } from "../../../../machines/state.ts";
 import { argumentLines } from "../../../cli/exposed.ts";
 import { describeLimit } from "../../../cli/describe-limit.ts";
+import type { Json } from "../../../../machines/events.ts";
 import type { Message } from "../../../../machines/messages.ts";
 import { stateJson } from "../../../server/state-json.ts";
-import { cut, jsonOf } from "./event-panel.tsx";
+import { headOf } from "../../../cli/head-of.ts";
+import { cut, jsonOf, LONGEST as LONGEST_JSON } from "./event-panel.tsx";
 
 /** Of long conversations the end is shown: the moment is there. */
 const LAST_MESSAGES = 30;
@@ -32,7 +34,7 @@ export function StatePanel({ state }: { state: AgentState }) {
       <Fact name="interrupt">
         {core.interrupt === undefined
           ? "not requested"
-          : `${core.interrupt.mode}, by ${core.interrupt.by} in ${core.interrupt.where}${core.interrupt.reason === "" ? "" : `: ${core.interrupt.reason}`}`}
+          : `${core.interrupt.mode}, by ${core.interrupt.by} in ${core.interrupt.where}${core.interrupt.reason === "" ? "" : `: ${cut(core.interrupt.reason, LONGEST)}`}`}
       </Fact>
       {state.inputs.length === 0 ? null : (
         <Fact name="waiting">
@@ -42,7 +44,7 @@ export function StatePanel({ state }: { state: AgentState }) {
       {state.limit === undefined ? null : <Fact name="limit">{describeLimit(state.limit)}</Fact>}
       {state.error === undefined ? null : (
         <Fact name="error">
-          {state.error.code}: {state.error.message}
+          {state.error.code}: {cut(state.error.message, LONGEST)}
         </Fact>
       )}
       {core.start?.fork === undefined ? null : (
@@ -126,10 +128,10 @@ export function CallsPanel({ state }: { state: AgentState }) {
             </span>
             {attempt > 1 ? <span class="dim"> attempt {attempt}</span> : null}
           </h4>
-          <pre>{cut((args === undefined ? [rawArgs] : argumentLines(args)).join("\n"))}</pre>
+          <pre>{args === undefined ? cut(rawArgs) : linesOf(args)}</pre>
           {error === undefined ? null : (
             <p class="bad-text">
-              {error.code}: {error.message}
+              {error.code}: {cut(error.message, LONGEST)}
             </p>
           )}
           {output === undefined ? null : <pre>{typeof output === "string" ? cut(output) : jsonOf(output)}</pre>}
@@ -137,6 +139,13 @@ export function CallsPanel({ state }: { state: AgentState }) {
       ))}
     </div>
   );
+}
+
+/** Arguments as lines, as many as are shown. */
+function linesOf(args: Json): string {
+  // Twice as much: as lines it is shorter than as JSON.
+  const text = argumentLines(headOf(args, 2 * LONGEST_JSON)).join("\n");
+  return text.length <= LONGEST_JSON ? text : `${text.slice(0, LONGEST_JSON)}\n… and more`;
 }
 
 export function RawPanel({ state }: { state: AgentState }) {

@@ -1,6 +1,6 @@
 import { useEffect, useRef } from "preact/hooks";
 import { colorsOf } from "./colors.ts";
-import { cursorX, GUTTER, heightFor, paint, scaleOf } from "./painter.ts";
+import { cursorX, GUTTER, heightFor, lanesFor, paint, scaleOf } from "./painter.ts";
 import type { Session } from "./session.ts";
 import type { Side } from "./side.ts";
 
@@ -37,7 +37,20 @@ export function Timeline({ session, side, leads }: Props) {
       cursor.current.hidden = x === undefined;
     }
     // A moment that moves changes nothing of what lies below it.
-    const now = [side, side.lanes.length, width, height, ratio, axis, from, to, matches, matches?.length, colors];
+    const now = [
+      side,
+      side.lanes.length,
+      side.recording.dropped,
+      width,
+      height,
+      ratio,
+      axis,
+      from,
+      to,
+      matches,
+      matches?.length,
+      colors,
+    ];
     if (now.every((value, index) => value === drawn.current[index])) return;
     drawn.current = now;
     if (element.width !== Math.round(width * ratio) || element.height !== Math.round(height * ratio)) {
@@ -102,7 +115,9 @@ export function Timeline({ session, side, leads }: Props) {
         class="timeline"
         style={{ height: `${height}px` }}
         role="img"
-        aria-label={`Timeline of ${side.recording.length} events, ${side.lanes.lanes.map(({ label }) => label).join(", ")}`}
+        aria-label={`Timeline of ${side.recording.length} events, ${lanesFor(side)
+          .shown.map(({ label }) => label)
+          .join(", ")}`}
         onPointerDown={onDown}
         onPointerMove={onMove}
         onPointerUp={onUp}

@@ -42,7 +42,7 @@ export function Transport({ session, player }: { session: Session; player: Playe
         class="scrubber"
         aria-label="Moment"
         aria-valuetext={`seq ${session.seq} of ${recording.endSeq}, ${entry?.type ?? "before the first event"}`}
-        min={0}
+        min={session.firstSeq}
         max={recording.endSeq}
         value={session.seq}
         onInput={(input) => session.goTo(Number(input.currentTarget.value))}

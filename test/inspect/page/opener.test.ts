@@ -1,0 +1,184 @@
+import { beforeEach, describe, expect, it, vi } from "vitest";
+import type { Connection, Follow } from "../../../runtime/inspect/page/view/connection.ts";
+import { Opener } from "../../../runtime/inspect/page/view/opener.ts";
+import { Session } from "../../../runtime/inspect/page/view/session.ts";
+import { Side } from "../../../runtime/inspect/page/view/side.ts";
+import { golden, textOf } from "./golden.ts";
+
+beforeEach(() => {
+  // Nobody draws here.
+  vi.stubGlobal("requestAnimationFrame", () => 0);
+  return () => {
+    vi.unstubAllGlobals();
+  };
+});
+
+/** A server whose streams the test moves by hand. */
+function byHand(): { connection: Connection; follows: Map<string, Follow>; left: string[] } {
+  const follows = new Map<string, Follow>();
+  const left: string[] = [];
+  const connection: Connection = {
+    runs: async () => [],
+    follow(runId, follow) {
+      follows.set(runId, follow);
+      return () => {
+        if (follows.delete(runId)) left.push(runId);
+      };
+    },
+    command: async () => ({ kind: "refused", reason: "no" }),
+  };
+  return { connection, follows, left };
+}
+
+function runsOf(...heads: readonly (readonly [runId: string, seq: number])[]): Session["runs"] {
+  return heads.map(([runId, seq]) => ({ runId, title: "", status: "done", seq }));
+}
+
+describe("two branches side by side", () => {
+  it("end the other's stream at once when it is closed, and when something else is opened", () => {
+    const session = new Session();
+    const opener = new Opener(session, "");
+    const { connection, left } = byHand();
+    opener.openRun(connection, "one");
+    opener.openBeside(connection, "two");
+    opener.closeBeside();
+    expect(left).toEqual(["two"]);
+    expect(session.other).toBeUndefined();
+    opener.openBeside(connection, "three");
+    opener.openBeside(connection, "four");
+    expect(left).toEqual(["two", "three"]);
+    opener.openRun(connection, "five");
+    expect(left).toEqual(["two", "three", "one", "four"]);
+  });
+});
+
+describe("a seq in the address", () => {
+  const events = golden("plain").map((event) => ({ ...event, runId: "r" }));
+  const head = events.length;
+
+  it("is shown once it has come, and what is behind the head is said, with the head", () => {
+    for (const [wanted, seq, following, said] of [
+      [7, 7, false, undefined],
+      [head, head, true, undefined],
+      [head + 60, head, true, `There is no seq ${head + 60} in it: its end is shown, seq ${head}.`],
+    ] as const) {
+      const session = new Session();
+      const { connection, follows } = byHand();
+      session.runs = runsOf(["r", head]);
+      new Opener(session, "", wanted).openRun(connection, "r");
+      follows.get("r")?.onEvents(events.slice(0, 5));
+      // More is known to come.
+      expect([session.seq, session.notice, session.loading?.part]).toEqual([0, undefined, 5 / head]);
+      follows.get("r")?.onEvents(events.slice(5));
+      expect([session.seq, session.following, session.notice?.text]).toEqual([seq, following, said]);
+      expect(session.loading).toBeUndefined();
+    }
+  });
+
+  it("is of what is opened first, not of what comes later", () => {
+    const session = new Session();
+    const { connection, follows } = byHand();
+    const opener = new Opener(session, "", 4);
+    opener.openRun(connection, "r");
+    follows.get("r")?.onEvents(events);
+    expect(session.seq).toBe(4);
+    opener.openRun(connection, "r");
+    follows.get("r")?.onEvents(events);
+    expect(session.seq).toBe(head);
+  });
+
+  it("behind the end of a file is said too; whoever moved meanwhile stays where they are", async () => {
+    const session = new Session();
+    await new Opener(session, textOf("plain"), 999).openSample();
+    expect([session.seq, session.notice?.text]).toEqual([
+      head,
+      `There is no seq 999 in it: its end is shown, seq ${head}.`,
+    ]);
+    const moved = new Session();
+    const loading = new Opener(moved, textOf("plain"), 999).openSample();
+    moved.wanted = undefined;
+    moved.following = false;
+    await loading;
+    expect([moved.seq, moved.notice]).toEqual([0, undefined]);
+  });
+});
+
+describe("a live run that is longer than the page can hold", () => {
+  it("forgets its first lines, and every place moves with those that stay", () => {
+    const events = golden("sample");
+    const session = new Session();
+    const opener = new Opener(session, "");
+    const { connection, follows } = byHand();
+    opener.openRun(connection, "sample");
+    session.main = new Side({ lines: 60, weight: Number.MAX_SAFE_INTEGER });
+    // The same way as that of the page's own sides, whose bounds no test reaches.
+    for (const event of events) {
+      session.main.add(event);
+      if (session.main.recording.isFull) session.makeRoom(session.main);
+      session.grown();
+    }
+    const { recording, lanes } = session.main;
+    expect(follows.has("sample")).toBe(true);
+    expect(recording.length).toBeLessThan(60);
+    expect(session.seq).toBe(events.length);
+    session.look({ text: "", types: new Set(["token_stream"]) });
+    session.window = { from: 20, to: 40 };
+    session.goTo(recording.firstSeq + 2);
+    expect(session.following).toBe(false);
+    const seen = recording.entries[30]?.seq;
+    for (let seq = events.length + 1; recording.dropped + recording.length - events.length < 30; seq++) {
+      session.main.add({ ...events[0], seq, type: "custom", data: { name: "more", data: seq } });
+      if (recording.isFull) session.makeRoom(session.main);
+      session.grown();
+    }
+    const moved = recording.indexOf(seen ?? 0);
+    expect(moved).toBeLessThan(30);
+    const from = Math.max(0, moved - 10);
+    expect(session.window).toEqual({ from, to: from + 20 });
+    // The moment was forgotten: the first that is kept is shown, and nothing before it.
+    expect(session.seq).toBe(recording.firstSeq);
+    session.goTo(0);
+    expect(session.seq).toBe(recording.firstSeq);
+    expect(session.matches).toEqual(
+      recording.entries.flatMap(({ type }, index) => (type === "token_stream" ? [index] : [])),
+    );
+    expect(lanes.length).toBe(recording.length);
+  });
+
+  it("by the weight of its events, as they come from a server; its state is whole", () => {
+    const session = new Session();
+    const { connection, follows } = byHand();
+    new Opener(session, "").openRun(connection, "r");
+    const events = golden("plain").map((event) => ({ ...event, runId: "r" }));
+    const thinking = events.findIndex(({ type }) => type === "thinking") + 1;
+    const text = "x".repeat(32 * 1_048_576);
+    const follow = follows.get("r");
+    follow?.onEvents(events.slice(0, thinking));
+    for (let seq = thinking + 1; seq < thinking + 25; seq++) {
+      follow?.onEvents([{ ...events[0], seq, type: "custom", data: { name: "big", data: text } }]);
+    }
+    const { recording } = session.main;
+    expect(recording.dropped).toBeGreaterThan(5);
+    expect(recording.problem).toBeUndefined();
+    expect([session.seq, recording.latest.seq]).toEqual([thinking + 24, thinking + 24]);
+    expect(recording.latest.messages).toMatchObject([{ role: "user" }]);
+    expect(recording.latest.value).toBe("thinking.requesting");
+  });
+});
+
+describe("search", () => {
+  it("goes on by itself where it is long, and finds all", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout"] });
+    let now = 0;
+    vi.spyOn(performance, "now").mockImplementation(() => (now += 15));
+    const session = new Session();
+    for (const event of golden("sample")) session.main.add(event);
+    session.look({ text: "", types: new Set(["token_stream"]) });
+    expect(session.isSearching).toBe(true);
+    while (session.isSearching) vi.advanceTimersByTime(1);
+    const all = golden("sample").flatMap(({ type }, index) => (type === "token_stream" ? [index] : []));
+    expect(session.matches).toEqual(all);
+    vi.useRealTimers();
+    vi.restoreAllMocks();
+  });
+});
