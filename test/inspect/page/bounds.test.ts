@@ -234,14 +234,14 @@ describe("lanes of hostile names", () => {
     ]);
   });
 
-  // Quadratic, each of the two took minutes.
-  it("are as many as come: a hundred thousand names, and as many calls of one that run at once", () => {
-    const names = Array.from({ length: 100_000 }, (_none, index) => `tool ${index}`);
+  // Quadratic, each of the two took long.
+  it("are as many as come: many thousand names, and as many calls of one that run at once", () => {
+    const names = Array.from({ length: 20_000 }, (_none, index) => `tool ${index}`);
     const lanes = lanesFrom(starts(names));
-    expect(lanes.lanes.length).toBe(100_000);
-    expect(lanesFrom(starts(names.map(() => "one"))).lanes.length).toBe(100_000);
+    expect(lanes.lanes.length).toBe(20_000);
+    expect(lanesFrom(starts(names.map(() => "one"))).lanes.length).toBe(20_000);
     const { shown, hidden } = firstLanes(lanes.lanes, 24);
-    expect([shown.length, hidden]).toEqual([24, 99_976]);
+    expect([shown.length, hidden]).toEqual([24, 19_976]);
   });
 
   it("are cut where they are long, and are still lanes of their own", () => {

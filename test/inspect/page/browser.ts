@@ -4,8 +4,12 @@ import { expect, onTestFinished } from "vitest";
 /** Debian's package `chromium`. */
 const CHROMIUM = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
 
+/** A name of this machine that browsers take for another one: what comes from there over plain http is no secure context. */
+export const OTHER_MACHINE = "workbench.example";
+
 export function openBrowser(): Promise<Browser> {
-  return chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox"] });
+  const args = ["--no-sandbox", `--host-resolver-rules=MAP ${OTHER_MACHINE} 127.0.0.1`];
+  return chromium.launch({ executablePath: CHROMIUM, args });
 }
 
 export interface Watched {

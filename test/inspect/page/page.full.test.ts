@@ -7,7 +7,17 @@ import { createAgent, offlineModel } from "rubato";
 import { serve } from "rubato/server";
 import { serveFile } from "../../../runtime/inspect/file-server.ts";
 import { stateJson } from "../../../runtime/server/state-json.ts";
-import { expectSeq, expectText, openBrowser, openPage, scrubTo, seqOf, type Watched } from "./browser.ts";
+import {
+  expectSeq,
+  expectText,
+  openBrowser,
+  openPage,
+  OTHER_MACHINE,
+  scrubTo,
+  seqOf,
+  type Watched,
+} from "./browser.ts";
+import { writeBigLog } from "./big-logs.ts";
 import { golden, recordingOf, textOf } from "./golden.ts";
 import { faint, overlaps } from "./in-page.ts";
 
@@ -247,6 +257,100 @@ describe("files", () => {
     await again.saveAs(copy);
     expect(readFileSync(copy, "utf8")).toBe(readFileSync(html, "utf8"));
     expect([...complaints, ...alone.complaints]).toEqual([]);
+  });
+
+  it("are exported as one file also where the page came over plain http from another machine", async () => {
+    const agent = createAgent({ name: "nobody", model: offlineModel() });
+    const server = await serve({ agents: agent, port: 0, inspect: true, hosts: [OTHER_MACHINE] });
+    onTestFinished(() => server.close());
+    const { port } = new URL(server.url);
+    const { page, complaints } = await openPage(browser, `http://${OTHER_MACHINE}:${port}/inspect`);
+    await expectSeq(page, golden("sample").length);
+    expect(await page.evaluate(() => isSecureContext)).toBe(false);
+    const [download] = await Promise.all([
+      page.waitForEvent("download"),
+      page.getByLabel("Export").selectOption({ value: "html" }),
+    ]);
+    const file = join(folder, "insecure.html");
+    await download.saveAs(file);
+    const alone = await openPage(browser, `file://${file}`);
+    await expectSeq(alone.page, golden("sample").length);
+    expect([...complaints, ...alone.complaints]).toEqual([]);
+  });
+
+  it("are one file that is whole, whatever a log says about comments and scripts", async () => {
+    const text = textOf("sample").replaceAll("Paris", "<!-- <script> Paris");
+    const { page } = await inspect(fileOf("comment.jsonl", text));
+    await expectSeq(page, golden("sample").length);
+    const [download] = await Promise.all([
+      page.waitForEvent("download"),
+      page.getByLabel("Export").selectOption({ value: "html" }),
+    ]);
+    const file = join(folder, "comment.html");
+    await download.saveAs(file);
+    const alone = await openPage(browser, `file://${file}`);
+    await expectSeq(alone.page, golden("sample").length);
+    await scrubTo(alone.page, 60);
+    await scrubTo(page, 60);
+    expect(await raw(alone.page)).toEqual(await raw(page));
+    expect(alone.complaints).toEqual([]);
+  });
+
+  it("larger than the page can hold are shown as far as that goes, and it says so, with how far it is meanwhile", async () => {
+    const file = join(folder, "structure.jsonl");
+    writeBigLog(file, "structure", 64 * 1_048_576);
+    const { page, complaints } = await inspect(file);
+    await expectText(page, ".notice", /Loading structure\.jsonl: \d+ events, \d+ %/);
+    await expect
+      .poll(() => page.locator(".notice.bad").allTextContents(), { timeout: 180_000 })
+      .toEqual([
+        expect.stringMatching(/^It is larger than the page can hold: its first \d+ events are shown, up to seq \d+\.$/),
+      ]);
+    await expect.poll(() => page.locator(".notice").count(), { timeout: 30_000 }).toBe(1);
+    const shown = await seqOf(page);
+    expect(shown).toBeGreaterThan(20);
+    expect(shown).toBeLessThan(62);
+    for (const name of ["Event", "State", "Messages", "Calls", "Raw"]) await page.getByRole("tab", { name }).click();
+    await scrubTo(page, 10);
+    await expectText(page, ".why", /It has not stopped/);
+    expect(complaints).toEqual([]);
+  }, 300_000);
+
+  it("of more events than an element can be tall are scrolled to their end", async () => {
+    const file = join(folder, "small.jsonl");
+    writeBigLog(file, "small", 130_000_000);
+    const { page, complaints } = await inspect(file);
+    await expect.poll(() => page.locator(".notice").count(), { timeout: 240_000 }).toBe(0);
+    const head = await seqOf(page);
+    // Of 24 pixels each: beyond what Firefox draws.
+    expect(head * 24).toBeGreaterThan(17_000_000);
+    const rows = page.locator(".rows");
+    const last = async (): Promise<(string | null)[]> => page.locator(".row .seq").allTextContents();
+    await expect.poll(last).toContain(String(head));
+    await rows.evaluate((element) => {
+      element.scrollTop = element.scrollHeight / 2;
+    });
+    await expect.poll(async () => Math.abs(Number((await last())[0]) - head / 2)).toBeLessThan(head / 50);
+    await page.locator(".row").nth(6).click();
+    expect(Math.abs((await seqOf(page)) - head / 2)).toBeLessThan(head / 50);
+    await rows.evaluate((element) => {
+      element.scrollTop = 0;
+    });
+    await expect.poll(last).toContain("1");
+    await page.keyboard.press("End");
+    await expect.poll(last).toContain(String(head));
+    expect(await page.locator(".row.chosen").isVisible()).toBe(true);
+    expect(complaints).toEqual([]);
+  }, 400_000);
+
+  it("with a moment behind their end say so, and show the end", async () => {
+    const { page } = await inspect(fileOf("behind.jsonl", textOf("plain")), {}, "&seq=4000");
+    await expectText(
+      page,
+      ".notice",
+      new RegExp(`There is no seq 4000 in it: its end is shown, seq ${golden("plain").length}`),
+    );
+    await expectSeq(page, golden("plain").length);
   });
 
   it("are dropped on the page, or chosen, or compared side by side", async () => {
