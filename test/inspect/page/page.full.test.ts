@@ -19,6 +19,7 @@ import {
 } from "./browser.ts";
 import { writeBigLog } from "./big-logs.ts";
 import { golden, recordingOf, textOf } from "./golden.ts";
+import { hostileLog } from "./hostile-log.ts";
 import { faint, overlaps } from "./in-page.ts";
 
 let browser: Browser;
@@ -399,6 +400,25 @@ describe("the page", () => {
         expect(wide).toBeLessThanOrEqual(0);
         expect(await page.evaluate(overlaps)).toEqual([]);
         expect(await page.evaluate(faint)).toEqual([]);
+        expect(complaints).toEqual([]);
+      });
+
+      it(`fits ${width} px in ${colorScheme} also with texts that are made to break it`, async () => {
+        const events = hostileLog();
+        const file = fileOf(`${"name".repeat(40)}.jsonl`, events.map((event) => `${JSON.stringify(event)}\n`).join(""));
+        const { page, complaints } = await inspect(file, { colorScheme, viewport: { width, height } });
+        await expectSeq(page, events.length);
+        const seqOfType = (type: string): number => events.find((event) => event.type === type)?.seq ?? 0;
+        for (const seq of [2, seqOfType("custom"), seqOfType("tool_result"), events.length]) {
+          await scrubTo(page, seq);
+          for (const name of ["Event", "State", "Messages", "Calls", "Raw"]) {
+            await page.getByRole("tab", { name }).click();
+            const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+            expect(wide, `${name} at ${seq}`).toBeLessThanOrEqual(0);
+            expect(await page.evaluate(overlaps)).toEqual([]);
+            expect(await page.evaluate(faint)).toEqual([]);
+          }
+        }
         expect(complaints).toEqual([]);
       });
     }

@@ -150,8 +150,9 @@ function paintTurns(context: CanvasRenderingContext2D, scene: Scene, scale: Scal
     context.fillRect(Math.round(x), 0, 1, height - FOOT);
     context.fillStyle = colors.dim;
     const label = `step ${step.number}`;
-    context.fillText(label, x + 3, RULER / 2);
-    free = x + context.measureText(label).width + 10;
+    const wide = context.measureText(label).width;
+    if (x + 3 + wide <= width) context.fillText(label, x + 3, RULER / 2);
+    free = x + wide + 10;
   }
 }
 
@@ -183,7 +184,8 @@ function paintLane(context: CanvasRenderingContext2D, scene: Scene, scale: Scale
     }
     context.globalAlpha = 1;
     if (right - left > 30 && scale.perLine < TOKEN_TEXT) {
-      context.fillStyle = "#fff";
+      // What is open is pale in a light page: white could not be read on it.
+      context.fillStyle = span.to === undefined ? colors.text : "#fff";
       context.fillText(fit(context, span.label, right - left - 8), left + 4, top + LANE / 2);
     }
   }
