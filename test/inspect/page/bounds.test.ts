@@ -206,25 +206,23 @@ describe("lanes of hostile names", () => {
   };
 
   it("that are prefixes of one another are lanes of their own", () => {
-    const names = ["a", "a b", "a b 1", "a ", "a 2", "a"];
-    expect(lanesFrom(starts(names)).lanes.map(({ label }) => label)).toEqual(["a", "a 2", "a b", "a b 1", "a ", "a 2"]);
+    const names = ["a b 1", "a b", "a", "a ", "a 2", "a"];
+    expect(lanesFrom(starts(names)).lanes.map(({ label }) => label)).toEqual(["a b 1", "a b", "a", "a 2", "a ", "a 2"]);
     // One after the other they need one lane each, and the second call of "a" finds its own.
     const after = lanesFrom(starts(names, true)).lanes;
     expect(after.map(({ label, spans }) => [label, spans.length])).toEqual([
-      ["a", 2],
-      ["a b", 1],
       ["a b 1", 1],
+      ["a b", 1],
+      ["a", 2],
       ["a ", 1],
       ["a 2", 1],
     ]);
   });
 
   it("give the first lane that is free to the next call", () => {
-    const [a, b, c, d, e] = starts(["x", "x", "x", "x", "x"], true);
     const all = starts(["x", "x", "x", "x", "x"], true);
     const start = (call: number): Event | undefined => all[2 * call];
     const end = (call: number): Event | undefined => all[2 * call + 1];
-    expect([a, b, c, d, e]).not.toContain(undefined);
     const order = [start(0), start(1), start(2), end(2), end(0), start(3), start(4)];
     const lanes = lanesFrom(order.flatMap((event) => (event === undefined ? [] : [event])));
     expect(lanes.lanes.map(({ spans }) => spans.map(({ label }) => label))).toEqual([

@@ -182,7 +182,8 @@ export class Session {
       // What was seen of it is gone: the window stands where it stood.
       this.window = { from: Math.max(0, from - count), to: Math.max(to - from, to - count) };
     }
-    if (!this.following) this.goTo(this.seq);
+    // Only that: whoever looks at another part of the timeline goes on looking at it.
+    this.seq = Math.max(this.seq, this.firstSeq);
   }
 
   /** Takes the lines in that came since; of many some now and the others later. */
