@@ -25,7 +25,7 @@ function byHand(): { connection: Connection; follows: Map<string, Follow>; left:
         if (follows.delete(runId)) left.push(runId);
       };
     },
-    command: async () => ({ kind: "refused", reason: "no" }),
+    command: async () => ({ kind: "refused", reason: "no", message: undefined }),
   };
   return { connection, follows, left };
 }

@@ -22,6 +22,8 @@ export class Side {
 
   /** Makes room: forgets the first lines. Answers how many they were. */
   drop(): number {
+    // What is kept may have been caused by what goes.
+    this.found.catchUp(this.recording.entries);
     const count = this.recording.drop();
     this.lanes.drop(count);
     this.found.drop(count, this.recording.firstSeq);
