@@ -81,7 +81,7 @@ async function measure(kind: BigKind, way: (typeof WAYS)[number], file: string):
         () =>
           `${document.querySelector(".transport .moment")?.textContent} ${[...document.querySelectorAll(".notice")].map(({ textContent }) => textContent).join(" ")}`,
       );
-      quiet = now === last && !now.includes("Loading") ? quiet + 1 : 0;
+      quiet = now === last && !/Loading|Asking|^seq 0/.test(now) ? quiet + 1 : 0;
       if (now !== last && process.env["SAY"] !== undefined)
         console.log(`    ${((performance.now() - began) / 1e3).toFixed(1)} s: ${now.slice(0, 200)}`);
       last = now;

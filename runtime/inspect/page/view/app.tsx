@@ -111,6 +111,7 @@ function Notices({ session }: { session: Session }) {
           </button>
         </p>
       )}
+      {session.asking ? <p class="notice">Asking the server for its runs…</p> : null}
       {session.writing === undefined ? null : (
         <p class="notice">
           Writing {session.writing.what}…{" "}

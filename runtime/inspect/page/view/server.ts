@@ -46,15 +46,19 @@ async function knock(session: Session, base: string, first: string | undefined):
   let token = first;
   for (;;) {
     const connection = connectTo(base, token);
+    session.asking = true;
+    session.changed();
     try {
       session.runs = await connection.runs();
       session.connection = connection;
       session.asksToken = undefined;
+      session.asking = false;
       session.changed();
       if (token !== undefined) keepToken(token);
       watchRuns(session, connection);
       return session.runs;
     } catch (error) {
+      session.asking = false;
       if (!isUnauthorized(error)) {
         session.say(`The server has no list of runs: ${error instanceof Error ? error.message : "unknown"}`);
         return undefined;

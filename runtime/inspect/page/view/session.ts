@@ -45,6 +45,8 @@ export class Session {
   /** A state of the agent chart, or an event type, whose definition is shown. */
   picked: { readonly kind: "state" | "event"; readonly name: string } | undefined;
   loading: { readonly what: string; readonly part: number | undefined; readonly stop: () => void } | undefined;
+  /** The server was asked what it has, and has not answered: with large logs that takes a while. */
+  asking = false;
   /** A file that is written. */
   writing: { readonly what: string; readonly stop: () => void } | undefined;
   notice: Notice | undefined;
