@@ -48,15 +48,17 @@ async function measure(kind: BigKind, way: (typeof WAYS)[number], file: string):
   if (way === "run") {
     const log = fileLog(join(folder, "runs"));
     let events = [];
+    let name = "";
     for (const event of bigLog(kind, BYTES)) {
       events.push(event);
+      if (event.type === "run_start") name = event.data.agent.name;
       if (events.length < (kind === "small" ? 5_000 : 8)) continue;
       await log.append("r", { epoch: 1, events });
       events = [];
     }
     await log.append("r", { epoch: 1, events });
     const server = await serve({
-      agents: createAgent({ name: "golden", model: offlineModel(), log }),
+      agents: createAgent({ name, model: offlineModel(), log }),
       port: 0,
       inspect: true,
       token: TOKEN,
