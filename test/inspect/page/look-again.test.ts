@@ -5,7 +5,7 @@ import { manualClock } from "../../support/manual-clock.ts";
 
 it("P33: the list of runs is looked at once at a time, also where an answer takes longer than the wait, and no more once it ended", async () => {
   const clock = manualClock();
-  const answers: ReturnType<typeof deferred>[] = [];
+  const answers: ReturnType<typeof deferred<void>>[] = [];
   const stop = lookAgain(
     () => {
       const answer = deferred();
