@@ -3,7 +3,7 @@ import { isAtRest, type AgentState } from "../machines/state.ts";
 import { step } from "../machines/step.ts";
 import type { Clock } from "./clock.ts";
 import { messageOf, RubatoError } from "./errors.ts";
-import type { EventLog } from "./log/event-log.ts";
+import { PAGE_BYTES, type EventLog } from "./log/event-log.ts";
 import type { ReadableHead } from "./reader.ts";
 
 /** How often a run that somebody waits for is asked whether its owner still lives, ms. */
@@ -113,7 +113,7 @@ class LogFollower implements FollowHead {
         const { seq, owned } = await log.head(this.runId);
         if (seq < this.state.seq) throw this.shorter(seq);
         for (;;) {
-          const page = await log.read(this.runId, { after: this.state.seq, limit: PAGE });
+          const page = await log.read(this.runId, { after: this.state.seq, limit: PAGE, bytes: PAGE_BYTES });
           if (this.closed || page.length === 0) break;
           for (const event of page) this.take(event);
         }

@@ -1,6 +1,6 @@
 import { firstSeq, type Event } from "../machines/events.ts";
 import { RubatoError } from "./errors.ts";
-import type { EventLog } from "./log/event-log.ts";
+import { PAGE_BYTES, type EventLog } from "./log/event-log.ts";
 
 /** Events per read: large enough that reading costs little per event, small enough that nobody notices a page in memory. */
 const PAGE = 1_000;
@@ -28,7 +28,7 @@ export async function* logPages(
   let cursor = after;
   while (cursor < end) {
     // One more than there should be: a log that holds something twice is to be seen as what it is.
-    const page = await log.read(runId, { after: cursor, limit: Math.min(PAGE, end - cursor + 1) });
+    const page = await log.read(runId, { after: cursor, limit: Math.min(PAGE, end - cursor + 1), bytes: PAGE_BYTES });
     const last = page.at(-1);
     if (last === undefined || last.seq <= cursor) throw missing(runId, cursor, head.seq);
     if (last.seq <= end) {

@@ -3,7 +3,7 @@ import { typesOf } from "./pattern.ts";
 import { RubatoError } from "./errors.ts";
 import { checkOption } from "./checks.ts";
 import type { Head } from "./head.ts";
-import type { EventLog } from "./log/event-log.ts";
+import { PAGE_BYTES, type EventLog } from "./log/event-log.ts";
 
 /**
  * Readers of one run: each has nothing but a cursor. What is durable comes from the log, the newest deltas from the head, so any number of
@@ -20,6 +20,8 @@ export type ReadableHead = Pick<
 };
 
 const PAGE = 256;
+/** Read backwards, where a page cannot end at its bytes. */
+const HISTORY_PAGE = 64;
 
 /** Published events after a cursor, oldest first. Empty when there are none yet. */
 export function readPublished(
@@ -40,7 +42,7 @@ export function readStored(
 ): readonly Event[] | Promise<readonly Event[]> {
   // Not more than the head knows to be stored (P2): an append whose answer is still out may yet be refused.
   const stored = head.durableSeq - cursor;
-  return stored <= 0 ? [] : log.read(head.runId, { after: cursor, limit: Math.min(limit, stored) });
+  return stored <= 0 ? [] : log.read(head.runId, { after: cursor, limit: Math.min(limit, stored), bytes: PAGE_BYTES });
 }
 
 export interface ReadOptions {
@@ -146,7 +148,7 @@ export async function readHistory(head: ReadableHead, log: EventLog, pattern: st
   const found: Event[] = [];
   let end = head.durableSeq;
   while (end > 0 && found.length < limit) {
-    const start = Math.max(0, end - PAGE);
+    const start = Math.max(0, end - HISTORY_PAGE);
     const page = await log.read(head.runId, { after: start, limit: end - start });
     for (let index = page.length - 1; index >= 0 && found.length < limit; index--) {
       const event = page[index];

@@ -2,7 +2,7 @@ import { matchesKey } from "@earendil-works/pi-tui";
 import { firstSeq, isTerminal, type Event } from "../../machines/events.ts";
 import type { AgentState } from "../../machines/state.ts";
 import { messageOf } from "../errors.ts";
-import type { EventLog } from "../log/event-log.ts";
+import { PAGE_BYTES, type EventLog } from "../log/event-log.ts";
 import { stateAt } from "../state-at.ts";
 import { lineOf } from "./describe-event.ts";
 import { isLeaving } from "./pilot.ts";
@@ -36,7 +36,7 @@ interface View {
   readonly last: number;
 }
 
-const PAGE = 256;
+const PAGE = 64;
 /** Keys that wait for the log: whoever holds one down is not to be followed for minutes. */
 const MAX_WAITING = 32;
 
@@ -127,7 +127,7 @@ async function one(log: EventLog, runId: string, after: number): Promise<Event |
 
 async function nextStep(log: EventLog, runId: string, after: number): Promise<Event | undefined> {
   for (let cursor = after; ;) {
-    const page = await log.read(runId, { after: cursor, limit: PAGE });
+    const page = await log.read(runId, { after: cursor, limit: PAGE, bytes: PAGE_BYTES });
     const found = page.find(isStep);
     const end = page.at(-1);
     if (found !== undefined || end === undefined) return found;

@@ -1,3 +1,4 @@
+import { PAGE_BYTES } from "../log/event-log.ts";
 import { isTerminal, type Event } from "../../machines/events.ts";
 import type { Agent } from "../agent.ts";
 import { checkOption, isDelay } from "../checks.ts";
@@ -81,7 +82,7 @@ export function traceAgent<Span extends OtelSpan, Context>(
   async function readUntil(trace: RunTrace, runId: string, until: number): Promise<TraceBuilder | undefined> {
     const builder = new TraceBuilder(options);
     for (let after = 0; after < until;) {
-      const page = await agent.log.read(runId, { after, limit: Math.min(512, until - after) });
+      const page = await agent.log.read(runId, { after, limit: Math.min(512, until - after), bytes: PAGE_BYTES });
       if (closed || trace.waiting === undefined) return undefined;
       const last = page.at(-1);
       if (last === undefined || last.seq <= after)

@@ -19,7 +19,15 @@ export interface ReadRange {
   readonly after: number;
   /** At most this many, from 1. */
   readonly limit: number;
+  /**
+   * Asks for less than that where events are large: a log that reads them from somewhere else ends behind the one with which it has read this many
+   * bytes, and answers one at least. Only for who reads on from the last event that it got. Default: all up to `limit`.
+   */
+  readonly bytes?: number;
 }
+
+/** What readers that go on page by page ask for ({@link ReadRange}): events of a mebibyte each come a few at a time, not hundreds at once. */
+export const PAGE_BYTES = 4 * 1_048_576;
 
 /** Where the log of a run stands. */
 export interface LogHead {
@@ -119,7 +127,7 @@ export interface Holder {
  * - A run is created by its first append, which owns it with the epoch that it names.
  * - An empty batch does nothing. A refused batch leaves nothing. Where a failed write may have left something, later reads and claims still see
  *   either the whole batch or nothing of it.
- * - `read` answers durable events only, in order, as many as there are up to `limit`; none for a run that does not exist. Events are values:
+ * - `read` answers durable events only, in order, as many as there are up to `limit` (and `bytes`); none for a run that does not exist. Events are values:
  *   nobody changes them. It rejects with `log` and the seq where the log is damaged, and never skips anything silently: a range that was pruned
  *   reads as one `gap` event, whose seq is the last of the range.
  * - `claim` makes the caller the owner, under the next epoch. From the moment it answers, nothing of an older epoch enters the log (I16), also

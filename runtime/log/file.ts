@@ -98,7 +98,7 @@ export function openFileLog(
   }
 
   async function prune(runId: string): Promise<number> {
-    const pageOf = (after: number, limit: number): readonly Event[] => read(runId, after, limit);
+    const pageOf = (after: number, limit: number): readonly Event[] => read(runId, { after, limit });
     if (head(runId).owned) throw inUse(runId);
     if (rangesOf(pageOf).length === 0) return 0;
     // Like any owner: nobody else begins to write in the middle of it.
@@ -132,8 +132,8 @@ export function openFileLog(
     afterTurn(callback) {
       setImmediate(callback);
     },
-    read(runId, { after, limit }) {
-      return inFolder(() => read(runId, after, limit));
+    read(runId, range) {
+      return inFolder(() => read(runId, range));
     },
     head: (runId) => inFolder(() => head(runId)),
     claim: (runId, { takeover = false } = {}) =>

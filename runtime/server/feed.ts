@@ -1,5 +1,5 @@
 import type { Clock } from "../clock.ts";
-import type { EventLog, LogHead } from "../log/event-log.ts";
+import { PAGE_BYTES, type EventLog, type LogHead } from "../log/event-log.ts";
 import { isPromiseLike } from "../promise-like.ts";
 import { encode, type Chunk, type Format } from "./encode.ts";
 
@@ -176,7 +176,7 @@ export class FeedView {
     if (this.empty.at === cursor && this.empty.as === as) return undefined;
     const under = this.reading.get(cursor);
     if (under?.as === as) return under.chunk;
-    const page = this.log.read(this.feed.runId, { after: cursor, limit: PAGE });
+    const page = this.log.read(this.feed.runId, { after: cursor, limit: PAGE, bytes: PAGE_BYTES });
     if (!isPromiseLike(page)) return this.take(cursor, page, as);
     const forget = (): void => {
       if (this.reading.get(cursor) === reading) this.reading.delete(cursor);

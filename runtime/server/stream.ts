@@ -1,3 +1,4 @@
+import { PAGE_BYTES } from "../log/event-log.ts";
 import { ServerResponse } from "node:http";
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import type { Run } from "../run.ts";
@@ -178,7 +179,7 @@ function subscribe(core: Core, asked: ConnectRequest, sink: Sink): Subscription 
 async function hasMore(served: ServedRun, { after, types }: Wanted): Promise<boolean> {
   if (types === undefined) return after < served.head.seq;
   for (let cursor = after; cursor < served.head.seq;) {
-    const page = await served.log.read(served.runId, { after: cursor, limit: 512 });
+    const page = await served.log.read(served.runId, { after: cursor, limit: 512, bytes: PAGE_BYTES });
     if (page.some((event) => types.has(event.type))) return true;
     const last = page.at(-1);
     if (last === undefined) return false;

@@ -1,8 +1,8 @@
 import { isTerminal, type Event } from "../../machines/events.ts";
-import type { EventLog } from "../log/event-log.ts";
+import { PAGE_BYTES, type EventLog } from "../log/event-log.ts";
 
 /** Events per read. */
-const PAGE = 256;
+const PAGE = 64;
 
 /**
  * The seq of the rest behind which a stretch of work begins: that of the last `done`, `interrupted` or `failed` before `seq`. 0 for the first stretch.
@@ -39,7 +39,7 @@ export async function supersededIn(log: EventLog, runId: string, after: number):
   const complete = new Set<string>();
   const superseded = new Set<string>();
   for (let cursor = after; ;) {
-    const page = await log.read(runId, { after: cursor, limit: 512 });
+    const page = await log.read(runId, { after: cursor, limit: 512, bytes: PAGE_BYTES });
     const end = page.at(-1);
     if (end === undefined) return superseded;
     cursor = end.seq;

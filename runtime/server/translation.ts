@@ -1,7 +1,7 @@
 import type { Event } from "../../machines/events.ts";
 import { initialState, isAtRest, type AgentState } from "../../machines/state.ts";
 import { foldLogged } from "../fold.ts";
-import type { EventLog } from "../log/event-log.ts";
+import { PAGE_BYTES, type EventLog } from "../log/event-log.ts";
 import { isPromiseLike } from "../promise-like.ts";
 import { CHUNK_CHARS, chunkOf, type Chunk } from "./encode.ts";
 import type { EndReason } from "./protocol.ts";
@@ -47,7 +47,7 @@ export class TurnView implements View {
       this.begun = true;
       return chunkOf(cursor, 1, sse(this.translator.begin(this.state)), false);
     }
-    const page = this.log.read(this.runId, { after: this.state.seq, limit: PAGE });
+    const page = this.log.read(this.runId, { after: this.state.seq, limit: PAGE, bytes: PAGE_BYTES });
     return isPromiseLike(page) ? page.then((events) => this.take(events)) : this.take(page);
   }
 

@@ -104,7 +104,7 @@ describe("owners of a run in files (P21, I16)", () => {
       const settle = (...run: Parameters<typeof real.settle>): readonly number[] =>
         looks++ === 0 ? [1] : real.settle(...run);
       const seen = pages({ root: folder, reader, owners: { ...real, settle }, ownEnd: () => undefined, power: false });
-      if (what === "read") expect(seen.read("r", 0, 10)).toEqual(events("r", 1, 3));
+      if (what === "read") expect(seen.read("r", { after: 0, limit: 10 })).toEqual(events("r", 1, 3));
       else expect(seen.head("r")).toEqual({ seq: 3, epoch: 2, owned: true });
       expect(looks).toBe(2);
     }

@@ -1,6 +1,6 @@
 import { closeSync, fdatasyncSync } from "node:fs";
 import type { Event } from "../../../machines/events.ts";
-import { isRunId, type LogHead } from "../event-log.ts";
+import { isRunId, type LogHead, type ReadRange } from "../event-log.ts";
 import { folderOf } from "./folder.ts";
 import { holdsRun } from "./owner.ts";
 import type { Owners } from "./owners.ts";
@@ -25,7 +25,7 @@ export interface PagesOptions {
 
 /** Reads runs, whoever writes them. */
 export interface Pages {
-  readonly read: (runId: string, after: number, limit: number) => Event[];
+  readonly read: (runId: string, range: ReadRange) => Event[];
   readonly head: (runId: string) => LogHead;
 }
 
@@ -75,17 +75,20 @@ export function pages({ root, reader, owners, ownEnd, power }: PagesOptions): Pa
   }
 
   return {
-    read: (runId, after, limit) =>
+    read: (runId, { after, limit, bytes = Infinity }) =>
       steadily(runId, [], (folder, epochs) =>
         opened(runId, folder, epochs, after, (list) => {
           const events: Event[] = [];
+          let left = bytes;
           for (const [at, { segment, fd }] of list.entries()) {
-            if (events.length >= limit) break;
+            if (events.length >= limit || (events.length > 0 && left <= 0)) break;
             const until = list[at + 1]?.segment.header.after;
             const { epoch } = segment.header;
             const own = until === undefined ? ownEnd(runId) : undefined;
             const bound = own?.epoch === epoch ? own.durable : undefined;
-            const { damage } = reader.page(runId, { segment, fd, until, bound }, after, limit, events);
+            const range = { after, limit, bytes: left };
+            const { read, damage } = reader.page(runId, { segment, fd, until, bound }, range, events);
+            left -= read;
             if (until === undefined && bound === undefined && !holds(folder, epoch, fd)) return undefined;
             // What stands before the damage is answered; whoever asks for more is told.
             if (damage !== undefined && events.length === 0) throw damaged(runId, segment.path, damage);

@@ -2,11 +2,12 @@ import { closeSync, fstatSync, openSync } from "node:fs";
 import { join } from "node:path";
 import type { Event } from "../../../machines/events.ts";
 import { RubatoError } from "../../errors.ts";
+import type { ReadRange } from "../event-log.ts";
 import { Chain } from "./chain.ts";
 import type { Place } from "./decoder.ts";
 import { codeOf } from "./folder.ts";
 import { parseHeader, segmentName, type Header } from "./segment.ts";
-import { walk, Window, type Damage, type Walk, type WalkEnd } from "./walk.ts";
+import { walk, Window, type Damage, type LineAt, type Walk, type WalkEnd } from "./walk.ts";
 
 /** Events between two places of the index. */
 const INDEX_STEP = 512;
@@ -36,10 +37,10 @@ export interface SegmentReader {
   /** What is in a segment's first line, and an index of what is behind it. Rejects with `log` when it is no segment of this run. */
   open(runId: string, folder: string, epoch: number): { readonly segment: Segment; readonly fd: number };
   /**
-   * Adds events behind `after` until there are `limit`, in whole batches or up to the limit. Keeps an index, so that the next page costs its own
-   * length.
+   * Adds events behind `after` until there are `limit`, or some whose lines take `bytes`: in whole batches or up to the limit. Keeps an index, so
+   * that the next page costs its own length. Answers the bytes that it read of them too.
    */
-  page(runId: string, at: SegmentRange, after: number, limit: number, into: Event[]): WalkEnd;
+  page(runId: string, at: SegmentRange, range: Required<ReadRange>, into: Event[]): WalkEnd & { readonly read: number };
   /** Reads on from the furthest place that is known, to where it ends now. */
   toEnd(runId: string, at: SegmentRange): WalkEnd;
   /** Reads all of it with its hash chain. */
@@ -94,22 +95,31 @@ export function segmentReader(): SegmentReader {
     return { path, header, h, file, places: [first], last: first, known: header.after };
   }
 
-  function page(runId: string, range: SegmentRange, after: number, limit: number, into: Event[]): WalkEnd {
-    const end = advance(runId, range, placeBefore(range.segment, after), (events) => {
+  function page(
+    runId: string,
+    at: SegmentRange,
+    { after, limit, bytes }: Required<ReadRange>,
+    into: Event[],
+  ): WalkEnd & { readonly read: number } {
+    let read = 0;
+    const end = advance(runId, at, placeBefore(at.segment, after), (events, line) => {
+      // On to the end of the batch, to see that it has one: what is left of it is another page's.
+      if (into.length >= limit || (into.length > 0 && read >= bytes)) return false;
       for (const event of events) if (event.seq > after && into.length < limit) into.push(event);
-      return into.length < limit;
+      if (into.length > 0) read += line.end - line.start;
+      return into.length < limit && (into.length === 0 || read < bytes);
     });
     // Of a batch that has no end nothing is there.
-    const counts = range.until ?? range.segment.known;
+    const counts = at.until ?? at.segment.known;
     while ((into.at(-1)?.seq ?? 0) > counts) into.pop();
-    return end;
+    return { ...end, read };
   }
 
   function advance(
     runId: string,
     { segment, fd, until, bound }: SegmentRange,
     from: Place,
-    take: (events: readonly Event[]) => boolean,
+    take: (events: readonly Event[], at: LineAt) => boolean,
   ): WalkEnd {
     const found: Place[] = [];
     let newest = segment.places.at(-1)?.seq ?? from.seq;
@@ -127,7 +137,7 @@ export function segmentReader(): SegmentReader {
           found.push(decoder.place(at.end));
           newest = decoder.seq;
         }
-        return take(events);
+        return take(events, at);
       },
     });
     for (const place of found) if (place.seq <= end.complete.seq) segment.places.push(place);

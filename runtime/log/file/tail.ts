@@ -1,29 +1,31 @@
 import { fstatSync, readSync } from "node:fs";
-import type { Event } from "../../../machines/events.ts";
+import { isHot, isNote, type Event } from "../../../machines/events.ts";
 import { crcAt } from "./crc.ts";
 import type { Place } from "./decoder.ts";
 import type { SegmentRange } from "./reader.ts";
-import { walk, type WalkEnd, type Window } from "./walk.ts";
+import { walk, type Walk, type WalkEnd, type Window } from "./walk.ts";
 
 const FIRST_LOOK = 16_384;
 const LINE_END = 10;
 
 export interface Tail extends WalkEnd {
-  /** What stands in the part that was looked at, oldest first, whole batches only. */
+  /** Control events in the part that was looked at, oldest first, whole batches only, without notes: from the last one that decides on. */
   readonly events: readonly Event[];
+  /** When the last event of them all came; undefined where there is none in that part. */
+  readonly timestamp: number | undefined;
   /** That was all of the segment. */
   readonly whole: boolean;
 }
 
 /**
  * The end of a segment without what stands before it: a run of a million events is shown in a list as fast as one of ten. Looks at more and
- * more until the events suffice.
+ * more until there is an event that `decides`. What comes before the last such event is not kept: it may be large.
  */
 export function tailOf(
   runId: string,
   { segment, fd, until, bound }: SegmentRange,
   window: Window,
-  suffice: (events: readonly Event[]) => boolean,
+  decides: (event: Event) => boolean,
 ): Tail {
   const size = Math.min(fstatSync(fd).size, bound ?? Infinity);
   const [first] = segment.places;
@@ -34,14 +36,24 @@ export function tailOf(
     if (from === undefined || (until !== undefined && from.seq >= until)) {
       if (!whole) continue;
     }
-    const events: Event[] = [];
-    const take = (line: readonly Event[]): boolean => {
-      events.push(...line);
+    let events: Event[] = [];
+    let timestamp: number | undefined;
+    // What has an end, apart from what may have none: only whole batches count.
+    let open: Event[] = [];
+    const take: Walk["take"] = (line, _at, decoder) => {
+      for (const event of line) open.push(event);
+      if (decoder.open) return true;
+      timestamp = open.at(-1)?.timestamp ?? timestamp;
+      for (const event of open) {
+        if (isHot(event) || isNote(event)) continue;
+        if (decides(event)) events = [];
+        events.push(event);
+      }
+      open = [];
       return true;
     };
     const end = walk({ fd, window, runId, from: from ?? first, until, bound, known: 0, take });
-    while ((events.at(-1)?.seq ?? 0) > end.complete.seq) events.pop();
-    if (whole || end.damage !== undefined || suffice(events)) return { ...end, events, whole };
+    if (whole || end.damage !== undefined || events.some(decides)) return { ...end, events, timestamp, whole };
   }
 }
 
