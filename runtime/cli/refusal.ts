@@ -21,6 +21,7 @@ export function refusalOf(reason = "refused"): string {
     owner_gone: "the process that had it ended before it answered, see what it recorded",
     changed:
       "the agent is not the one that it was begun with (other instructions or tools); resume it with --allow-changed",
+    other_agent: "it is a run of another agent, so that is done where that agent is",
     newer_schema: "it was recorded by a newer rubato: update to go on with it",
     not_unknown: "no such call waits to be told how it ended",
     not_waiting: "no such call waits for an approval",

@@ -171,7 +171,7 @@ async function startRun(core: Core, asked: Asked): Promise<Response | Refusal> {
     const { durableSeq: seq, state } = run;
     return json(request, { runId: run.id, agent: agent.name, seq, status: state.status }, 201, headers);
   }
-  const served = { runId: run.id, agent, log: agent.log, head: await agent.log.head(run.id) };
+  const served = { runId: run.id, name: agent.name, agent, log: agent.log, head: await agent.log.head(run.id) };
   const untilRest = follows(request, false) ? undefined : run;
   return openStream(core, { request, served, kind, wanted, untilRest, outgoing, headers });
 }

@@ -30,7 +30,7 @@ export class Core {
   constructor(settings: Settings, anyAddress: boolean) {
     this.settings = settings;
     this.guard = createGuard({ ...settings, anyAddress });
-    this.runs = new ServedRuns(settings.agents);
+    this.runs = new ServedRuns(settings.agents, settings.others);
     this.connections = new Connections(settings.limits);
     this.tasks = createTasks({
       max: Number.POSITIVE_INFINITY,
@@ -86,7 +86,7 @@ export class Core {
     runId: string,
   ): Promise<{ readonly served: ServedRun; readonly caller: Caller } | Refusal> {
     const served = await this.runs.find(runId);
-    const caller = await this.authorize(request, action, { runId, agent: served?.agent.name });
+    const caller = await this.authorize(request, action, { runId, agent: served?.name });
     if ("status" in caller) return caller;
     if (served === undefined) return refuse(404, "unknown_run", `There is no run "${runId.slice(0, 128)}" here.`);
     return { served, caller };

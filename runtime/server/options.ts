@@ -65,8 +65,13 @@ const LIMITS: ServerLimits = {
 };
 
 export interface HandlerOptions {
-  /** Whose runs are served. Runs of other agents in their logs do not exist here. */
+  /** Whose runs are served. Runs of other agents in their logs do not exist here, unless `others` says so. */
   readonly agents: ServedAgent | readonly ServedAgent[];
+  /**
+   * Whether runs of other agents in the logs of these can be looked at too, and be told what the process that has them can do. Where none has them they
+   * are read only: they go on where their agent is. Default false.
+   */
+  readonly others?: boolean;
   /** What every request has to carry (`Authorization: Bearer`), at least 16 visible ASCII characters. Default: none. */
   readonly token?: string | undefined;
   readonly authorize?: Authorize | undefined;
@@ -113,6 +118,7 @@ export interface ServeOptions extends HandlerOptions {
 
 export const HANDLER_KEYS = [
   "agents",
+  "others",
   "token",
   "authorize",
   "origins",
@@ -132,6 +138,7 @@ export const SERVE_KEYS = [...HANDLER_KEYS, "port", "host", "closeAgents", "clos
 /** The options with their defaults. */
 export interface Settings {
   readonly agents: readonly ServedAgent[];
+  readonly others: boolean;
   readonly token: string | undefined;
   readonly authorize: Authorize | undefined;
   readonly origins: ReadonlySet<string>;
@@ -153,6 +160,7 @@ const LOOPBACK_HOSTS = ["localhost", "127.0.0.1", "[::1]"];
 export function settingsOf(options: HandlerOptions): Settings {
   const {
     agents: given,
+    others = false,
     token,
     authorize,
     origins = [],
@@ -183,8 +191,10 @@ export function settingsOf(options: HandlerOptions): Settings {
   }
   checkOption("inspect", inspect, typeof inspect === "boolean", "true or false");
   checkOption("basePath", basePath, /^(?:\/[\w.~-]+)*$/.test(basePath), "empty, or a path such as /api/agent");
+  checkOption("others", others, typeof others === "boolean", "true or false");
   return {
     agents,
+    others,
     token,
     authorize,
     origins: new Set(origins.map(originOf)),

@@ -25,6 +25,8 @@ export async function performFor(
   const full = mayBegin(asked) ? core.crowded(asked.verb === "fork" ? undefined : runId) : undefined;
   if (full !== undefined) return full;
   const { served, caller: who } = found;
+  // A copy would be this agent's own at once, and go on with its model and its tools.
+  if (asked.verb === "fork" && served.name !== served.agent.name) return { accepted: false, reason: "other_agent" };
   const receipt = await perform(served, asked, commanderOf(core, who, served, caller));
   core.metrics.command(asked.verb, receipt.accepted);
   return receipt;
@@ -33,13 +35,13 @@ export async function performFor(
 function commanderOf(
   core: Core,
   { request, by }: Caller,
-  { agent, runId }: ServedRun,
+  { name, runId }: ServedRun,
   caller: TraceHeaders | undefined,
 ): Commander {
   return {
     by,
     caller,
-    context: core.contextOf(request, agent.name, runId),
+    context: core.contextOf(request, name, runId),
     onRun(run: Run) {
       core.working.track(run);
     },

@@ -68,7 +68,7 @@ export async function beginConversation(
   const begun = await beginRun(core, request, name, { task: said.text, runId, messages: [...history], metadata });
   if (isRefusal(begun)) return begun;
   const { run, agent } = begun;
-  return { run, served: { runId, agent, log: agent.log, head: await agent.log.head(runId) } };
+  return { run, served: { runId, name: agent.name, agent, log: agent.log, head: await agent.log.head(runId) } };
 }
 
 /** The run of a conversation that is there, where it is of the agent that its client names. */
@@ -80,7 +80,7 @@ export async function openConversation(
   const found = await core.runFor(request, "stream", runId);
   if (isRefusal(found)) return found;
   const { served } = found;
-  if (agent !== undefined && agent !== served.agent.name) {
+  if (agent !== undefined && agent !== served.name) {
     const name = `${what.slice(0, 1).toUpperCase()}${what.slice(1)}`;
     return refuse(409, "other_agent", `${name} "${runId}" is a run of another agent.`);
   }

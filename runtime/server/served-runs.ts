@@ -9,6 +9,9 @@ import type { ServedAgent } from "./options.ts";
 /** A run that is served, and whose it is. */
 export interface ServedRun {
   readonly runId: string;
+  /** Of the agent that began it. */
+  readonly name: string;
+  /** That agent, or for a run of another one an agent with the same log. */
   readonly agent: ServedAgent;
   readonly log: EventLog;
   readonly head: LogHead;
@@ -19,21 +22,27 @@ export class ServedRuns {
   private readonly agents: readonly ServedAgent[];
   private readonly logs: readonly EventLog[];
 
-  constructor(agents: readonly ServedAgent[]) {
+  private readonly others: boolean;
+
+  /** `others`: what other agents began counts too. */
+  constructor(agents: readonly ServedAgent[], others: boolean) {
     this.agents = agents;
+    this.others = others;
     this.logs = [...new Set(agents.map(({ log }) => log))];
   }
 
-  /** The run, where one of the agents began it: what else lies in their logs does not exist here. */
+  /** The run, where one of the agents began it, or others count: what else lies in their logs does not exist here. */
   async find(runId: string): Promise<ServedRun | undefined> {
     if (!isRunId(runId)) return undefined;
     for (const log of this.logs) {
       const head = await log.head(runId);
       if (head.seq === 0) continue;
       const [first] = await log.read(runId, { after: 0, limit: 1 });
-      const name = first?.type === "run_start" ? first.data.agent.name : undefined;
-      const agent = this.agents.find((one) => one.log === log && one.name === name);
-      if (agent !== undefined) return { runId, agent, log, head };
+      if (first?.type !== "run_start") continue;
+      const { name } = first.data.agent;
+      const here = this.agents.filter((one) => one.log === log);
+      const agent = here.find((one) => one.name === name) ?? (this.others ? here[0] : undefined);
+      if (agent !== undefined) return { runId, name, agent, log, head };
     }
     return undefined;
   }
@@ -47,21 +56,25 @@ export class ServedRuns {
 
   /** All of them, the oldest first. */
   async list(status: Status | undefined, name: string | undefined): Promise<RunSummary[]> {
+    const filter = status === undefined ? {} : { status };
     const asked = this.agents.filter((agent) => name === undefined || agent.name === name);
-    const lists = await Promise.all(asked.map((agent) => agent.runs(status === undefined ? {} : { status })));
-    return lists.flat().sort((a, b) => a.createdAt - b.createdAt);
+    const lists = await Promise.all(
+      this.others ? this.logs.map(async (log) => log.list(filter)) : asked.map((agent) => agent.runs(filter)),
+    );
+    const all = lists.flat().sort((a, b) => a.createdAt - b.createdAt);
+    return this.others && name !== undefined ? all.filter(({ agent }) => agent === name) : all;
   }
 }
 
 /** What a list says about a run, of this one alone. The status is that of its state, where a list only estimates it. */
-export async function summaryOf({ runId, agent, log, head }: ServedRun): Promise<RunSummary> {
+export async function summaryOf({ runId, name, log, head }: ServedRun): Promise<RunSummary> {
   const state = await stateAt(log, runId, head.seq);
   const [first, second] = await log.read(runId, { after: 0, limit: 2 });
   const [last] = await log.read(runId, { after: head.seq - 1, limit: 1 });
   const createdAt = first?.timestamp ?? 0;
   return {
     runId,
-    agent: agent.name,
+    agent: name,
     status: state.status,
     title: second?.type === "user_input" ? titleOf(second.data.text) : "",
     metadata: state.core.start?.metadata ?? {},
@@ -72,13 +85,13 @@ export async function summaryOf({ runId, agent, log, head }: ServedRun): Promise
   };
 }
 
-/** Notes after the end are few; one page of the last events nearly always says it. */
-const LAST = 64;
+/** Notes after the end are few and may be large: a look at the last two events nearly always says it, else at four times as many, up to this. */
+const MOST = 64;
 
 /** Whether a run is over for good, from its last events alone. */
 export async function isCancelled(log: EventLog, runId: string, head: number): Promise<boolean> {
-  for (let end = head; end > 0; end -= LAST) {
-    const after = Math.max(0, end - LAST);
+  for (let end = head, look = 2; end > 0; end -= look, look = Math.min(MOST, look * 4)) {
+    const after = Math.max(0, end - look);
     const page = await log.read(runId, { after, limit: end - after });
     for (const event of page.toReversed()) {
       if (event.type === "cancelled") return true;

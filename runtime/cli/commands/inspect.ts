@@ -44,6 +44,7 @@ async function inspectRuns(io: Io, runId: string | undefined, port: number): Pro
     host: undefined,
     token,
     origins: [],
+    others: true,
     said: ({ url }) => ({ out: `${url}/inspect#${place.toString()}`, err: HINT }),
   });
 }

@@ -25,7 +25,7 @@ export const serveCommand: LogCommand = {
     const port = countOf("port", values.port, 0, 65_535);
     if (typeof port === "string") return port;
     const { host, token, origin: origins = [] } = values;
-    return (io) => serveRuns(io, { port, host, token: token ?? io.env["RUBATO_TOKEN"], origins, said });
+    return (io) => serveRuns(io, { port, host, token: token ?? io.env["RUBATO_TOKEN"], origins, others: false, said });
   },
 };
 
@@ -35,12 +35,14 @@ export interface Wanted {
   readonly host: string | undefined;
   readonly token: string | undefined;
   readonly origins: readonly string[];
+  /** Also what other agents keep in the same log. */
+  readonly others: boolean;
   /** What is told once it listens. */
   readonly said: (server: RubatoServer, hasToken: boolean) => { readonly out: string; readonly err: string };
 }
 
 /** Serves the agent and its runs until a signal. */
-export async function serveRuns(io: Io, { port, host, token, origins, said }: Wanted): Promise<number> {
+export async function serveRuns(io: Io, { port, host, token, origins, others, said }: Wanted): Promise<number> {
   let stop = (): void => {};
   const stopped = new Promise<void>((resolve) => {
     stop = resolve;
@@ -65,6 +67,7 @@ export async function serveRuns(io: Io, { port, host, token, origins, said }: Wa
       host,
       token,
       origins,
+      others,
       inspect: true,
       onError(error) {
         reports.start("a report", () => io.err.write(`rubato: ${oneLine(messageOf(error), 1_000)}\n`));
