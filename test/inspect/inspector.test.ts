@@ -133,6 +133,28 @@ describe("Stately's WebSocket protocol", () => {
   });
 });
 
+it("R6: a context that is no JSON, or is none any more, is not shown, and throws nowhere", async () => {
+  const clock = manualClock();
+  const first = await bridge();
+  await first.close();
+  const inspector = webSocketInspector({ url: first.url, maxWaiting: 1, clock });
+  const box: { big: unknown } = { big: 0 };
+  const machine = createMachine({ context: { box }, initial: "a", states: { a: { on: { GO: "b" } }, b: {} } });
+  createActor(machine, { inspect: inspector.inspect }).start();
+  const other = createActor(machine, { id: "other", inspect: inspector.inspect });
+  other.start();
+  box.big = 1n;
+  other.send({ type: "GO" });
+  const { dropped } = inspector;
+  await eventually(() => clock.pending > 0);
+  const second = await bridge(first.port);
+  clock.advance(2_000);
+  await eventually(() => inspector.connected && second.received.length > 0);
+  expect(other.getSnapshot().value).toBe("b");
+  expect(inspector.dropped).toBeGreaterThan(dropped);
+  await inspector.close();
+});
+
 it("tells who comes first of an actor whose first message had to go", async () => {
   const place = await bridge();
   const inspector = webSocketInspector({ url: place.url, maxWaiting: 10 });
