@@ -27,6 +27,23 @@ const say = defineTool({
 const TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 describe("the trace of a live run and of its replay are the same", () => {
+  it("also where a turn was begun in the trace of the turn before it", async () => {
+    const { agent, log } = testAgent({ model: scriptedModel([["a"], ["b"]]) });
+    const live = otelProvider();
+    const tracing = traceAgent(agent, live.target);
+    const run = agent.run("say", { runId: "r" });
+    await run.settled();
+    const [first] = traceOf(await stored(log, "r"));
+    await run.send("more", { traceparent: `00-${first?.traceId}-${first?.spanId}-01` });
+    await run.settled();
+    await tracing.close();
+    const events = await stored(log, "r");
+    const ids = (await replayed(events)).map(({ traceId }) => traceId);
+    expect(ids).toEqual(ids.map(() => first?.traceId));
+    expect(await live.exported()).toEqual(await replayed(events));
+    await agent.close();
+  });
+
   it("has a turn that a limit ends before anything else happens in it", async () => {
     const gate = deferred();
     const { agent, log, clock } = testAgent({
