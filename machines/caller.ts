@@ -22,6 +22,14 @@ export function callerIn(
   return data.traceparent === undefined ? undefined : traceHeaders(data.traceparent, data.tracestate);
 }
 
+/** The same without who said it: whose request it was has nothing to do with what it says. */
+export function withoutCaller<Data extends { traceparent?: unknown; tracestate?: unknown }>(
+  data: Data,
+): Omit<Data, "traceparent" | "tracestate"> {
+  const { traceparent: _parent, tracestate: _state, ...rest } = data;
+  return rest;
+}
+
 /** Who began the turn that this event begins; undefined: whoever began the run. */
 export function callerOfTurn(event: Event, before: CallersBefore): TraceHeaders | undefined {
   switch (event.type) {

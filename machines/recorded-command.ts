@@ -1,5 +1,6 @@
 import type { Command } from "./command.ts";
 import type { Event } from "./events.ts";
+import type { TraceHeaders } from "./trace-context.ts";
 
 /**
  * The command that an event of a log is the first record of, as somebody gave it; undefined for an event that no command begins with. `next` is the
@@ -9,7 +10,7 @@ export function recordedCommand(event: Event, next: Event | undefined): Command 
   switch (event.type) {
     case "user_input": {
       const { id, text, when } = event.data;
-      return when === "start" ? undefined : { type: "send", id, text, when };
+      return when === "start" ? undefined : { type: "send", id, text, when, ...traced(event.data) };
     }
     case "interrupt": {
       const { by, reason, mode, cancel } = event.data;
@@ -22,11 +23,12 @@ export function recordedCommand(event: Event, next: Event | undefined): Command 
       // Where the log was cut between the two, as a fork may be, what was said is not known and does not matter.
       const text = next?.type === "user_input" && next.data.id === inputId ? next.data.text : "";
       const input = inputId === undefined ? {} : { input: { id: inputId, text } };
-      return { type: "resume", by, partial, ...input, ...(budget === undefined ? {} : { budget }) };
+      const raised = budget === undefined ? {} : { budget };
+      return { type: "resume", by, partial, ...input, ...raised, ...traced(event.data) };
     }
     case "approval": {
       const { callId, by, decision, args, answer, forRun, reason = "" } = event.data;
-      if (decision === "reject") return { type: "reject", by, callId, reason };
+      if (decision === "reject") return { type: "reject", by, callId, reason, ...traced(event.data) };
       return {
         type: "approve",
         by,
@@ -34,11 +36,24 @@ export function recordedCommand(event: Event, next: Event | undefined): Command 
         ...(args === undefined ? {} : { args }),
         ...(answer === undefined ? {} : { answer }),
         ...(forRun === undefined ? {} : { forRun }),
+        ...traced(event.data),
       };
     }
     default:
       return undefined;
   }
+}
+
+/** Whose trace it brought, as it stands there. */
+function traced({
+  traceparent,
+  tracestate,
+}: {
+  readonly traceparent?: string | undefined;
+  readonly tracestate?: string | undefined;
+}): { readonly caller?: TraceHeaders } {
+  if (traceparent === undefined) return {};
+  return { caller: tracestate === undefined ? { traceparent } : { traceparent, tracestate } };
 }
 
 /**

@@ -1,3 +1,4 @@
+import { withoutCaller } from "../machines/caller.ts";
 import { isHot, type Event, type Json, type RunUsage } from "../machines/events.ts";
 import { canonical } from "../machines/hash.ts";
 import { lineDiff, type LineChange } from "../machines/line-diff.ts";
@@ -45,7 +46,7 @@ export interface RunDiff {
 }
 
 /**
- * Where two runs begin to differ, and what each did after it. They are compared by what the events say, not by run id, timestamp or origin, so a
+ * Where two runs begin to differ, and what each did after it. They are compared by what the events say, not by run id, timestamp, origin or whose trace it came from, so a
  * run and its fork are the same up to the fork, or up to the first result that was edited. Deltas that were pruned on one side count as the
  * same. Both logs are read once, one page of each at a time.
  *
@@ -132,7 +133,12 @@ function content(event: Event): string {
       // Most events are these, and canonical text costs.
       return `${event.data.kind} ${event.data.messageId} ${event.data.attempt} ${event.data.offset} ${event.data.text}`;
     case "run_start":
-      return canonical({ ...event.data, fork: undefined });
+      return canonical({ ...withoutCaller(event.data), fork: undefined });
+    case "owner":
+    case "user_input":
+    case "resume":
+    case "approval":
+      return canonical([event.type, withoutCaller(event.data)]);
     case "tool_start": {
       // Its key begins with the id of the run that made it: in a fork that is the origin.
       const { idempotencyKey, ...data } = event.data;

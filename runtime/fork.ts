@@ -1,3 +1,4 @@
+import { withoutCaller } from "../machines/caller.ts";
 import type { CallResult } from "../machines/command.ts";
 import { isTerminal, type Event, type EventOf } from "../machines/events.ts";
 import { initialState } from "../machines/state.ts";
@@ -132,6 +133,7 @@ function copyOf(
       const edit = edits.get(event.data.callId);
       return edit === undefined ? { ...event, runId } : { ...event, runId, data: editedResult(event, edit) };
     }
+    // Whose request began the other run, or went on with it, had nothing to do with this one.
     case "user_input":
       return { ...event, runId, data: withoutCaller(event.data) };
     case "owner":
@@ -143,14 +145,6 @@ function copyOf(
     default:
       return { ...event, runId };
   }
-}
-
-/** Whose request began the other run, or went on with it, had nothing to do with this one. */
-function withoutCaller<Data extends { traceparent?: unknown; tracestate?: unknown }>(
-  data: Data,
-): Omit<Data, "traceparent" | "tracestate"> {
-  const { traceparent: _parent, tracestate: _state, ...rest } = data;
-  return rest;
 }
 
 function editedResult({ data }: EventOf<"tool_result">, edit: CallResult): EventOf<"tool_result">["data"] {

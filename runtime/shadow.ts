@@ -68,6 +68,8 @@ export class Shadow {
   take(event: Event): void {
     if (event.seq <= this.seq) return;
     this.seq = event.seq;
+    // What is still noted of a cancelled run moves nothing, and XState would print the event, whatever it says.
+    if (this.actor.getSnapshot().status !== "active") return;
     this.actor.send(event);
     this.takeCalls(event);
   }

@@ -24,8 +24,13 @@ export function processIo({ settings, out, err, screen, onUnread }: ProcessIo): 
   return {
     out,
     err,
-    columns: screen ? process.stdout.columns : undefined,
-    rows: screen ? process.stdout.rows : 24,
+    // A terminal may be made larger or smaller meanwhile.
+    get columns() {
+      return screen ? process.stdout.columns : undefined;
+    },
+    get rows() {
+      return screen ? process.stdout.rows : 24;
+    },
     errColumns: process.stderr.isTTY && process.env["TERM"] !== "dumb" ? process.stderr.columns : undefined,
     keyboard: process.stdin.isTTY,
     theme: createTheme(screen && wantsColour(process.env)),

@@ -183,12 +183,15 @@ export function oneLine(text: string, max = 200): string {
 }
 
 /** JSON of a value that may be printed to a terminal as it is: what JSON leaves raw (C1, DEL, bidi controls) is escaped, the value stays. */
-export function safeJson(value: unknown): string {
+export function safeJson(value: unknown, indent = 0): string {
   let out = "";
-  for (const unit of JSON.stringify(value)) {
+  for (const unit of JSON.stringify(value, undefined, indent)) {
     const code = unit.charCodeAt(0);
+    // JSON has a raw newline between its tokens alone.
     out +=
-      unit.length > 1 || (isPrintable(code) && !isLineEnd(code)) ? unit : `\\u${code.toString(16).padStart(4, "0")}`;
+      unit.length > 1 || code === LF || (isPrintable(code) && !isLineEnd(code))
+        ? unit
+        : `\\u${code.toString(16).padStart(4, "0")}`;
   }
   return out;
 }

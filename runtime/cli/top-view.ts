@@ -109,7 +109,7 @@ function agentRows(metrics: AgentFigures): Row[] {
       const figures = recent === 0 ? ["-", "-", "-", "-"] : [p50, p90, p99, max].map(ms);
       return [
         "plain",
-        `    ${name.padEnd(13)}${[...figures, String(recent)].map((text) => text.padStart(9)).join("")}`,
+        `    ${oneLine(name, 12).padEnd(13)}${[...figures, String(recent)].map((text) => text.padStart(9)).join("")}`,
       ];
     }),
     ...queueRows(metrics.subscribers),
@@ -128,7 +128,8 @@ function queueRows(subscribers: AgentFigures["subscribers"]): Row[] {
   const more = subscribers.length - fullest.length;
   return [
     ...fullest.map(({ runId, pattern, overflow, level, queued, merged, dropped }): Row => {
-      const text = `${oneLine(runId, 24)} ${oneLine(pattern, 20)}, ${overflow}: ${level}, ${queued} wait`;
+      const stands = `${oneLine(overflow, 12)}: ${oneLine(level, 12)}`;
+      const text = `${oneLine(runId, 24)} ${oneLine(pattern, 20)}, ${stands}, ${queued} wait`;
       return [level === "green" ? "plain" : "warn", `  queue      ${text}, ${merged} merged, ${dropped} dropped`];
     }),
     ...(more > 0 ? [["dim", `             and ${more} more`] as const] : []),

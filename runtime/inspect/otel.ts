@@ -107,7 +107,8 @@ export function exportSpans<Span extends OtelSpan, Context>(
 ): void {
   let turn: SpanRecord[] = [];
   for (const record of records) {
-    if (turn[0] !== undefined && record.parentSpanId !== turn[0].spanId) {
+    // A turn may have another one as its caller's span.
+    if (turn[0] !== undefined && (record.remoteParent !== undefined || record.parentSpanId !== turn[0].spanId)) {
       exportTurn(turn, target);
       turn = [];
     }

@@ -133,6 +133,7 @@ export class TraceBuilder {
         return event.data.delivered;
       case "resume":
       case "thinking":
+      case "limit":
       case "done":
       case "interrupt":
         return true;

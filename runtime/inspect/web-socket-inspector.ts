@@ -93,8 +93,8 @@ class Sender implements WebSocketInspector {
     try {
       const message = messageOf(event, this.clock.now());
       if (message === undefined) return;
-      this.remember(message);
       text = JSON.stringify(message);
+      this.remember(message);
     } catch {
       // What is no JSON cannot be shown; an actor whose inspector throws would never do anything again.
       this.dropped++;
@@ -117,9 +117,20 @@ class Sender implements WebSocketInspector {
       this.behind = true;
       return;
     }
-    if (this.behind) for (const actor of this.actors.values()) socket.send(JSON.stringify(actor));
+    if (this.behind) this.introduce(socket);
     this.behind = false;
     socket.send(text);
+  }
+
+  /** Tells who is there. Nobody could catch what this throws: a context may have become what no JSON is. */
+  private introduce(socket: WebSocket): void {
+    for (const actor of this.actors.values()) {
+      try {
+        socket.send(JSON.stringify(actor));
+      } catch {
+        this.dropped++;
+      }
+    }
   }
 
   private remember(message: Message): void {
@@ -153,7 +164,7 @@ class Sender implements WebSocketInspector {
       this.open = true;
       this.behind = false;
       // Whoever is there now does not know them: not from before, and not where what told of them had to go.
-      if (again || this.overflowed) for (const actor of this.actors.values()) socket.send(JSON.stringify(actor));
+      if (again || this.overflowed) this.introduce(socket);
       for (const text of this.waiting.splice(0)) socket.send(text);
     });
     // What comes from there is nothing that concerns a run.

@@ -1,5 +1,5 @@
 import { isCut, type Event, type EventData } from "../../machines/events.ts";
-import type { Status } from "../../machines/state.ts";
+import { isAtRest, type Status } from "../../machines/state.ts";
 import type { Clock } from "../clock.ts";
 import type { Observed, RunObserver } from "../observe.ts";
 import type { SubscriberStats } from "../overflow.ts";
@@ -111,7 +111,8 @@ export class Collector implements RunObserver {
     const noted = this.noted.get(observed);
     if (noted === undefined) return;
     this.countEvents(observed, noted, now);
-    this.work(observed);
+    // What is recorded of a run at rest (a late result, a note) begins no work: nothing would ever end it.
+    if (!isAtRest(observed.run.state)) this.work(observed);
     this.count(event, noted, now);
   }
 

@@ -260,17 +260,22 @@ async function health(core: Core, { request, headers }: Asked): Promise<Response
 const LOG_MS = 2_000;
 
 async function readsLogs(core: Core): Promise<boolean> {
+  return (await soon(core, core.runs.answer())) ?? false;
+}
+
+/** What a log says; undefined where it says nothing in time, or fails. */
+async function soon<Answer>(core: Core, work: Promise<Answer>): Promise<Answer | undefined> {
   let cancel = (): void => {};
-  const tooLate = new Promise<boolean>((resolve) => {
+  const tooLate = new Promise<undefined>((resolve) => {
     cancel = core.settings.clock.timer(LOG_MS, () => {
-      resolve(false);
+      resolve(undefined);
     });
   });
   try {
-    return await Promise.race([core.runs.answer(), tooLate]);
+    return await Promise.race([work, tooLate]);
   } catch (error) {
     core.report(error);
-    return false;
+    return undefined;
   } finally {
     cancel();
   }
@@ -278,7 +283,9 @@ async function readsLogs(core: Core): Promise<boolean> {
 
 async function momentOf(core: Core): Promise<Moment> {
   const runs = new Map<string, number>();
-  for (const { status } of await core.runs.list(undefined, undefined)) runs.set(status, (runs.get(status) ?? 0) + 1);
+  // While a log fails the figures are what somebody wants to see: all but those that stand there alone.
+  const listed = (await soon(core, core.runs.list(undefined, undefined))) ?? [];
+  for (const { status } of listed) runs.set(status, (runs.get(status) ?? 0) + 1);
   const { connections, working, settings } = core;
   const agents = settings.agents.map((agent) => agent.metrics());
   return { open: (kind) => connections.count(kind), working: working.size, runs, agents };

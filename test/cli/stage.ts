@@ -72,6 +72,8 @@ export function stage({
         setUp: async () => ({ agent: agent(), notice: undefined }),
         ...io,
       };
+      // What changes meanwhile is asked for each time.
+      Object.defineProperties(world, Object.getOwnPropertyDescriptors(io));
       const code = await command.job(world).catch((error: unknown) => {
         err.add(messageOf(error));
         return 1;

@@ -1,7 +1,16 @@
 import * as api from "@opentelemetry/api";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
-import { defineTool, memoryLog, openaiModel, pause, scriptedModel, type CallerOptions, type Event } from "rubato";
+import {
+  defineTool,
+  diffRuns,
+  memoryLog,
+  openaiModel,
+  pause,
+  scriptedModel,
+  type CallerOptions,
+  type Event,
+} from "rubato";
 import { exportSpans, traceAgent, traceOf } from "rubato/inspect";
 import { headersOut, initialState, readTraceparent, readTracestate, traceHeaders } from "rubato/machines";
 import { createClient } from "rubato/client";
@@ -241,6 +250,34 @@ describe("a later command brings its caller's trace", () => {
     await agent.close();
     const turns = turnsOf(await stored(log, "r"));
     expect(turns.map(({ traceId }) => traceId)).toEqual([A, B, D, C].map(traceOfCaller));
+  });
+
+  it("and changes nothing about what is compared: the same code records the same, a fork shares its past", async () => {
+    const { agent, log } = testAgent({
+      model: scriptedModel([
+        { calls: [{ name: "pay", args: {} }] },
+        { calls: [{ name: "pay", args: {} }] },
+        ["half ", pause(), "way"],
+        ["a"],
+        ["b"],
+      ]),
+      tools: [pay],
+    });
+    const run = agent.run("pay", { runId: "r", ...A });
+    await until(run, "approval_request");
+    await run.send("in euros", B);
+    await run.approve("1.0", C);
+    await until(run, "approval_request", ({ data }) => data.callId === "2.0");
+    await run.reject("2.0", "no", D);
+    await until(run, "token_stream");
+    await run.interrupt("wait", { mode: "now" });
+    await run.resume("go on", { traceparent: A.traceparent });
+    await run.settled();
+    const fork = await agent.fork("r", { at: run.durableSeq, runId: "fork", instruction: "otherwise", ...B });
+    await fork.settled();
+    for (const runId of ["r", "fork"]) expect(await agent.checkReplay(runId)).toMatchObject({ ok: true });
+    expect(await diffRuns(log, "r", "fork")).toMatchObject({ common: run.durableSeq, a: { first: undefined } });
+    await agent.close();
   });
 
   it("of whoever recovers a run that goes on by itself: its turn is linked to it", async () => {

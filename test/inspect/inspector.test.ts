@@ -2,11 +2,11 @@ import { spawn } from "node:child_process";
 import { createServer } from "node:http";
 import { createServer as createTcpServer, type AddressInfo, type Socket } from "node:net";
 import { createWebSocketInspector, createWebSocketReceiver, type StatelyInspectionEvent } from "@statelyai/inspect";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { WebSocketServer } from "ws";
 import { createActor, createMachine, type InspectionEvent } from "xstate";
 import { z } from "zod";
-import { createAgent, defineTool, memoryLog, scriptedModel, type Event } from "rubato";
+import { createAgent, defineTool, memoryLog, pause, scriptedModel, type Event } from "rubato";
 import { inspectAgent, inspectLog, webSocketInspector } from "rubato/inspect";
 import { agentMachine, initialState, isHot, toolCallMachine, toMermaid } from "rubato/machines";
 import { Shadow } from "../../runtime/shadow.ts";
@@ -131,6 +131,28 @@ describe("Stately's WebSocket protocol", () => {
     expect(clock.pending).toBe(0);
     await agent.close();
   });
+});
+
+it("R6: a context that is no JSON, or is none any more, is not shown, and throws nowhere", async () => {
+  const clock = manualClock();
+  const first = await bridge();
+  await first.close();
+  const inspector = webSocketInspector({ url: first.url, maxWaiting: 1, clock });
+  const box: { big: unknown } = { big: 0 };
+  const machine = createMachine({ context: { box }, initial: "a", states: { a: { on: { GO: "b" } }, b: {} } });
+  createActor(machine, { inspect: inspector.inspect }).start();
+  const other = createActor(machine, { id: "other", inspect: inspector.inspect });
+  other.start();
+  box.big = 1n;
+  other.send({ type: "GO" });
+  const { dropped } = inspector;
+  await eventually(() => clock.pending > 0);
+  const second = await bridge(first.port);
+  clock.advance(2_000);
+  await eventually(() => inspector.connected && second.received.length > 0);
+  expect(other.getSnapshot().value).toBe("b");
+  expect(inspector.dropped).toBeGreaterThan(dropped);
+  await inspector.close();
 });
 
 it("tells who comes first of an actor whose first message had to go", async () => {
@@ -258,6 +280,21 @@ describe("inspection", () => {
         if (index >= from) expect(half.value).toBe(value);
       }
     }
+  });
+
+  it("prints nothing about what is noted once the run is over for good", async () => {
+    const warned = vi.spyOn(console, "warn").mockImplementation(() => {});
+    const { agent, log } = testAgent({ model: scriptedModel([["half ", pause(), "way"]]), inspect() {} });
+    const run = agent.run("say", { runId: "r" });
+    await until(run, "token_stream");
+    await run.cancel("enough");
+    run.background("beside", () => Promise.reject(new Error("what nobody should read on a console")));
+    await until(run, "error");
+    expect((await stored(log, "r")).slice(-2)).toMatchObject([{ type: "cancelled" }, { type: "error" }]);
+    await inspectLog(log, "r", () => {});
+    expect(warned).not.toHaveBeenCalled();
+    warned.mockRestore();
+    await agent.close();
   });
 });
 

@@ -4,7 +4,7 @@ import { z } from "zod";
 import { createAgent, defineTool, memoryLog, openaiModel, pause, scriptedModel, type Event } from "rubato";
 import { exportSpans, traceAgent, traceOf, type SpanRecord, type TraceOptions } from "rubato/inspect";
 import { isHot, spanIdOf, traceIdOf } from "rubato/machines";
-import { testAgent, until } from "../support/agents.ts";
+import { deferred, testAgent, until } from "../support/agents.ts";
 import { deltaFrame, listen } from "../support/fault-server.ts";
 import { goldenAgent, leftBehind } from "../support/left-behind.ts";
 import { goldenModel, goldenTools } from "../support/golden-run.ts";
@@ -27,6 +27,56 @@ const say = defineTool({
 const TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 describe("the trace of a live run and of its replay are the same", () => {
+  it("also where a turn was begun in the trace of the turn before it", async () => {
+    const { agent, log } = testAgent({ model: scriptedModel([["a"], ["b"]]) });
+    const live = otelProvider();
+    const tracing = traceAgent(agent, live.target);
+    const run = agent.run("say", { runId: "r" });
+    await run.settled();
+    const [first] = traceOf(await stored(log, "r"));
+    await run.send("more", { traceparent: `00-${first?.traceId}-${first?.spanId}-01` });
+    await run.settled();
+    await tracing.close();
+    const events = await stored(log, "r");
+    const ids = (await replayed(events)).map(({ traceId }) => traceId);
+    expect(ids).toEqual(ids.map(() => first?.traceId));
+    expect(await live.exported()).toEqual(await replayed(events));
+    await agent.close();
+  });
+
+  it("has a turn that a limit ends before anything else happens in it", async () => {
+    const gate = deferred();
+    const { agent, log, clock } = testAgent({
+      model: {
+        name: "m",
+        async *stream() {
+          yield { type: "text", text: "said" };
+          await gate.promise;
+          yield { type: "finish", finish: "stop" };
+        },
+      },
+      budget: { wallMs: 1_000 },
+    });
+    const live = otelProvider();
+    const tracing = traceAgent(agent, live.target);
+    const run = agent.run("say", { runId: "r" });
+    await until(run, "token_stream");
+    const stopped = run.interrupt("wait", { mode: "step" });
+    await run.resume("go on", { traceparent: TRACEPARENT });
+    clock.advance(2_000);
+    gate.resolve();
+    await stopped;
+    await run.settled();
+    await tracing.close();
+    const events = await stored(log, "r");
+    const turns = traceOf(events).filter(({ name }) => name.startsWith("invoke_agent"));
+    expect(turns.map(({ attributes }) => attributes["rubato.turn"])).toEqual([1, 2]);
+    expect(turns[1]).toMatchObject({ events: [{ name: "rubato.limit" }, { name: "rubato.interrupted" }] });
+    expect(turns[1]?.remoteParent?.traceId).toBe(TRACEPARENT.slice(3, 35));
+    expect(await live.exported()).toEqual(await replayed(events));
+    await agent.close();
+  });
+
   it.for([false, true])("with tools, an interrupt, a retry and a failure, content %s", async (content) => {
     let asked = 0;
     const script = scriptedModel([

@@ -1,9 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { pause, scriptedModel, type ChatModel } from "rubato";
+import { z } from "zod";
+import { defineTool, pause, scriptedModel, type ChatModel } from "rubato";
 import { Collector } from "../../runtime/metrics/collector.ts";
 import { PrometheusText, writeAgents } from "../../runtime/metrics/prometheus.ts";
 import { SlidingCount, SlidingLatency } from "../../runtime/metrics/window.ts";
-import { testAgent, until } from "../support/agents.ts";
+import { deferred, quiet, testAgent, until } from "../support/agents.ts";
 import { countedModel } from "../support/counted-model.ts";
 import { goldenModel, goldenTools } from "../support/golden-run.ts";
 import { stored } from "../support/logs.ts";
@@ -220,6 +221,39 @@ describe("agent.metrics", () => {
     expect(agent.metrics().events.total).toBe(run.durableSeq);
     await agent.close();
     expect(agent.metrics().turns.done.total).toBe(1);
+  });
+
+  it("P33 a late result of a run at rest begins no work: no timer is left, and nothing holds the run", async () => {
+    const clock = manualClock();
+    const gate = deferred();
+    const slow = defineTool({
+      name: "slow",
+      description: "",
+      input: z.object({}),
+      async execute() {
+        await gate.promise;
+        return "late";
+      },
+    });
+    const { agent } = testAgent({
+      model: scriptedModel([{ calls: [{ name: "slow", args: {} }] }]),
+      tools: [slow],
+      clock,
+      metrics: true,
+    });
+    const run = agent.run("one");
+    await until(run, "tool_start");
+    const stopped = run.interrupt("enough", { mode: "now", graceMs: 10 });
+    await quiet();
+    clock.advance(10);
+    await stopped;
+    clock.advance(5_000);
+    expect(clock.pending).toBe(0);
+    gate.resolve();
+    await until(run, "tool_result", ({ data }) => data.late === true);
+    await quiet();
+    expect(clock.pending).toBe(0);
+    await agent.close();
   });
 
   it("leaves no timer and no watch behind", async () => {

@@ -3,8 +3,9 @@ import { z } from "zod";
 import { createAgent, memoryLog, scriptedModel, type EventLog } from "rubato";
 import { createHandler } from "rubato/server";
 import { metricsSchema } from "../../runtime/cli/top-view.ts";
+import { manualClock } from "../support/manual-clock.ts";
 import { parsePrometheus } from "../support/prometheus-parser.ts";
-import { finished, post, raw, served } from "./served.ts";
+import { eventually, finished, post, raw, served } from "./served.ts";
 
 describe("GET /metrics", () => {
   it("passes a strict parser, empty, busy, and with names that want escaping; and says what GET /api/metrics says", async () => {
@@ -120,6 +121,39 @@ describe("GET /health", () => {
     expect((await raw(`${it.url}/health?probe=live`)).status).toBe(200);
     expect(answer.body).not.toContain("disk");
     expect(it.errors).not.toEqual([]);
+  });
+
+  it.for(["fails", "hangs"])("tells its figures while a log %s, but for those that stand there alone", async (how) => {
+    const inner = memoryLog();
+    let broken = false;
+    const clock = manualClock();
+    const log: EventLog = Object.assign(Object.create(inner), {
+      list(filter: Parameters<EventLog["list"]>[0]) {
+        if (!broken) return inner.list(filter);
+        return how === "fails" ? Promise.reject(new Error("the disk is gone")) : new Promise(() => {});
+      },
+    });
+    const it = await served({ log }, { clock });
+    await finished(it, "r1");
+    broken = true;
+    for (const path of ["/metrics", "/api/metrics"]) {
+      let answered = false;
+      const asked = raw(`${it.url}${path}`).finally(() => {
+        answered = true;
+      });
+      await eventually(() => {
+        clock.advance(2_000);
+        return answered;
+      });
+      const answer = await asked;
+      expect(answer.status).toBe(200);
+      if (path === "/metrics") {
+        const families = parsePrometheus(answer.body);
+        expect(families.get("rubato_turns_total")?.samples).toContainEqual(expect.objectContaining({ value: 1 }));
+        expect(families.get("rubato_runs")?.samples).toEqual([]);
+      } else expect(JSON.parse(answer.body)).toMatchObject({ runs: {}, agents: [{ turns: { done: { total: 1 } } }] });
+    }
+    expect(it.errors.length > 0).toBe(how === "fails");
   });
 
   it("lives and is not ready while it shuts down", async () => {

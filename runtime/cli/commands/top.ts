@@ -1,7 +1,7 @@
 import { EXIT } from "../exit-code.ts";
 import type { Io } from "../io.ts";
 import type { LogCommand } from "../log-command.ts";
-import { oneLine } from "../sanitizer.ts";
+import { oneLine, safeJson } from "../sanitizer.ts";
 import { createScreen } from "../screen.ts";
 import { metricsSchema, topRows, type ServerMetrics } from "../top-view.ts";
 
@@ -30,7 +30,7 @@ export const topCommand: LogCommand = {
     const base = url.replace(/\/+$/, "");
     return (io) => {
       const ask = asker(base, token ?? io.env["RUBATO_TOKEN"]);
-      return json || io.columns === undefined ? once(io, base, ask, json) : watch(io, base, io.columns, ask);
+      return json || io.columns === undefined ? once(io, base, ask, json) : watch(io, base, ask);
     };
   },
 };
@@ -41,9 +41,7 @@ type Ask = (signal?: AbortSignal) => Promise<ServerMetrics | string>;
 async function once(io: Io, url: string, ask: Ask, json: boolean): Promise<number> {
   const metrics = await ask();
   if (typeof metrics === "string") return failed(io, metrics);
-  const rows = json
-    ? [JSON.stringify(metrics, undefined, 2)]
-    : topRows(metrics, { url, width: io.columns ?? 120, theme: io.theme });
+  const rows = json ? [safeJson(metrics, 2)] : topRows(metrics, { url, width: io.columns ?? 120, theme: io.theme });
   await io.out.write(`${rows.map((row) => row.trimEnd()).join("\n")}\n`);
   return EXIT.done;
 }
@@ -54,7 +52,7 @@ async function failed(io: Io, sentence: string): Promise<number> {
 }
 
 /** Until Ctrl-C. A server that goes away is waited for; what it said last stays. */
-async function watch(io: Io, url: string, columns: number, ask: Ask): Promise<number> {
+async function watch(io: Io, url: string, ask: Ask): Promise<number> {
   const stop = new AbortController();
   const end = (): void => {
     stop.abort();
@@ -66,16 +64,23 @@ async function watch(io: Io, url: string, columns: number, ask: Ask): Promise<nu
     drawn += piece;
   });
   try {
-    let rows: readonly string[] = [];
+    let known: ServerMetrics | undefined;
+    let size = `${io.columns} ${io.rows}`;
     while (!stop.signal.aborted) {
       const metrics = await ask(stop.signal);
       if (stop.signal.aborted) break;
       const gone = typeof metrics === "string" ? metrics : undefined;
-      if (gone !== undefined && rows.length === 0) return await failed(io, gone);
-      if (typeof metrics !== "string") rows = topRows(metrics, { url, width: columns - 1, theme: io.theme });
+      if (typeof metrics !== "string") known = metrics;
+      if (known === undefined) return await failed(io, gone ?? "");
+      const { columns = 80, rows: height } = io;
+      const rows = topRows(known, { url, width: columns - 1, theme: io.theme });
       const last = gone === undefined ? io.theme.dim("Ctrl-C ends.") : io.theme.error(oneLine(gone, columns - 1));
-      const shown = [...rows.slice(0, Math.max(1, io.rows - 3)), "", last];
-      screen.paint([], { rows: shown, cursor: { row: shown.length - 1, column: 0 } });
+      const shown = [...rows.slice(0, Math.max(1, height - 3)), "", last];
+      const live = { rows: shown, cursor: { row: shown.length - 1, column: 0 } };
+      // In a terminal of another size nobody knows where what was drawn stands.
+      if (size === `${columns} ${height}`) screen.paint([], live);
+      else screen.redraw([], live, height);
+      size = `${columns} ${height}`;
       await io.out.write(drawn);
       drawn = "";
       await io.sleep(EVERY_MS, stop.signal);

@@ -236,6 +236,12 @@ describe("two branches", () => {
     expect(sharedUpTo(recordingOf(events), recordingOf([...fork, own]))).toBe(20);
     expect(sharedUpTo(recordingOf(events), recordingOf(events))).toBe(events.length);
     expect(sharedUpTo(recordingOf(events), recordingOf([]))).toBe(0);
+    const traceparent = `00-${"a".repeat(32)}-${"b".repeat(16)}-01`;
+    const traced = events.map((event) => ({
+      ...event,
+      data: event.type === "user_input" ? { ...event.data, traceparent } : event.data,
+    }));
+    expect(sharedUpTo(recordingOf(traced), recordingOf([...fork, own]))).toBe(20);
   });
 });
 
