@@ -202,9 +202,12 @@ class LiveRun<Context> implements OwnedRun<Context>, PublicRunParts, OwnersRun, 
       return { accepted: false, reason: "closed" };
     // Before the first event of a turn is recorded, so that an abort in any of its listeners counts.
     this.watchSignal();
-    const answer = to.command(asked, graceMs);
-    if (to.head.atRest) this.unwatchSignal();
-    return answer;
+    try {
+      return await to.command(asked, graceMs);
+    } finally {
+      // Nobody says that a run rests which never left its rest: the command was refused, or all that it led to was over at once.
+      if (to.head.atRest) this.unwatchSignal();
+    }
   }
 
   /** L2. */

@@ -1,7 +1,7 @@
 import { getEventListeners } from "node:events";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
-import { defineTool, pause, scriptedModel, type ChatModel } from "rubato";
+import { defineTool, pause, scriptedModel, toolCalls, type ChatModel } from "rubato";
 import { checkLog } from "../support/invariants.ts";
 import { deferred, eventsOf, quiet, testAgent, until } from "../support/agents.ts";
 import { stored } from "../support/logs.ts";
@@ -170,6 +170,31 @@ describe("the run's signal", () => {
     expect(getEventListeners(controller.signal, "abort")).toHaveLength(0);
     await run.resume();
     expect(await run.settled()).toMatchObject({ status: "done" });
+  });
+
+  it("is let go where a command comes in the moment in which the run comes back to its rest by itself", async () => {
+    const controller = new AbortController();
+    const pay = defineTool({
+      name: "pay",
+      description: "pays",
+      input: z.object({}),
+      approval: "always",
+      execute: () => "paid",
+    });
+    const model = scriptedModel([[...toolCalls([{ name: "pay" }])], "fine"]);
+    const { agent, clock } = testAgent({ model, tools: [pay], approvalTimeoutMs: 1_000, maxSteps: 1 });
+    const run = agent.run("?", { signal: controller.signal });
+    await run.settled();
+    const receipts: Promise<unknown>[] = [];
+    run.subscribe("interrupted", () => {
+      receipts.push(run.interrupt("it rests already"));
+    });
+    clock.advance(1_000);
+    await quiet();
+    expect(run.state).toMatchObject({ status: "interrupted", limit: { kind: "max_steps" } });
+    expect(await Promise.all(receipts)).toMatchObject([{ accepted: false }]);
+    expect(getEventListeners(controller.signal, "abort")).toHaveLength(0);
+    await agent.close();
   });
 });
 
