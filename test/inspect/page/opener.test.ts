@@ -52,6 +52,56 @@ describe("two branches side by side", () => {
   });
 });
 
+describe("what is said", () => {
+  const events = golden("plain").map((event) => ({ ...event, runId: "r" }));
+
+  it("of the line goes when that is open again; what was said of something else stays, whatever comes from the server", () => {
+    const session = new Session();
+    const { connection, follows } = byHand();
+    new Opener(session, "").openRun(connection, "r");
+    const follow = follows.get("r");
+    follow?.onEvents(events);
+    session.say("r.jsonl could not be written.");
+    // As often as events or heartbeats come.
+    follow?.onLine("open");
+    expect(session.notice?.text).toBe("r.jsonl could not be written.");
+    follow?.onLine("lost", "The server does not answer.");
+    expect(session.notice?.text).toBe("The server does not answer.");
+    follow?.onLine("open");
+    expect(session.notice).toBeUndefined();
+  });
+
+  it("of the other branch stands with that branch: its line, and a file without events", async () => {
+    const session = new Session();
+    const { connection, follows } = byHand();
+    const opener = new Opener(session, "");
+    opener.openRun(connection, "r");
+    opener.openBeside(connection, "two");
+    follows.get("two")?.onLine("ended", 'There is no run "two" here.');
+    expect(session.other).toMatchObject({ title: "two", line: "ended", trouble: 'There is no run "two" here.' });
+    follows.get("two")?.onLine("open");
+    expect(session.other).toMatchObject({ line: "open", trouble: undefined });
+    expect([session.line, session.notice]).toEqual(["none", undefined]);
+    await opener.openFileBeside(new File([""], "empty.jsonl"));
+    expect(session.other).toMatchObject({ title: "empty.jsonl", trouble: '"empty.jsonl" holds no events.' });
+    expect(session.notice).toBeUndefined();
+  });
+
+  it("of a file that loads beside a run ends with that file: what is closed is not loading any more", async () => {
+    const session = new Session();
+    const { connection } = byHand();
+    const opener = new Opener(session, "");
+    opener.openRun(connection, "r");
+    expect(session.loading).toMatchObject({ what: "r", side: session.main });
+    const loading = opener.openFileBeside(new File([textOf("plain")], "plain.jsonl"));
+    expect(session.loading).toMatchObject({ what: "plain.jsonl", side: session.other });
+    opener.closeBeside();
+    expect(session.loading).toBeUndefined();
+    await loading;
+    expect(session.loading).toBeUndefined();
+  });
+});
+
 describe("a seq in the address", () => {
   const events = golden("plain").map((event) => ({ ...event, runId: "r" }));
   const head = events.length;

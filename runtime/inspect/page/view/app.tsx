@@ -104,7 +104,7 @@ function Notices({ session }: { session: Session }) {
       {session.asksToken === undefined ? null : <AskToken onToken={session.asksToken} />}
       {loading === undefined ? null : (
         <p class="notice">
-          Loading {loading.what}: {main.recording.dropped + main.recording.length} events
+          Loading {loading.what}: {loading.side.recording.dropped + loading.side.recording.length} events
           {loading.part === undefined ? null : `, ${Math.round(loading.part * 100)} %`}{" "}
           <button type="button" onClick={loading.stop}>
             Stop here

@@ -41,13 +41,16 @@ export function Branches({ session, other, onClose }: Props) {
 }
 
 function BranchOf({ side, seq }: { side: Side; seq: number }) {
-  const state = side.recording.stateAt(seq);
+  const { recording, title, trouble, line } = side;
+  const state = recording.stateAt(seq);
   return (
     <article class="branch">
-      <h3>{side.recording.runId}</h3>
-      <Kept recording={side.recording} />
+      <h3>{recording.runId || title}</h3>
+      {recording.problem === undefined ? null : <p class="notice bad">{recording.problem}</p>}
+      {trouble === undefined ? null : <p class="notice bad">{trouble}</p>}
+      <Kept recording={recording} />
       <p class="why">
-        <b>{state.status}</b> at seq {seq} of {side.recording.endSeq}. {whyHere(side.recording, seq)}
+        <b>{state.status}</b> at seq {seq} of {recording.endSeq}. {whyHere(recording, seq, line === "open")}
       </p>
       <MessagesPanel state={state} />
     </article>

@@ -31,7 +31,7 @@ export async function feedText(
   let taken = 0;
   let weighed = 0;
   const loading = (part: number | undefined): void => {
-    session.loading = { what, part, stop: () => (stopped = true) };
+    session.loading = { what, side, part, stop: () => (stopped = true) };
   };
   loading(0);
   session.changed();
@@ -85,8 +85,8 @@ export async function feedText(
   } catch (error) {
     side.recording.trouble(`It could not be read to its end: ${error instanceof Error ? error.message : "unknown"}.`);
   } finally {
+    session.loaded(side);
     if (isShown()) {
-      session.loading = undefined;
       session.grown();
       if (session.main === side) session.missWanted();
     }

@@ -46,11 +46,12 @@ export class Opener {
     const loading = (part: number | undefined): void => {
       session.loading = {
         what: runId,
+        side,
         part,
         stop: () => {
           this.leave();
-          session.loading = undefined;
-          session.line = "ended";
+          session.loaded(side);
+          side.line = "ended";
           session.missWanted();
           session.changed();
         },
@@ -63,15 +64,15 @@ export class Opener {
         this.take(side, events);
         const { endSeq } = side.recording;
         if (endSeq < head) loading(endSeq / head);
-        else session.loading = undefined;
+        else session.loaded(side);
         session.grown();
         if (endSeq >= head) session.missWanted();
       },
       onLine: (line, why) => {
-        session.line = line;
-        if (line !== "open") session.loading = undefined;
-        if (line !== "open" && why !== undefined) session.say(why, line === "lost" ? "bad" : "info");
-        else if (line === "open") session.notice = undefined;
+        side.line = line;
+        if (line !== "open") session.loaded(side);
+        if (line === "open") session.sayOfLine(undefined);
+        else if (why !== undefined) session.sayOfLine(why, line === "lost" ? "bad" : "info");
         session.changed();
       },
     });
@@ -79,17 +80,19 @@ export class Opener {
 
   /** Shows another run beside the one that is open. */
   openBeside(connection: Connection, runId: string): void {
-    this.leaveOther();
     const { session } = this;
-    const side = new Side();
-    session.other = side;
+    const side = this.beginBeside(runId);
     this.leaveOther = connection.follow(runId, {
       after: 0,
       onEvents: (events) => {
         this.take(side, events);
         session.changed();
       },
-      onLine: () => {},
+      onLine: (line, why) => {
+        side.line = line;
+        side.trouble = line === "open" ? undefined : why;
+        session.changed();
+      },
     });
     session.changed();
   }
@@ -98,14 +101,13 @@ export class Opener {
   closeBeside(): void {
     this.leaveOther();
     this.leaveOther = () => {};
+    this.session.loaded(this.session.other);
     this.session.other = undefined;
     this.session.changed();
   }
 
   async openFileBeside(file: File): Promise<void> {
-    this.closeBeside();
-    const side = new Side();
-    this.session.other = side;
+    const side = this.beginBeside(file.name);
     await feedText(this.session, side, piecesOf(file.stream(), file.size), file.name);
     this.judge(side, `"${file.name}" holds no events.`);
   }
@@ -116,7 +118,6 @@ export class Opener {
     this.leaveOther();
     this.leave = () => {};
     this.leaveOther = () => {};
-    this.session.line = "none";
     const { wanted } = this;
     this.wanted = undefined;
     return this.session.reset(origin, title, wanted);
@@ -134,9 +135,18 @@ export class Opener {
   private judge(side: Side, empty: string): void {
     const { session } = this;
     const { recording } = side;
-    if (session.main !== side && session.other !== side) return;
-    if (recording.length === 0) session.say(recording.problem === undefined ? empty : `${recording.problem} ${empty}`);
+    if (recording.length > 0) return;
+    // What the recording says of itself stands there beside it.
+    if (session.main === side) session.say(empty);
+    else side.trouble = empty;
     session.changed();
+  }
+
+  private beginBeside(title: string): Side {
+    this.closeBeside();
+    const side = new Side(undefined, title);
+    this.session.other = side;
+    return side;
   }
 }
 

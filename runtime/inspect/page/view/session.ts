@@ -16,6 +16,17 @@ export type Speed = 1 | 10;
 export interface Notice {
   readonly tone: "info" | "bad";
   readonly text: string;
+  /** It says how the line to the server is: it goes when that is open again. */
+  readonly ofLine?: boolean;
+}
+
+/** What is loading. */
+export interface Loading {
+  readonly what: string;
+  readonly side: Side;
+  /** From 0 to 1; undefined where nobody knows. */
+  readonly part: number | undefined;
+  readonly stop: () => void;
 }
 
 /** Everything that the page shows and where somebody looks. Views read it; whoever changes it calls {@link changed}, and one frame later all is drawn. */
@@ -44,7 +55,7 @@ export class Session {
   tab: Tab = "event";
   /** A state of the agent chart, or an event type, whose definition is shown. */
   picked: { readonly kind: "state" | "event"; readonly name: string } | undefined;
-  loading: { readonly what: string; readonly part: number | undefined; readonly stop: () => void } | undefined;
+  loading: Loading | undefined;
   /** The server was asked what it has, and has not answered: with large logs that takes a while. */
   asking = false;
   /** A file that is written. */
@@ -56,8 +67,6 @@ export class Session {
   /** The server that the page came from. */
   connection: Connection | undefined;
   runs: readonly RunInfo[] = [];
-  /** How the line to the server is. */
-  line: "none" | "open" | "lost" | "ended" = "none";
   private readonly listeners = new Set<() => void>();
   private frame: number | undefined;
   private searched = 0;
@@ -80,6 +89,16 @@ export class Session {
 
   get endSeq(): number {
     return this.main.recording.endSeq;
+  }
+
+  /** How the line to the server is. */
+  get line(): Side["line"] {
+    return this.main.line;
+  }
+
+  /** What is loading into a side is over, however it went. */
+  loaded(side: Side | undefined): void {
+    if (this.loading?.side === side) this.loading = undefined;
   }
 
   /** The first moment there is: before the first event, or the first that is kept. */
@@ -237,10 +256,18 @@ export class Session {
     this.changed();
   }
 
+  /** What the line to the server does: said until it is open again, which takes away nothing else that was said. */
+  sayOfLine(text: string | undefined, tone: Notice["tone"] = "bad"): void {
+    if (text !== undefined) this.notice = { tone, text, ofLine: true };
+    else if (this.notice?.ofLine === true) this.notice = undefined;
+    this.changed();
+  }
+
   /** Begins anew with an empty run. */
   reset(origin: Session["origin"], title: string, wanted?: number): Side {
-    this.main = new Side();
+    this.main = new Side(undefined, title);
     this.other = undefined;
+    this.loading = undefined;
     this.origin = origin;
     this.title = title;
     this.served = undefined;

@@ -5,11 +5,18 @@ import { Recording } from "../model/recording.ts";
 
 /** A run with what is drawn of it. */
 export class Side {
+  /** What it is called before it has lines: a run's id, a file's name. */
+  readonly title: string;
   readonly recording: Recording;
   readonly lanes = new Lanes();
+  /** How the line to its server is. */
+  line: "none" | "open" | "lost" | "ended" = "none";
+  /** What is wrong with how it comes, one sentence or two; what is wrong with its lines says the recording. */
+  trouble: string | undefined;
   private readonly found = new Causes();
 
-  constructor(bounds?: Bounds) {
+  constructor(bounds?: Bounds, title = "") {
+    this.title = title;
     this.recording = new Recording(bounds);
   }
 
