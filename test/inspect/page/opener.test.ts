@@ -232,3 +232,65 @@ describe("search", () => {
     vi.restoreAllMocks();
   });
 });
+
+describe("a file that is dropped", () => {
+  const log = (name: string): File => new File([textOf(name)], `${name}.jsonl`);
+
+  it.for<[name: string, file: () => File, said: RegExp]>([
+    ["an empty one", () => new File([], "empty.jsonl"), /"empty.jsonl" holds no events: .* What was open stays\.$/],
+    ["a letter", () => new File(["hello,\nworld\n"], "letter.txt"), /holds no events \(line 1 is no JSON\)/],
+    ["other JSON", () => new File(['{"name":"rubato"}\n'], "package.json"), /holds no events/],
+    ["bytes", () => new File([Uint8Array.from({ length: 90_000 }, (_none, at) => at * 37)], "x.bin"), /no events/],
+    ["no file", folder, /"folder" cannot be read: it is a folder, or it is gone\. What was open stays\.$/],
+  ])("and is no log leaves open what is: %s", async ([, file, said]) => {
+    const session = new Session();
+    const { connection, follows, left } = byHand();
+    const opener = new Opener(session, "");
+    opener.openRun(connection, "r");
+    follows.get("r")?.onEvents(golden("plain"));
+    await opener.openDropped([file()]);
+    expect(session.notice?.text).toMatch(said);
+    expect([session.origin, session.main.recording.length, left]).toEqual(["run", golden("plain").length, []]);
+  });
+
+  it("and is a log is opened, also one whose first line is longer than what is looked at before", async () => {
+    const session = new Session();
+    const opener = new Opener(session, "");
+    await opener.openDropped([log("plain")]);
+    expect([session.title, session.main.recording.endSeq]).toEqual(["plain.jsonl", golden("plain").length]);
+    const [start] = golden("plain");
+    const long = { ...start, data: { ...start?.data, metadata: { text: "x".repeat(100_000) } } };
+    await opener.openDropped([new File([JSON.stringify(long)], "long.jsonl")]);
+    expect([session.title, session.main.recording.length]).toEqual(["long.jsonl", 1]);
+  });
+
+  it("with another one stands beside that, and what is more is said", async () => {
+    const session = new Session();
+    const opener = new Opener(session, "");
+    await opener.openDropped([log("plain"), log("redirect")]);
+    expect([session.main, session.other].map((side) => side?.recording.endSeq)).toEqual([
+      golden("plain").length,
+      golden("redirect").length,
+    ]);
+    expect(session.notice).toBeUndefined();
+    await opener.openDropped([log("plain"), log("redirect"), log("limit")]);
+    expect(session.notice?.text).toBe("Two files stand side by side; 1 more were left out.");
+  });
+
+  it("gives way to what is opened while it is looked at", async () => {
+    const session = new Session();
+    const { connection } = byHand();
+    const opener = new Opener(session, "");
+    const dropped = opener.openFile(log("plain"));
+    opener.openRun(connection, "r");
+    await dropped;
+    expect(session.origin).toBe("run");
+  });
+
+  /** As a browser hands one over. */
+  function folder(): File {
+    const file = new File([], "folder");
+    const unreadable = { text: () => Promise.reject(new Error("A requested file or directory could not be found")) };
+    return Object.assign(file, { slice: () => Object.assign(new Blob(), unreadable) });
+  }
+});

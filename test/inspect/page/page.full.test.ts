@@ -92,6 +92,25 @@ describe("the page over a recorded run", () => {
     expect(await page.locator("header .title").textContent()).toBe("plain.jsonl");
   });
 
+  it("shows the sample at its moment when it is loaded anew, and goes back to what was open before", async () => {
+    const { page, complaints } = await sample();
+    await scrubTo(page, 40);
+    await expect.poll(() => page.url()).toMatch(/#sample=1&seq=40$/);
+    await page.reload();
+    await expectSeq(page, 40);
+    // Typed by hand, and gone back from.
+    await page.evaluate("location.hash = 'sample=1&seq=12'");
+    await expectSeq(page, 12);
+    await page.goBack();
+    await expectSeq(page, 40);
+    await page.getByLabel("Open a log file").setInputFiles(fileOf("back.jsonl", textOf("redirect")));
+    await expectSeq(page, golden("redirect").length);
+    await expect.poll(() => page.url()).not.toContain("#");
+    await page.goBack();
+    await expectText(page, ".badge", /^sample$/);
+    expect(complaints).toEqual([]);
+  });
+
   it("works with the keyboard alone", async () => {
     const { page, complaints } = await sample();
     const events = golden("sample");
@@ -368,6 +387,10 @@ describe("files", () => {
     await page.getByLabel("A log file to compare with").setInputFiles(fileOf("cancelled.jsonl", textOf("cancelled")));
     await expectText(page, ".branches-panel", /They are the same up to seq \d+/);
     expect(await page.locator(".branch").count()).toBe(2);
+    await page
+      .getByLabel("A log file to compare with")
+      .setInputFiles(fileOf("beside.jsonl", textOf("plain").slice(0, -40)));
+    await expectText(page, ".branch .notice", /last line is cut/);
     expect(complaints).toEqual([]);
   });
 

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { replay } from "rubato";
 import { encodeState, initialState, type Event } from "rubato/machines";
 import { logReading } from "../../support/written-log.ts";
+import { statusAt } from "../../../runtime/inspect/page/model/why.ts";
 import { golden, GOLDEN, recordingOf } from "./golden.ts";
 
 /** What `replay` says of each seq of a log; where a range was pruned, the state before it. */
@@ -52,6 +53,7 @@ describe("a recording in the page", () => {
       ...rest,
       { ...rest[0], seq: rest.length + 2, type: "hologram", data: { of: "x" } },
     ]);
+    expect([0, 1].map((seq) => statusAt(recording, seq))).toEqual(["idle", "unknown"]);
     expect(recording.problem).toContain("newer rubato (schema 99");
     expect(recording.length).toBe(rest.length + 2);
     expect(recording.foldedTo).toBe(0);

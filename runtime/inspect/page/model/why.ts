@@ -34,6 +34,12 @@ export function hasState(recording: Recording, seq: number): boolean {
   return recording.indexOf(seq) < recording.events.length;
 }
 
+/** The status at a moment, in one word. */
+export function statusAt(recording: Recording, seq: number): string {
+  const known = seq === 0 || recording.length === 0 || hasState(recording, seq);
+  return known ? recording.stateAt(seq).status : "unknown";
+}
+
 /** The guards that were asked about an event, up to the one that decided. Empty where none was. */
 export function decisionOf(recording: Recording, event: Event): string {
   const { considered, to, from } = explain(recording.stateBefore(event), event);

@@ -101,7 +101,7 @@ function Notices({ session }: { session: Session }) {
   const { loading, notice, main } = session;
   return (
     <div class="notices" aria-live="polite">
-      {session.asksToken === undefined ? null : <AskToken onToken={session.asksToken} />}
+      {session.asksToken === undefined ? null : <AskToken {...session.asksToken} />}
       {loading === undefined ? null : (
         <p class="notice">
           Loading {loading.what}: {loading.side.recording.dropped + loading.side.recording.length} events
@@ -141,16 +141,17 @@ function Notices({ session }: { session: Session }) {
   );
 }
 
-function AskToken({ onToken }: { onToken: (token: string) => void }) {
+function AskToken({ refused, take }: NonNullable<Session["asksToken"]>) {
   const [token, setToken] = useState("");
   return (
     <form
       class="notice"
       onSubmit={(submit) => {
         submit.preventDefault();
-        if (token.trim() !== "") onToken(token.trim());
+        if (token.trim() !== "") take(token.trim());
       }}
     >
+      {refused ? <span class="bad-text">The server does not take the token that it was given. </span> : null}
       <label>
         The server wants its token:{" "}
         <input

@@ -1,5 +1,5 @@
 import { sharedUpTo } from "../model/part.ts";
-import { whyHere } from "../model/why.ts";
+import { statusAt, whyHere } from "../model/why.ts";
 import type { Session } from "./session.ts";
 import type { Side } from "./side.ts";
 import { Kept } from "./kept.tsx";
@@ -50,7 +50,7 @@ function BranchOf({ side, seq }: { side: Side; seq: number }) {
       {trouble === undefined ? null : <p class="notice bad">{trouble}</p>}
       <Kept recording={recording} />
       <p class="why">
-        <b>{state.status}</b> at seq {seq} of {recording.endSeq}. {whyHere(recording, seq, line === "open")}
+        <b>{statusAt(recording, seq)}</b> at seq {seq} of {recording.endSeq}. {whyHere(recording, seq, line === "open")}
       </p>
       <MessagesPanel state={state} />
     </article>

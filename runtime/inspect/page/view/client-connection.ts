@@ -95,5 +95,6 @@ export function isUnauthorized(error: unknown): boolean {
 }
 
 function sentenceOf(error: unknown): string {
+  if (isUnauthorized(error)) return "The server does not take the token any more.";
   return sentence(error instanceof Error ? error.message : "That failed.");
 }

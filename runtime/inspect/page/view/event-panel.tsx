@@ -1,4 +1,4 @@
-import { decisionOf, hasState, whyHere } from "../model/why.ts";
+import { decisionOf, statusAt, whyHere } from "../model/why.ts";
 import { expose } from "../../../cli/exposed.ts";
 import { headOf } from "../../../cli/head-of.ts";
 import type { LogEntry } from "../model/log-entry.ts";
@@ -83,11 +83,9 @@ function Cause({ session, seq }: { session: Session; seq: number }) {
 export function Why({ session }: { session: Session }) {
   const { recording } = session.main;
   const { seq } = session;
-  const status =
-    seq > 0 && recording.length > 0 && !hasState(recording, seq) ? "unknown" : recording.stateAt(seq).status;
   return (
     <p class="why">
-      <b>{status}</b> {cut(whyHere(recording, seq, session.line === "open"), LONGEST_WHY)}
+      <b>{statusAt(recording, seq)}</b> {cut(whyHere(recording, seq, session.line === "open"), LONGEST_WHY)}
     </p>
   );
 }

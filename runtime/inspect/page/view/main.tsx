@@ -2,12 +2,13 @@ import "./no-eval.ts";
 import { render } from "preact";
 import sample from "../sample.jsonl";
 import { placeOf } from "../model/place.ts";
+import { keepAddress } from "./address.ts";
 import { App } from "./app.tsx";
 import { onTheme } from "./colors.ts";
 import { markOnceDrawn } from "./feeder.ts";
 import { tell } from "./header.tsx";
 import { listenToKeys } from "./keys.ts";
-import { keepAddress, Opener } from "./opener.ts";
+import { Opener } from "./opener.ts";
 import { Player } from "./player.ts";
 import { Session } from "./session.ts";
 import { openServer } from "./server.ts";
@@ -21,7 +22,7 @@ if (root !== null) {
   render(<App session={session} player={player} opener={opener} />, root);
 }
 listenToKeys(session, player);
-keepAddress(session);
+keepAddress(session, opener);
 onTheme(() => {
   session.changed();
 });
@@ -34,9 +35,12 @@ async function begin(): Promise<void> {
   const exported = document.querySelectorAll("script.log");
   if (exported.length > 0) {
     await opener.openTexts(textsOf(exported), exported.length, "export", document.title);
-  } else if (!(await openServer(session, opener))) {
-    await opener.openSample();
+    return;
   }
+  const { opened, why } = await openServer(session, opener);
+  if (opened) return;
+  await opener.openSample();
+  if (why !== undefined) session.say(why);
 }
 
 /** Of each element once: what was read is not held twice. */
@@ -47,8 +51,10 @@ function* textsOf(elements: Iterable<Element>): Generator<string, void, undefine
   }
 }
 
+/** Files only: text that is dragged into a field is that field's. */
 function listenToDrops(): void {
   document.addEventListener("dragover", (drag) => {
+    if (drag.dataTransfer?.types.includes("Files") !== true) return;
     drag.preventDefault();
     document.body.classList.add("dropping");
   });
@@ -56,9 +62,10 @@ function listenToDrops(): void {
     document.body.classList.remove("dropping");
   });
   document.addEventListener("drop", (drop) => {
-    drop.preventDefault();
     document.body.classList.remove("dropping");
-    const [file] = drop.dataTransfer?.files ?? [];
-    if (file !== undefined) tell(session, opener.openFile(file));
+    const files = [...(drop.dataTransfer?.files ?? [])];
+    if (files.length === 0) return;
+    drop.preventDefault();
+    tell(session, opener.openDropped(files));
   });
 }

@@ -1,4 +1,5 @@
-import { hashOf, placeOf } from "../model/place.ts";
+import { JsonLines } from "../model/json-lines.ts";
+import { readEntry } from "../model/log-entry.ts";
 import { feedText, piecesOf, piecesOfTexts } from "./feeder.ts";
 import type { Connection } from "./connection.ts";
 import type { Session } from "./session.ts";
@@ -10,6 +11,8 @@ export class Opener {
   private readonly sample: string;
   /** The moment that the address names: of what is opened first. */
   private wanted: number | undefined;
+  /** How often something was opened. */
+  private begun = 0;
   private leave = (): void => {};
   private leaveOther = (): void => {};
 
@@ -19,7 +22,16 @@ export class Opener {
     this.wanted = wanted;
   }
 
+  /** Opens a log; what is none leaves open what is. */
   async openFile(file: File): Promise<void> {
+    const { begun, session } = this;
+    const why = await noLog(file);
+    // Something else was opened meanwhile.
+    if (begun !== this.begun) return;
+    if (why !== undefined) {
+      session.say(`${why}${session.main.recording.length === 0 ? "" : " What was open stays."}`);
+      return;
+    }
     const side = this.begin("file", file.name);
     await feedText(this.session, side, piecesOf(file.stream(), file.size), file.name);
     this.judge(side, `"${file.name}" holds no events: export one with rubato export RUN --out FILE.`);
@@ -32,13 +44,15 @@ export class Opener {
     this.judge(side, "There are no events in it.");
   }
 
-  async openSample(): Promise<void> {
+  async openSample(seq?: number): Promise<void> {
+    this.wanted = seq ?? this.wanted;
     await this.openTexts([this.sample], 1, "sample", "sample run");
   }
 
-  /** Follows a run of the server; keeps what there is when the run or the server goes away. */
-  openRun(connection: Connection, runId: string): void {
+  /** Follows a run of the server, shown at a seq or at its end; keeps what there is when the run or the server goes away. */
+  openRun(connection: Connection, runId: string, seq?: number): void {
     const { session } = this;
+    this.wanted = seq ?? this.wanted;
     const side = this.begin("run", runId);
     session.connection = connection;
     // As far as the list of runs tells: what comes behind that is the run as it goes on.
@@ -106,6 +120,16 @@ export class Opener {
     this.session.changed();
   }
 
+  /** What was dropped: a log, or two that are compared. */
+  async openDropped(files: readonly File[]): Promise<void> {
+    const [file, other, ...more] = files;
+    if (file === undefined) return;
+    await this.openFile(file);
+    if (other === undefined || this.session.title !== file.name) return;
+    await this.openFileBeside(other);
+    if (more.length > 0) this.session.say(`Two files stand side by side; ${more.length} more were left out.`, "info");
+  }
+
   async openFileBeside(file: File): Promise<void> {
     const side = this.beginBeside(file.name);
     await feedText(this.session, side, piecesOf(file.stream(), file.size), file.name);
@@ -114,6 +138,7 @@ export class Opener {
 
   /** An empty run to be filled; what was open before ends. */
   begin(origin: Session["origin"], title: string): Side {
+    this.begun++;
     this.leave();
     this.leaveOther();
     this.leave = () => {};
@@ -132,7 +157,8 @@ export class Opener {
     }
   }
 
-  private judge(side: Side, empty: string): void {
+  /** Says that there is nothing in it, where that is so. */
+  judge(side: Side, empty: string): void {
     const { session } = this;
     const { recording } = side;
     if (recording.length > 0) return;
@@ -150,45 +176,24 @@ export class Opener {
   }
 }
 
-/** Keeps run and moment in the address, so that it can be sent to somebody. Written seldom: browsers refuse an address that changes with every frame. */
-export function keepAddress(session: Session): void {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  session.subscribe(() => {
-    timer ??= setTimeout(() => {
-      timer = undefined;
-      const run = session.main.recording.runId;
-      // With its file: whoever loads the page anew asks a server for it that has no runs.
-      const place = {
-        run: run === "" ? undefined : run,
-        seq: session.following ? undefined : session.seq,
-        file: session.served,
-      };
-      const hash = hashOf(place);
-      if (hash === location.hash || run === "") return;
-      history.replaceState(null, "", hash === "" ? location.pathname + location.search : hash);
-    }, 600);
-  });
-}
+/** Bytes of a file that are looked at before it is opened. */
+const HEAD = 65_536;
 
-/** The token of the address, which is taken out of it, or the one that was said before in this tab. */
-export function takeToken(): string | undefined {
-  const { token, ...place } = placeOf(location.hash);
-  if (token !== undefined) {
-    history.replaceState(null, "", hashOf(place) || location.pathname + location.search);
-    keepToken(token);
-    return token;
-  }
+/** Why a file is no log, as far as its head tells: undefined for one that may be. */
+async function noLog(file: File): Promise<string | undefined> {
+  let head: string;
   try {
-    return sessionStorage.getItem("rubato-token") ?? undefined;
+    head = await file.slice(0, HEAD).text();
   } catch {
-    return undefined;
+    return `"${file.name}" cannot be read: it is a folder, or it is gone.`;
   }
-}
-
-export function keepToken(token: string): void {
-  try {
-    sessionStorage.setItem("rubato-token", token);
-  } catch {
-    // A browser that keeps nothing asks again.
-  }
+  const lines = new JsonLines();
+  const { values, broken } = lines.push(head);
+  const end = file.size <= HEAD ? lines.end() : "empty";
+  const [first] = typeof end === "object" ? [...values, end.value] : values;
+  // A first line that is longer is read when the file is.
+  if (first === undefined && broken === undefined && file.size > HEAD) return undefined;
+  if (first !== undefined && readEntry(first).kind !== "bad") return undefined;
+  const line = broken === undefined ? "" : ` (line ${broken} is no JSON)`;
+  return `"${file.name}" holds no events${line}: export one with rubato export RUN --out FILE.`;
 }

@@ -62,8 +62,8 @@ export class Session {
   writing: { readonly what: string; readonly stop: () => void } | undefined;
   notice: Notice | undefined;
   help = false;
-  /** Set while the server wants a token: takes the one that somebody types. */
-  asksToken: ((token: string) => void) | undefined;
+  /** Set while the server wants a token: takes the one that somebody types. `refused`: there was one, and the server does not take it. */
+  asksToken: { readonly refused: boolean; readonly take: (token: string) => void } | undefined;
   /** The server that the page came from. */
   connection: Connection | undefined;
   runs: readonly RunInfo[] = [];
