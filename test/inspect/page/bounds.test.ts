@@ -28,6 +28,8 @@ describe("V4 a recording that is full", () => {
     }
     expect(recording.problem).toBeUndefined();
     expect(recording.dropped + recording.length).toBe(events.length);
+    // What is shown of a moment is how long after the beginning it was.
+    expect([recording.startedAt, recording.startsLate]).toEqual([events[0]?.timestamp, false]);
     expect(recording.entries).toEqual(events.slice(recording.dropped));
     for (const { seq } of [...recording.entries, ...recording.entries.toReversed()]) {
       expect(encodeState(recording.stateAt(seq)), `seq ${seq}`).toBe(encodeState(whole.stateAt(seq)));

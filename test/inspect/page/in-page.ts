@@ -19,6 +19,9 @@ export function overlaps(): string[] {
       }
     }
   }
+  for (const cell of document.querySelectorAll<HTMLElement>(".row .seq")) {
+    if (cell.scrollWidth > cell.clientWidth) found.push(`row: ${cell.textContent}`);
+  }
   return found;
 }
 

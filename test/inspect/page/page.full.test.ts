@@ -410,6 +410,22 @@ describe("files", () => {
   });
 });
 
+describe("a log without its beginning", () => {
+  it("is lines without states: no state is lit, nothing is said to have come from outside, long numbers stand apart", async () => {
+    const lines = golden("plain").map((event) => `${JSON.stringify({ ...event, seq: 1_000_000 + event.seq })}\n`);
+    const { page, complaints } = await inspect(fileOf("late.jsonl", lines.join("")));
+    await expectSeq(page, 1_000_000 + lines.length);
+    await expectText(page, ".notice", /Events 1 to 1000000 are missing/);
+    await expectText(page, ".last", /^No state is known here\.$/);
+    expect(await page.locator(".state.active, .state.around").count()).toBe(0);
+    await page.keyboard.press("Home");
+    await page.keyboard.press("ArrowRight");
+    await expectText(page, ".detail", /nothing that is kept here/);
+    expect(await page.evaluate(overlaps)).toEqual([]);
+    expect(complaints).toEqual([]);
+  });
+});
+
 describe("the page", () => {
   for (const colorScheme of ["light", "dark"] as const) {
     for (const [width, height] of [

@@ -23,6 +23,10 @@ export class Recording {
   problem: string | undefined;
   /** Lines that were here and are not any more: {@link drop}. */
   dropped = 0;
+  /** When the first line came that there was, also where it is not kept any more; 0 for an empty log. */
+  startedAt = 0;
+  /** The first line that there was is not the first of its run. */
+  startsLate = false;
   /** About so many bytes of memory its lines take. */
   weight = 0;
   /** The states before the first event that is kept, and behind every {@link KEEP_EVERY} of them. */
@@ -224,6 +228,10 @@ export class Recording {
       this.trouble(
         `Events ${this.endSeq + 1} to ${from - 1} are missing. From there on there are lines but no states.`,
       );
+    }
+    if (this.length === 0) {
+      this.startedAt = entry.timestamp;
+      this.startsLate = from > 1;
     }
     this.entries.push(entry);
     this.weight += weightOf(entry);

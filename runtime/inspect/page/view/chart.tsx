@@ -4,7 +4,7 @@ interface Props {
   readonly name: string;
   readonly layout: ChartLayout;
   readonly labels: ReadonlyMap<string, readonly string[]>;
-  /** The leaf that is active, as a path. */
+  /** The leaf that is active, as a path; empty where nobody knows. */
   readonly active: string;
   /** The last transition and the event that made it. */
   readonly last: { readonly from: string; readonly to: string; readonly event: string } | undefined;
@@ -18,7 +18,12 @@ export function Chart({ name, layout, labels, active, last, picked, onPick }: Pr
   const moved = last === undefined || last.from === last.to ? undefined : arrowBetween(layout, last.from, last.to);
   const shown = picked === undefined ? [] : arrows.filter(({ from }) => from === picked);
   return (
-    <svg class="chart" viewBox={`0 0 ${width} ${height}`} role="group" aria-label={`${name}, in ${active}`}>
+    <svg
+      class="chart"
+      viewBox={`0 0 ${width} ${height}`}
+      role="group"
+      aria-label={active === "" ? name : `${name}, in ${active}`}
+    >
       <defs>
         <marker id={`head-${name}`} viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">
           <path d="M0 0.8 L7.5 4 L0 7.2 Z" class="arrow-head" />

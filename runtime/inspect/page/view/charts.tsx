@@ -3,6 +3,7 @@ import { agentMachine } from "../../../../machines/agent.ts";
 import { toolCallMachine } from "../../../../machines/tool-call.ts";
 import { AGENT_LAYOUT, TOOL_CALL_LAYOUT } from "../../chart-layout.ts";
 import { labelsOf } from "../../chart-drawing.ts";
+import { statusAt } from "../model/why.ts";
 import { Chart } from "./chart.tsx";
 import { Definition } from "./definition.tsx";
 import type { Session } from "./session.ts";
@@ -14,14 +15,19 @@ const MOST_CALLS = 4;
 
 /** The agent's chart at the moment, and beside it the chart of each call in flight. */
 export function Charts({ session, state, before }: { session: Session; state: AgentState; before: AgentState }) {
-  const entry = session.main.recording.entryAt(session.seq);
-  const last = entry === undefined ? undefined : { from: before.value, to: state.value, event: entry.type };
-  const calls = state.core.calls.filter(({ outcome, phase }) => outcome === undefined && phase !== "dropped");
+  const { recording } = session.main;
+  const entry = recording.entryAt(session.seq);
+  const known = statusAt(recording, session.seq) !== "unknown";
+  const last = entry === undefined || !known ? undefined : { from: before.value, to: state.value, event: entry.type };
+  const calls = !known
+    ? []
+    : state.core.calls.filter(({ outcome, phase }) => outcome === undefined && phase !== "dropped");
   const { picked } = session;
   return (
     <section class="charts panel" aria-label="Statechart">
       <div class="chart-box">
         <p class="last">
+          {known ? null : "No state is known here."}
           {last === undefined ? null : (
             <>
               <b>{last.event}</b> {last.from === last.to ? `stays in ${last.to}` : `${last.from} → ${last.to}`}
@@ -32,7 +38,7 @@ export function Charts({ session, state, before }: { session: Session; state: Ag
           name="agent"
           layout={AGENT_LAYOUT}
           labels={AGENT_LABELS}
-          active={state.value}
+          active={known ? state.value : ""}
           last={last}
           picked={picked?.kind === "state" ? picked.name : undefined}
           onPick={(name) => {

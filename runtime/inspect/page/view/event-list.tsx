@@ -10,6 +10,9 @@ const ROW = 24;
 /** Browsers draw nothing beyond some height of an element, the smallest of them 17 million pixels: a longer list is scrolled over faster. */
 const TALLEST = 15_000_000;
 
+/** Of a type that this version does not know, in UTF-16 units: a file may name one of megabytes. */
+const LONGEST_TYPE = 64;
+
 /** Every line of the log, only those drawn that can be seen. */
 export function EventList({ session }: { session: Session }) {
   const box = useRef<HTMLDivElement>(null);
@@ -117,7 +120,7 @@ function Row({ entry, said, top, chosen, onChoose }: RowProps) {
       onClick={onChoose}
     >
       <span class="seq">{entry.seq}</span>
-      <span class="type">{entry.type}</span>
+      <span class="type">{entry.type.slice(0, LONGEST_TYPE)}</span>
       <span class="said">{said}</span>
     </div>
   );

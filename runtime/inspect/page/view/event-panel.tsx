@@ -20,7 +20,6 @@ export function EventPanel({ session }: { session: Session }) {
   const goesOn = main.causes.causeOf(chain.at(-1) ?? seq) !== undefined;
   const { seqs, streamed } = main.causes.effectsOf(seq);
   const decision = event === undefined ? "" : decisionOf(main.recording, event);
-  const start = main.recording.entries[0]?.timestamp ?? entry.timestamp;
   return (
     <div class="detail">
       <h3>
@@ -33,16 +32,18 @@ export function EventPanel({ session }: { session: Session }) {
             session.changed();
           }}
         >
-          {entry.type}
+          {cut(entry.type, LONGEST_WHY)}
         </button>{" "}
         <span class="dim">
-          seq {entry.seq}, {timeOf(entry)}, +{Math.round(entry.timestamp - start)} ms
+          seq {entry.seq}, {timeOf(entry)}, +{Math.round(entry.timestamp - main.recording.startedAt)} ms
         </span>
       </h3>
       {decision === "" ? null : <p class="decision">{decision}</p>}
       <h4>Caused by</h4>
       {chain.length === 0 ? (
-        <p class="dim">nothing in this run: it came from outside.</p>
+        <p class="dim">
+          {main.recording.startsLate ? "nothing that is kept here." : "nothing in this run: it came from outside."}
+        </p>
       ) : (
         <ol class="causes">
           {chain.map((cause) => (
