@@ -19,6 +19,7 @@ function opened(): { session: Session; opener: Opener; connection: Connection; a
   const asked: string[] = [];
   const connection: Connection = {
     runs: async () => [],
+    headOf: async () => undefined,
     follow(runId, follow: Follow) {
       asked.push(runId);
       follow.onEvents(golden("plain").map((event) => ({ ...event, runId })));

@@ -1,6 +1,7 @@
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { createAgent, defineTool, memoryLog, pause, scriptedModel, type Agent, type ScriptStep } from "rubato";
+import { serve } from "rubato/server";
 import { z } from "zod";
 import { expectSeq, expectText, openBrowser, openPage, scrubTo } from "./browser.ts";
 import { act, served, TOKEN } from "./served.ts";
@@ -70,11 +71,13 @@ describe("a live run in the page", () => {
   it("shows all arguments of a call that waits, and approves what was edited there", async () => {
     const calls = [{ name: "transfer", args: { euros: 90, to: "Eve <b>\u202Eeve" } }];
     const agent = agentOf([{ calls }, "Done."]);
-    const run = agent.run("Pay", { runId: "r1" });
+    const run = agent.run("Pay \u202E(done)", { runId: "r1" });
     await run.settled();
     const server = await served(agent);
     const { page, complaints } = await openPage(browser, `${server.url}/inspect#token=${TOKEN}`);
     await expectText(page, ".why", /It waits for a person: 1\.0 transfer needs an approval/);
+    await expectText(page, "header .title option", /^Pay .*\(done\) \(waiting\)$/);
+    expect((await page.locator("header .title").textContent())?.includes("\u202E")).toBe(false);
     await act(page);
     await expectText(page, ".approval pre", /euros: 90\nto: "Eve <b>\\u202eeve"/);
     await page.getByRole("button", { name: "Edit" }).click();
@@ -93,17 +96,28 @@ describe("a live run in the page", () => {
     expect(complaints).toEqual([]);
   });
 
-  it("asks for the token where the address brings none, and says when it is wrong", async () => {
+  it("asks for the token where the address brings none, and says when it is wrong, also of a server that was begun anew with another", async () => {
     const agent = agentOf(["Hello."]);
     await agent.run("Hi", { runId: "r1" }).settled();
     const server = await served(agent);
     const { page } = await openPage(browser, `${server.url}/inspect`);
     await page.getByLabel("The server wants its token:").fill("wrong-wrong-wrong-wrong");
     await page.getByRole("button", { name: "Use it" }).click();
+    await expectText(page, ".notice", /The server does not take the token that it was given/);
     await page.getByLabel("The server wants its token:").fill(TOKEN);
     await page.getByRole("button", { name: "Use it" }).click();
     await expectText(page, ".why", /It is done/);
     expect(page.url()).not.toContain(TOKEN);
+    await server.close();
+    await expectText(page, ".badge", /no connection/);
+    const renewed = { token: "battery-staple-horse", inspect: true, closeAgents: false, closeMs: 200 };
+    const other = await serve({ agents: agent, port: server.port, ...renewed });
+    onTestFinished(() => other.close());
+    await expectText(page, ".notice", /The server does not take the token any more\. What came so far stays/);
+    await page.getByLabel("The server wants its token:").fill(renewed.token);
+    await page.getByRole("button", { name: "Use it" }).click();
+    await expectText(page, ".badge", /^live$/);
+    await expectText(page, ".why", /It is done/);
   });
 
   it("keeps what it has when the server goes away, and goes on when it is back", async () => {

@@ -166,6 +166,19 @@ describe("the Chrome trace", () => {
 });
 
 describe("the Chrome trace of a long run", () => {
+  it("has the lanes that there are when it begins, also where a run goes on meanwhile", () => {
+    const recording = recordingOf(golden("approvals"));
+    const whole = [...chromeTrace(recording, lanesOf(recording))].join("");
+    const lanes = lanesOf(recording);
+    const pieces = chromeTrace(recording, lanes);
+    let written = "";
+    // Its beginning, two names, and that of each lane.
+    for (let piece = 0; piece < 3 + lanes.lanes.length; piece++) written += pieces.next().value ?? "";
+    const at = { seq: 1, timestamp: 0, runId: "r", type: "tool_start" };
+    lanes.add({ ...at, data: { callId: "9.9", attempt: 1, name: "new" } });
+    expect(written + [...pieces].join("")).toBe(whole);
+  });
+
   it("comes in pieces, one of an event, however many spans a lane has", () => {
     const lanes = new Lanes();
     // More than a call takes arguments.

@@ -14,11 +14,18 @@ beforeEach(() => {
 });
 
 /** A server whose streams the test moves by hand. */
-function byHand(): { connection: Connection; follows: Map<string, Follow>; left: string[] } {
+function byHand(): {
+  connection: Connection;
+  follows: Map<string, Follow>;
+  left: string[];
+  heads: Map<string, number>;
+} {
   const follows = new Map<string, Follow>();
   const left: string[] = [];
+  const heads = new Map<string, number>();
   const connection: Connection = {
     runs: async () => [],
+    headOf: async (runId) => heads.get(runId),
     follow(runId, follow) {
       follows.set(runId, follow);
       return () => {
@@ -27,7 +34,7 @@ function byHand(): { connection: Connection; follows: Map<string, Follow>; left:
     },
     command: async () => ({ kind: "refused", reason: "no", message: undefined }),
   };
-  return { connection, follows, left };
+  return { connection, follows, left, heads };
 }
 
 function runsOf(...heads: readonly (readonly [runId: string, seq: number])[]): Session["runs"] {
@@ -123,6 +130,29 @@ describe("a seq in the address", () => {
       expect([session.seq, session.following, session.notice?.text]).toEqual([seq, following, said]);
       expect(session.loading).toBeUndefined();
     }
+  });
+
+  it("is waited for also of a run that is not in the list: an older one", async () => {
+    const session = new Session();
+    const { connection, follows, heads } = byHand();
+    heads.set("r", head);
+    new Opener(session, "", head - 2).openRun(connection, "r");
+    follows.get("r")?.onEvents(events.slice(0, 5));
+    expect([session.seq, session.notice, session.wanted, session.loading?.what]).toEqual([0, undefined, head - 2, "r"]);
+    await connection.headOf("r");
+    expect([session.notice, session.wanted, session.loading?.part]).toEqual([undefined, head - 2, 5 / head]);
+    follows.get("r")?.onEvents(events.slice(5));
+    expect([session.seq, session.following, session.loading]).toEqual([head - 2, false, undefined]);
+    // Where nobody says how long it is, what came is what there is.
+    heads.delete("r");
+    const other = new Session();
+    new Opener(other, "", 999).openRun(connection, "r");
+    follows.get("r")?.onEvents(events);
+    await connection.headOf("r");
+    expect([other.seq, other.notice?.text]).toEqual([
+      head,
+      `There is no seq 999 in it: its end is shown, seq ${head}.`,
+    ]);
   });
 
   it("is of what is opened first, not of what comes later", () => {

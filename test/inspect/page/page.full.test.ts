@@ -157,6 +157,7 @@ describe("the page over a recorded run", () => {
     ] as const) {
       await page.keyboard.press(key);
       await expect.poll(() => page.getByRole("tab", { name }).getAttribute("aria-selected")).toBe("true");
+      expect(await page.evaluate("document.activeElement.className")).toBe("tab-body");
     }
     await page.keyboard.press("?");
     await expectText(page, ".help", /the next interrupt/);

@@ -26,6 +26,7 @@ function overServer(wanted: { token: string; broken?: Error }) {
       if (token !== wanted.token) throw new RubatoError("unauthorized", "This server needs its token.");
       return [{ runId: "r", title: "", status: "done", seq: golden("plain").length }];
     },
+    headOf: async () => undefined,
     follow(_runId, follow) {
       follows.push(follow);
       return () => {};

@@ -29,12 +29,14 @@ export function* chromeTrace(recording: Recording, lanes: Lanes): Generator<stri
 }
 
 function* eventsOf({ entries, runId }: Recording, lanes: Lanes): Generator<TraceEvent, void, undefined> {
+  // As they are now: of a run that goes on one may come while this is written.
+  const { lanes: all } = lanes;
   const start = entries[0]?.timestamp ?? 0;
   const at = (index: number): number => Math.round(((lanes.times[index] ?? start) - start) * 1_000);
   yield meta("process_name", 0, `rubato ${runId}`);
   yield meta("thread_name", 0, "events");
-  for (const [index, lane] of lanes.lanes.entries()) yield meta("thread_name", index + 1, lane.label);
-  for (const [index, lane] of lanes.lanes.entries()) yield* spansOf(lane, index + 1, entries.length - 1, at);
+  for (const [index, lane] of all.entries()) yield meta("thread_name", index + 1, lane.label);
+  for (const [index, lane] of all.entries()) yield* spansOf(lane, index + 1, entries.length - 1, at);
   for (const [index, { seq, type, data }] of entries.entries()) {
     if (type === "token_stream" || type === "tool_call_delta" || type === "tool_progress") continue;
     yield { name: type, cat: "event", ph: "i", ts: at(index), pid: 1, tid: 0, s: "t", args: { seq, ...data } };

@@ -1,4 +1,5 @@
 import { createClient, RubatoError, type ClientRun } from "../../../client/index.ts";
+import { isRecord } from "../../../is-record.ts";
 import { sentence } from "../model/why.ts";
 import type { Act, Answer, Connection, Follow } from "./connection.ts";
 
@@ -21,6 +22,16 @@ export function connectTo(url: string, token: string | undefined): Connection {
   return {
     async runs() {
       return (await client.runs({ limit: 200 })).toReversed();
+    },
+    async headOf(runId) {
+      try {
+        const headers: Record<string, string> = token === undefined ? {} : { Authorization: `Bearer ${token}` };
+        const answer = await fetch(new URL(`runs/${encodeURIComponent(runId)}`, url), { headers });
+        const said: unknown = await answer.json();
+        return isRecord(said) && typeof said["seq"] === "number" ? said["seq"] : undefined;
+      } catch {
+        return undefined;
+      }
     },
     follow(runId, follow) {
       const run = runOf(runId);

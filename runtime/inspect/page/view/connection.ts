@@ -39,6 +39,8 @@ export interface Follow {
 /** The way to a server. */
 export interface Connection {
   runs(): Promise<readonly RunInfo[]>;
+  /** The seq that a run stands at now; undefined where nobody says. Never rejects. */
+  headOf(runId: string): Promise<number | undefined>;
   /** Hands on every event after a seq, and those that come; goes on after a cut. Answers how to end it. */
   follow(runId: string, follow: Follow): () => void;
   /** Never rejects: what goes wrong is an answer too. */

@@ -1,6 +1,11 @@
+import { expose } from "../../../cli/exposed.ts";
+import { oneLine } from "../../../cli/sanitizer.ts";
 import type { Opener } from "./opener.ts";
 import { save, type Format } from "./save.ts";
 import type { Session } from "./session.ts";
+
+/** Of a run in a list, in UTF-16 units. */
+const LONGEST_NAME = 80;
 
 interface Props {
   readonly session: Session;
@@ -35,7 +40,7 @@ export function Header({ session, opener }: Props) {
           <option value="">{session.origin === "run" ? "choose a run" : session.title}</option>
           {runs.map(({ runId: id, title, status }) => (
             <option key={id} value={id}>
-              {`${title === "" ? id : title} (${status})`}
+              {`${nameOf(id, title)} (${status})`}
             </option>
           ))}
         </select>
@@ -76,7 +81,7 @@ export function Header({ session, opener }: Props) {
           .filter(({ runId: id }) => id !== runId)
           .map(({ runId: id, title }) => (
             <option key={id} value={id}>
-              {`with ${title === "" ? id : title} (${id.slice(0, 12)})`}
+              {`with ${nameOf(id, title)} (${id.slice(0, 12)})`}
             </option>
           ))}
       </select>
@@ -121,6 +126,12 @@ export function Header({ session, opener }: Props) {
       </button>
     </header>
   );
+}
+
+/** What somebody asked, on one line and without what cannot be seen: it cannot turn around what stands behind it. */
+function nameOf(runId: string, title: string): string {
+  const said = expose(oneLine(title, LONGEST_NAME));
+  return said === "" ? runId : said;
 }
 
 function LineOf({ session }: { session: Session }) {

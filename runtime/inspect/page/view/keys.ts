@@ -100,6 +100,8 @@ function act(session: Session, player: Player, { key, shiftKey }: KeyboardEvent)
       if (tab === undefined) return false;
       session.tab = tab;
       session.changed();
+      // From there Tab goes through what is shown, and not through all that stands before it.
+      document.querySelector<HTMLElement>(".tab-body")?.focus({ preventScroll: true });
       return true;
     }
   }

@@ -55,8 +55,8 @@ export class Opener {
     this.wanted = seq ?? this.wanted;
     const side = this.begin("run", runId);
     session.connection = connection;
-    // As far as the list of runs tells: what comes behind that is the run as it goes on.
-    const head = session.runs.find((run) => run.runId === runId)?.seq ?? 0;
+    // Up to there it is loaded: what comes behind that is the run as it goes on.
+    let head = session.runs.find((run) => run.runId === runId)?.seq;
     const loading = (part: number | undefined): void => {
       session.loading = {
         what: runId,
@@ -71,16 +71,30 @@ export class Opener {
         },
       };
     };
+    const came = (): void => {
+      const { endSeq } = side.recording;
+      const whole = head !== undefined && endSeq >= head;
+      if (whole) session.loaded(side);
+      else loading(head === undefined ? undefined : endSeq / head);
+      session.grown();
+      if (whole) session.missWanted();
+    };
     loading(undefined);
+    // A list has an end: an older run is not in it.
+    if (head === undefined) {
+      connection.headOf(runId).then(
+        (seq) => {
+          head = seq ?? 0;
+          if (session.main === side && side.recording.length > 0) came();
+        },
+        () => {},
+      );
+    }
     this.leave = connection.follow(runId, {
       after: 0,
       onEvents: (events) => {
         this.take(side, events);
-        const { endSeq } = side.recording;
-        if (endSeq < head) loading(endSeq / head);
-        else session.loaded(side);
-        session.grown();
-        if (endSeq >= head) session.missWanted();
+        came();
       },
       onLine: (line, why) => {
         side.line = line;
@@ -153,7 +167,7 @@ export class Opener {
     for (const event of events) {
       side.add(event);
       // Not while it is written to a file: its places would move below the hand.
-      if (side.recording.isFull && this.session.writing === undefined) this.session.makeRoom(side);
+      if (side.recording.isFull && this.session.writing?.side !== side) this.session.makeRoom(side);
     }
   }
 

@@ -74,13 +74,18 @@ async function fileOf(path: string, named: Element | null): Promise<{ text: stri
 
 /** Writes in slices, so that the page can be used meanwhile, and hands a file of this name to the browser. */
 async function write(session: Session, name: string, type: string, pieces: Iterable<string>): Promise<void> {
-  const { recording } = session.main;
+  const side = session.main;
+  const { recording } = side;
+  if (session.writing !== undefined) {
+    session.say(`${session.writing.what} is being written: wait for it, or stop it.`, "info");
+    return;
+  }
   const blobs: Blob[] = [];
   let open: string[] = [];
   let length = 0;
   let stopped = false;
   let began = performance.now();
-  session.writing = { what: name, stop: () => (stopped = true) };
+  session.writing = { what: name, side, stop: () => (stopped = true) };
   session.changed();
   try {
     for (const piece of pieces) {

@@ -59,7 +59,7 @@ export class Session {
   /** The server was asked what it has, and has not answered: with large logs that takes a while. */
   asking = false;
   /** A file that is written. */
-  writing: { readonly what: string; readonly stop: () => void } | undefined;
+  writing: { readonly what: string; readonly side: Side; readonly stop: () => void } | undefined;
   notice: Notice | undefined;
   help = false;
   /** Set while the server wants a token: takes the one that somebody types. `refused`: there was one, and the server does not take it. */
