@@ -247,6 +247,27 @@ describe("a live run that is longer than the page can hold", () => {
 });
 
 describe("search", () => {
+  it("is walked through, one by one and in tens, and never past its ends", () => {
+    const session = new Session();
+    for (const event of golden("sample")) session.main.add(event);
+    session.look({ text: "", types: new Set(["token_stream"]) });
+    const found = session.matches ?? [];
+    expect(found.length).toBeGreaterThan(25);
+    session.goTo(0);
+    const walked = [1, 1, 10, 10, -1, -10, -10, -1, -10].map((by) => {
+      session.move(by);
+      return found.indexOf(session.index);
+    });
+    expect(walked).toEqual([0, 1, 11, 21, 20, 10, 0, 0, 0]);
+    // From between two of them.
+    session.goToIndex((found[0] ?? 0) - 1);
+    session.move(10);
+    expect(found.indexOf(session.index)).toBe(9);
+    session.goTo(session.endSeq);
+    session.move(10);
+    expect(session.seq).toBe(session.endSeq);
+  });
+
   it("goes on by itself where it is long, and finds all", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout"] });
     let now = 0;

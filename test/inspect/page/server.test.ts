@@ -85,18 +85,41 @@ describe("a server that wants a token", () => {
   });
 });
 
-describe("a server without a list of runs", () => {
-  const broken = new Error("It is broken.");
-
-  it("says why, and what is named in the address stays there to be asked for again", async () => {
-    const named = overServer({ token: "", broken });
-    expect(await named.server.open(undefined, { run: "r" })).toMatchObject({ opened: true });
-    expect(named.session.notice?.text).toMatch(/no list of runs: It is broken\. Load the page again/);
-    const other = overServer({ token: "", broken });
-    expect(await other.server.open(undefined, { run: undefined })).toEqual({
-      opened: false,
-      why: "The server has no list of runs: It is broken.",
+describe("a server that has no list of runs", () => {
+  it.for([
+    ["disconnected", undefined],
+    ["internal", undefined],
+    ["refused", "r"],
+  ] as const)("for now is asked again, and it is said meanwhile: %s", async ([code, run]) => {
+    const wanted: { token: string; broken?: Error } = { token: "t", broken: new RubatoError(code, "Gone.") };
+    const { session, server, follows } = overServer(wanted);
+    const opening = server.open("t", { run });
+    await vi.waitFor(() => {
+      expect(session.notice?.text).toBe("Gone. The server is asked again for its runs.");
     });
-    expect([other.session.asking, other.session.asksToken]).toEqual([false, undefined]);
+    expect([session.asking, follows.length]).toEqual([false, 0]);
+    delete wanted.broken;
+    vi.advanceTimersByTime(5_000);
+    expect(await opening).toEqual({ opened: true });
+    expect([session.notice, session.title, follows.length]).toEqual([undefined, "r", 1]);
+  });
+
+  it("for now leaves open what somebody opened meanwhile", async () => {
+    const { session, server, follows } = overServer({ token: "t", broken: new RubatoError("disconnected", "Gone.") });
+    const opening = server.open("t", { run: "r" });
+    await vi.waitFor(() => {
+      expect(session.notice).toBeDefined();
+    });
+    session.reset("file", "a.jsonl");
+    vi.advanceTimersByTime(5_000);
+    expect(await opening).toEqual({ opened: true });
+    expect([session.title, follows.length]).toEqual(["a.jsonl", 0]);
+  });
+
+  it("at all is not asked again: why is said", async () => {
+    const { session, server } = overServer({ token: "t", broken: new Error("It is something else.") });
+    const why = "The server has no list of runs: It is something else.";
+    expect(await server.open("t", { run: undefined })).toEqual({ opened: false, why });
+    expect([session.asking, session.asksToken]).toEqual([false, undefined]);
   });
 });

@@ -9,6 +9,8 @@ const ATTEMPTS = 100_000;
 /** The way to a server over `rubato/client`. */
 export function connectTo(url: string, token: string | undefined): Connection {
   const client = createClient({ url, token, reconnect: { attempts: ATTEMPTS, minMs: 500, maxMs: 10_000 } });
+  // Whoever asks for the list asks again, and says meanwhile that there is no answer.
+  const lists = createClient({ url, token, reconnect: { attempts: 0 } });
   const runs = new Map<string, ClientRun>();
 
   function runOf(runId: string): ClientRun {
@@ -21,7 +23,7 @@ export function connectTo(url: string, token: string | undefined): Connection {
 
   return {
     async runs() {
-      return (await client.runs({ limit: 200 })).toReversed();
+      return (await lists.runs({ limit: 200 })).toReversed();
     },
     async headOf(runId) {
       try {
@@ -101,11 +103,18 @@ async function ask(run: ClientRun, act: Act): Promise<Answer> {
   return { kind: "accepted", seq: receipt.seq, runId: receipt.runId, overtaken: receipt.effective === false };
 }
 
+const PASSING: ReadonlySet<string> = new Set(["disconnected", "closing", "internal", "log", "too_many_connections"]);
+
+/** Nobody answered, or nobody who could: asked again that may be otherwise. */
+export function isPassing(error: unknown): boolean {
+  return error instanceof RubatoError && PASSING.has(error.code);
+}
+
 export function isUnauthorized(error: unknown): boolean {
   return error instanceof RubatoError && error.code === "unauthorized";
 }
 
-function sentenceOf(error: unknown): string {
+export function sentenceOf(error: unknown): string {
   if (isUnauthorized(error)) return "The server does not take the token any more.";
   return sentence(error instanceof Error ? error.message : "That failed.");
 }

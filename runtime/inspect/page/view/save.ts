@@ -66,7 +66,13 @@ async function fileOf(path: string, named: Element | null): Promise<{ text: stri
     );
   }
   // A server that was renewed meanwhile has another file: that one would not run under this hash.
-  const answer = await fetch(path, { integrity });
+  let answer: Response;
+  try {
+    answer = await fetch(path, { integrity });
+  } catch (error) {
+    const why = `The page's own file ${path} could not be read: the server does not answer, or has another one by now.`;
+    throw new Error(`${why} As JSONL and as a trace it can be written all the same.`, { cause: error });
+  }
   if (!answer.ok) throw new Error(`The page's own file ${path} could not be read (${answer.status}).`);
   const text = await answer.text();
   return { text, hash: integrity.replace("sha256-", "") };

@@ -1,6 +1,6 @@
 import { placeOf } from "../model/place.ts";
 import { keepToken, takeToken } from "./address.ts";
-import { connectTo, isUnauthorized } from "./client-connection.ts";
+import { connectTo, isPassing, isUnauthorized, sentenceOf } from "./client-connection.ts";
 import type { Connection } from "./connection.ts";
 import { lookAgain } from "./look-again.ts";
 import type { Opener } from "./opener.ts";
@@ -68,14 +68,22 @@ export class Server {
   /** Opens the run that is named, or the newest; none of them where nothing is wanted but the list. */
   async open(token: string | undefined, wanted: { readonly run: string | undefined } | undefined): Promise<Opened> {
     const { session } = this;
-    try {
-      await this.knock(token);
-    } catch (error) {
-      const why = `The server has no list of runs: ${error instanceof Error ? error.message : "unknown"}`;
-      // Loaded anew the page asks again: the address stays as it is.
-      if (wanted?.run !== undefined) session.say(`${why} Load the page again to ask once more.`);
-      return { opened: wanted?.run !== undefined, why };
+    for (let known = false; !known;) {
+      try {
+        await this.knock(token);
+        known = true;
+      } catch (error) {
+        // An address that names a run is of a server that had it.
+        if (wanted?.run === undefined && !isPassing(error)) {
+          return { opened: false, why: `The server has no list of runs: ${sentenceOf(error)}` };
+        }
+        session.say(`${sentenceOf(error)} The server is asked again for its runs.`);
+        await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN));
+      }
+      // Somebody opened a file meanwhile.
+      if (session.origin !== "none") return { opened: true };
     }
+    session.notice = undefined;
     const runId = wanted === undefined ? undefined : (wanted.run ?? session.runs[0]?.runId);
     if (session.connection === undefined || runId === undefined) return { opened: false };
     this.opener.openRun(session.connection, runId);
@@ -131,8 +139,9 @@ export class Server {
     const { session } = this;
     try {
       await this.knock(token);
-    } catch (error) {
-      session.say(`The server has no list of runs: ${error instanceof Error ? error.message : "unknown"}`);
+    } catch {
+      // It is away again: the run that is open says so, and it is looked after.
+      if (session.connection !== undefined) this.watch(session.connection, token);
       return;
     }
     const { connection, origin, line, title } = session;

@@ -138,8 +138,10 @@ export class Session {
       return;
     }
     const here = this.index;
-    const at = by > 0 ? matches.findIndex((index) => index > here) : matches.findLastIndex((index) => index < here);
-    if (at !== -1) this.goToIndex(matches[at] ?? here);
+    const next = by > 0 ? matches.findIndex((index) => index > here) : matches.findLastIndex((index) => index < here);
+    if (next === -1) return;
+    const last = matches.length - 1;
+    this.goToIndex(matches[Math.max(0, Math.min(last, next + by - Math.sign(by)))] ?? here);
   }
 
   moveStep(by: 1 | -1): void {
