@@ -101,8 +101,9 @@ describe("a call whose outcome nobody knows", () => {
     await page.getByLabel("What transfer 1.0 answered, or what went wrong").fill(text);
     await page.getByRole("button", { name: `${button}: transfer 1.0` }).click();
     await expectText(page, ".answers li", /^settle: accepted, seq \d+\.$/);
-    expect(await page.locator(".approval").count()).toBe(0);
-    expect(await focused(page)).toBe("Say");
+    // The answer and the event come on lines of their own.
+    await expect.poll(() => page.locator(".approval").count()).toBe(0);
+    await expect.poll(() => focused(page)).toBe("Say");
     await page.getByRole("button", { name: "Resume" }).click();
     await expectText(page, ".why", /^done It is done/);
     const events = await stored(agent.log, "r1");
