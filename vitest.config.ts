@@ -11,6 +11,7 @@ export default defineConfig(({ mode }) => ({
     // Under our condition these would be loaded as TypeScript, which Node cannot: vitest compiles them.
     server: { deps: { inline: [/node_modules\/(?:ai|@ai-sdk|eventsource-parser)\//] } },
     // Only bounds: the full suite starts up to 32 processes at once, and whatever runs beside that waits for its turn.
+    expect: { poll: { timeout: 60_000 } },
     testTimeout: mode === "full" ? 300_000 : 60_000,
     // One for each core of the smallest machine that it has to be quick on: by itself vitest leaves one core to others.
     maxWorkers: 2,

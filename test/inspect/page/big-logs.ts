@@ -43,12 +43,14 @@ function nested(chars: number): number[][] {
   return Array.from({ length: chars / 4 }, () => [1]);
 }
 
-/** Writes such a log to a file. */
-export function writeBigLog(file: string, kind: BigKind, bytes: number): void {
+/** Writes such a log to a file. Answers its events. */
+export function writeBigLog(file: string, kind: BigKind, bytes: number): number {
   const target = openSync(file, "w");
   let open: string[] = [];
   let length = 0;
+  let count = 0;
   for (const event of bigLog(kind, bytes)) {
+    count++;
     const line = `${JSON.stringify(event)}\n`;
     open.push(line);
     length += line.length;
@@ -59,4 +61,5 @@ export function writeBigLog(file: string, kind: BigKind, bytes: number): void {
   }
   writeSync(target, open.join(""));
   closeSync(target);
+  return count;
 }
