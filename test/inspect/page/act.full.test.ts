@@ -97,7 +97,7 @@ describe("a call whose outcome nobody knows", () => {
     await page.getByRole("button", { name: "Interrupt now" }).click();
     await expectText(page, ".why", /Nobody knows how 1\.0 transfer ended: its process is gone\./);
     await expectText(page, ".approval pre", /^euros: 9$/);
-    expect(await page.getByRole("button", { name: "It failed: transfer 1.0" }).isDisabled()).toBe(true);
+    await expect.poll(() => page.getByRole("button", { name: "It failed: transfer 1.0" }).isDisabled()).toBe(true);
     await page.getByLabel("What transfer 1.0 answered, or what went wrong").fill(text);
     await page.getByRole("button", { name: `${button}: transfer 1.0` }).click();
     await expectText(page, ".answers li", /^settle: accepted, seq \d+\.$/);
@@ -137,7 +137,7 @@ describe("acting at odd moments", () => {
     await page.getByLabel("Say").fill("and more");
     await page.getByRole("button", { name: "Send" }).dblclick();
     await expectText(page, ".answers li", /^send: accepted, seq \d+\.$/);
-    expect(await page.getByLabel("Say").inputValue()).toBe("");
+    await expect.poll(() => page.getByLabel("Say").inputValue()).toBe("");
     gate.open();
     await run.settled();
     await page.getByRole("button", { name: /^Fork from seq/ }).dblclick();
@@ -162,13 +162,13 @@ describe("acting at odd moments", () => {
     await expect
       .poll(() => page.locator(".answers li").allTextContents())
       .toEqual([expect.stringMatching(/^interrupt: accepted/), expect.stringMatching(/^interrupt: accepted/)]);
-    expect(await page.getByLabel("Say").inputValue()).toBe("");
+    await expect.poll(() => page.getByLabel("Say").inputValue()).toBe("");
     // What is typed belongs to the run, and not to the tab that is open.
     await page.getByLabel("Say").fill("go on");
     await page.getByRole("tab", { name: "State" }).click();
     await act(page);
-    expect(await page.getByLabel("Say").inputValue()).toBe("go on");
-    expect(await page.locator(".answers li").count()).toBe(2);
+    await expect.poll(() => page.getByLabel("Say").inputValue()).toBe("go on");
+    await expect.poll(() => page.locator(".answers li").count()).toBe(2);
   });
 
   it("says that nobody answered where the server is gone, and keeps the text (A1)", async () => {
@@ -182,16 +182,16 @@ describe("acting at odd moments", () => {
     await server.close();
     await page.getByRole("button", { name: "Reject: transfer 1.0" }).click();
     await expectText(page, ".answers li", /^reject: no answer\. .*whether it arrived is not known\. Look at the run/);
-    expect(await page.getByLabel("Why transfer 1.0 is rejected").inputValue()).toBe("too much");
+    await expect.poll(() => page.getByLabel("Why transfer 1.0 is rejected").inputValue()).toBe("too much");
     await page.getByLabel("Say").fill("hello");
     await page.getByRole("button", { name: "Send" }).click();
     await expectText(page, ".answers li", /^send: asked, no answer yet\.$/);
-    expect(await page.getByLabel("Say").inputValue()).toBe("hello");
+    await expect.poll(() => page.getByLabel("Say").inputValue()).toBe("hello");
     await page.getByLabel("Say").fill("typed meanwhile");
     // It is tried until the server is back, and heard once.
     await served(agent, server.port);
     await expectText(page, ".answers li", /^send: accepted/);
-    expect(await page.getByLabel("Say").inputValue()).toBe("typed meanwhile");
+    await expect.poll(() => page.getByLabel("Say").inputValue()).toBe("typed meanwhile");
     expect((await run.history("user_input")).length).toBe(2);
     await page.getByRole("button", { name: "Reject: transfer 1.0" }).click();
     await expectText(page, ".answers li", /^reject: accepted/);
@@ -205,7 +205,7 @@ describe("acting at odd moments", () => {
     await page.getByLabel("Say").fill("still there?");
     await page.getByRole("button", { name: "Send" }).click();
     await expectText(page, ".answers li", /^send: no answer\. .*no run "r1"/);
-    expect(await page.getByLabel("Say").inputValue()).toBe("still there?");
+    await expect.poll(() => page.getByLabel("Say").inputValue()).toBe("still there?");
   });
 
   it("says what another page did first: an edit that was not sent is not lost without a word", async () => {
@@ -233,7 +233,7 @@ describe("acting at odd moments", () => {
     );
     await page.getByLabel("Budget, all in all").fill("toolCalls=many");
     await expectText(page, ".act .bad-text", /^A budget is NAME=NUMBER/);
-    expect(await page.getByRole("button", { name: "Resume" }).isDisabled()).toBe(true);
+    await expect.poll(() => page.getByRole("button", { name: "Resume" }).isDisabled()).toBe(true);
     await page.getByLabel("Budget, all in all").fill("toolCalls=1");
     await page.getByRole("button", { name: "Resume" }).click();
     await expectText(
@@ -265,8 +265,8 @@ describe("the keyboard alone", () => {
     const seq = await seqOf(page);
     await page.keyboard.press("ArrowLeft");
     await page.keyboard.press("Home");
-    expect(await seqOf(page)).toBe(seq);
-    expect(await page.getByLabel("Say").inputValue()).toBe("i [ ] 3");
+    await expect.poll(() => seqOf(page)).toBe(seq);
+    await expect.poll(() => page.getByLabel("Say").inputValue()).toBe("i [ ] 3");
     await page.getByRole("button", { name: "Interrupt now" }).focus();
     await page.keyboard.press("Space");
     await expectText(page, ".why", /^interrupted It stopped because page asked for it \(“i \[ \] 3”\)/);
@@ -299,7 +299,7 @@ describe("the keyboard alone", () => {
     await expect.poll(() => focused(page)).toBe("Close");
     for (const key of ["ArrowLeft", "[", "i", "Home", "3"]) await page.keyboard.press(key);
     await expectSeq(page, seq);
-    expect(await page.getByRole("tab", { name: "Act" }).getAttribute("aria-selected")).toBe("true");
+    await expect.poll(() => page.getByRole("tab", { name: "Act" }).getAttribute("aria-selected")).toBe("true");
     await page.keyboard.press("?");
     await expect.poll(() => focused(page)).toBe("Act");
   });
@@ -339,8 +339,8 @@ describe("the keyboard alone", () => {
           );
         expect(names.every((name) => name !== null && name !== "")).toBe(true);
         expect(new Set(names).size).toBe(names.length);
-        expect(await page.evaluate(faint)).toEqual([]);
-        expect(await page.evaluate(overlaps)).toEqual([]);
+        await expect.poll(() => page.evaluate(faint)).toEqual([]);
+        await expect.poll(() => page.evaluate(overlaps)).toEqual([]);
         const outside = await page.locator(".act").evaluate((panel) => panel.scrollWidth - panel.clientWidth);
         expect(outside).toBeLessThanOrEqual(0);
         const folder = process.env["SCREENSHOTS"];

@@ -83,7 +83,7 @@ describe("a live run in the page", () => {
     await page.getByRole("button", { name: "Edit" }).click();
     await page.getByLabel("Arguments of transfer").fill('{"euros": 9, "to":');
     await expectText(page, ".approval", /no JSON yet/);
-    expect(await page.getByRole("button", { name: "Approve as edited" }).isDisabled()).toBe(true);
+    await expect.poll(() => page.getByRole("button", { name: "Approve as edited" }).isDisabled()).toBe(true);
     await page.getByLabel("Arguments of transfer").fill('{"euros": 9, "to": "Ada"}');
     await page.getByRole("button", { name: "Approve as edited" }).click();
     await expectText(page, ".why", /It is done/);
@@ -132,7 +132,7 @@ describe("a live run in the page", () => {
     await first.close();
     await expectText(page, ".badge", /no connection/);
     await expectText(page, ".notice", /What came so far stays; it is tried again/);
-    expect(await page.locator(".row").count()).toBe(rows);
+    await expect.poll(() => page.locator(".row").count()).toBe(rows);
     await served(agent, first.port);
     gate.open();
     await run.settled();
@@ -150,7 +150,7 @@ describe("a live run in the page", () => {
     // The same place, without that run.
     await served(agentOf(["Other."]), first.port);
     await expectText(page, ".notice", /no run "r1".*What came so far stays/);
-    expect(await page.locator(".row").count()).toBeGreaterThan(4);
+    await expect.poll(() => page.locator(".row").count()).toBeGreaterThan(4);
   });
 
   it("says that a run was deleted while it is watched, and keeps it", async () => {
@@ -162,6 +162,6 @@ describe("a live run in the page", () => {
     await expectText(page, ".why", /It is done/);
     await agent.log.delete("r1");
     await expectText(page, ".notice", /no run "r1".*What came so far stays/);
-    expect(await page.locator(".row").count()).toBeGreaterThan(4);
+    await expect.poll(() => page.locator(".row").count()).toBeGreaterThan(4);
   });
 });

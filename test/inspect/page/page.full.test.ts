@@ -88,8 +88,8 @@ describe("the page over a recorded run", () => {
     // Loaded anew it is the same file at the same moment.
     await page.reload();
     await expectSeq(page, 7);
-    expect(await page.locator(".notice.bad").count()).toBe(0);
-    expect(await page.locator("header .title").textContent()).toBe("plain.jsonl");
+    await expect.poll(() => page.locator(".notice.bad").count()).toBe(0);
+    await expect.poll(() => page.locator("header .title").textContent()).toBe("plain.jsonl");
   });
 
   it("shows the sample at its moment when it is loaded anew, and goes back to what was open before", async () => {
@@ -157,7 +157,7 @@ describe("the page over a recorded run", () => {
     ] as const) {
       await page.keyboard.press(key);
       await expect.poll(() => page.getByRole("tab", { name }).getAttribute("aria-selected")).toBe("true");
-      expect(await page.evaluate("document.activeElement.className")).toBe("tab-body");
+      await expect.poll(() => page.evaluate("document.activeElement.className")).toBe("tab-body");
     }
     await page.keyboard.press("?");
     await expectText(page, ".help", /the next interrupt/);
@@ -205,13 +205,13 @@ describe("the page over a recorded run", () => {
     await page.mouse.down();
     await page.mouse.move(middle + 200, box.y + 30, { steps: 5 });
     await page.mouse.up();
-    expect(await seqOf(page)).toBeGreaterThan(here + 10);
+    await expect.poll(() => seqOf(page)).toBeGreaterThan(here + 10);
     for (let turn = 0; turn < 30; turn++) await page.mouse.wheel(0, -120);
     await page.mouse.click(middle, box.y + 30);
     const near = await seqOf(page);
     await page.mouse.click(middle + 160, box.y + 30);
     // An event is wider than a token's text by now.
-    expect(Math.abs((await seqOf(page)) - near)).toBeLessThan(4);
+    await expect.poll(async () => Math.abs((await seqOf(page)) - near)).toBeLessThan(4);
   });
 });
 
@@ -239,7 +239,7 @@ describe("a hostile log", () => {
       for (const seq of [1, 12, 25, 40]) await page.locator(".scrubber").fill(String(seq));
     }
     await expectText(page, ".row .said", /onerror=alert/);
-    expect(await page.locator("#app img, #app script, #app iframe, #app a, #app object").count()).toBe(0);
+    await expect.poll(() => page.locator("#app img, #app script, #app iframe, #app a, #app object").count()).toBe(0);
     expect(complaints).toEqual([]);
     expect(asked).toEqual([]);
   });
@@ -287,7 +287,7 @@ describe("files", () => {
     const { port } = new URL(server.url);
     const { page, complaints } = await openPage(browser, `http://${OTHER_MACHINE}:${port}/inspect`);
     await expectSeq(page, golden("sample").length);
-    expect(await page.evaluate(() => isSecureContext)).toBe(false);
+    await expect.poll(() => page.evaluate(() => isSecureContext)).toBe(false);
     const [download] = await Promise.all([
       page.waitForEvent("download"),
       page.getByLabel("Export").selectOption({ value: "html" }),
@@ -352,14 +352,14 @@ describe("files", () => {
     });
     await expect.poll(async () => Math.abs(Number((await last())[0]) - head / 2)).toBeLessThan(head / 50);
     await page.locator(".row").nth(6).click();
-    expect(Math.abs((await seqOf(page)) - head / 2)).toBeLessThan(head / 50);
+    await expect.poll(async () => Math.abs((await seqOf(page)) - head / 2)).toBeLessThan(head / 50);
     await rows.evaluate((element) => {
       element.scrollTop = 0;
     });
     await expect.poll(last).toContain("1");
     await page.keyboard.press("End");
     await expect.poll(last).toContain(String(head));
-    expect(await page.locator(".row.chosen").isVisible()).toBe(true);
+    await expect.poll(() => page.locator(".row.chosen").isVisible()).toBe(true);
     expect(complaints).toEqual([]);
   }, 400_000);
 
@@ -386,7 +386,7 @@ describe("files", () => {
     await expectSeq(page, golden("redirect").length);
     await page.getByLabel("A log file to compare with").setInputFiles(fileOf("cancelled.jsonl", textOf("cancelled")));
     await expectText(page, ".branches-panel", /They are the same up to seq \d+/);
-    expect(await page.locator(".branch").count()).toBe(2);
+    await expect.poll(() => page.locator(".branch").count()).toBe(2);
     await page
       .getByLabel("A log file to compare with")
       .setInputFiles(fileOf("beside.jsonl", textOf("plain").slice(0, -40)));
@@ -405,7 +405,7 @@ describe("files", () => {
     const { page, complaints } = await sample();
     await page.getByLabel("Open a log file").setInputFiles(fileOf(`${name.replaceAll(" ", "-")}.jsonl`, text()));
     await expectText(page, ".notice", sentence);
-    expect(await page.locator(".row").count()).toBeGreaterThanOrEqual(least);
+    await expect.poll(() => page.locator(".row").count()).toBeGreaterThanOrEqual(least);
     expect(complaints).toEqual([]);
   });
 });
@@ -417,11 +417,11 @@ describe("a log without its beginning", () => {
     await expectSeq(page, 1_000_000 + lines.length);
     await expectText(page, ".notice", /Events 1 to 1000000 are missing/);
     await expectText(page, ".last", /^No state is known here\.$/);
-    expect(await page.locator(".state.active, .state.around").count()).toBe(0);
+    await expect.poll(() => page.locator(".state.active, .state.around").count()).toBe(0);
     await page.keyboard.press("Home");
     await page.keyboard.press("ArrowRight");
     await expectText(page, ".detail", /nothing that is kept here/);
-    expect(await page.evaluate(overlaps)).toEqual([]);
+    await expect.poll(() => page.evaluate(overlaps)).toEqual([]);
     expect(complaints).toEqual([]);
   });
 });
@@ -437,8 +437,8 @@ describe("the page", () => {
         await scrubTo(page, 60);
         const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
         expect(wide).toBeLessThanOrEqual(0);
-        expect(await page.evaluate(overlaps)).toEqual([]);
-        expect(await page.evaluate(faint)).toEqual([]);
+        await expect.poll(() => page.evaluate(overlaps)).toEqual([]);
+        await expect.poll(() => page.evaluate(faint)).toEqual([]);
         expect(complaints).toEqual([]);
       });
 
@@ -454,8 +454,8 @@ describe("the page", () => {
             await page.getByRole("tab", { name }).click();
             const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
             expect(wide, `${name} at ${seq}`).toBeLessThanOrEqual(0);
-            expect(await page.evaluate(overlaps)).toEqual([]);
-            expect(await page.evaluate(faint)).toEqual([]);
+            await expect.poll(() => page.evaluate(overlaps)).toEqual([]);
+            await expect.poll(() => page.evaluate(faint)).toEqual([]);
           }
         }
         expect(complaints).toEqual([]);
