@@ -41,10 +41,10 @@ const LONGEST = 256;
 /** What fits into the code of one character. */
 const MAX_CODE = 0xffff;
 
-/** The data of an event, or an event that does not fit into the numbers. */
 /** Where tokens belong. */
 type TokenPlace = Pick<TokenRun, "kind" | "messageId" | "attempt" | "offset">;
 
+/** The data of an event, or an event that does not fit into the numbers. */
 type Segment = Event["data"] | Event | TokenRun;
 
 /** Numbers per segment: its first seq together with {@link packedKind}, and its time in ms after the run's first. */
