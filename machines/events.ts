@@ -99,7 +99,7 @@ const spentFields = {
 };
 
 /** W3C Trace Context of whoever said it: the spans of what it begins belong to that trace. Absent without. */
-const callerFields = { traceparent: z.string().optional(), tracestate: z.string().optional() };
+export const callerFields = { traceparent: z.string().optional(), tracestate: z.string().optional() };
 
 const restFields = { usage: runUsageSchema, steps: count, stateHash: z.string(), reducer: ordinal };
 

@@ -243,7 +243,7 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
     const { run } = owned;
     const text = instruction === undefined || instruction.trim() === "" ? undefined : instruction;
     if (!owned.owns()) {
-      const how = { partial, ...(budget === undefined ? {} : { budget }), ...(caller === undefined ? {} : { caller }) };
+      const how = { partial, budget, caller };
       const receipt = await owned.takeOver({ why: "resume", takeover, allowChanged }, text, how);
       return receipt.accepted ? { ...receipt, run } : receipt;
     }

@@ -1,6 +1,7 @@
 import { readTraceparent, readTracestate, traceHeaders, type TraceHeaders } from "../machines/trace-context.ts";
 import { LONGEST_TIMER_MS } from "./clock.ts";
 import { RubatoError } from "./errors.ts";
+import type { CallerOptions } from "./run.ts";
 
 /** A text that a person says must not be empty. */
 export function checkText(what: string, text: string): void {
@@ -40,11 +41,7 @@ export function checkWords(words: Readonly<Record<string, unknown>>): void {
 }
 
 /** The trace context that a program gives, where it gives one. What comes over the wire is not the program's fault: there a wrong one is none. */
-export function checkCaller(given: {
-  readonly traceparent?: string | undefined;
-  readonly tracestate?: string | undefined;
-}): TraceHeaders | undefined {
-  const { traceparent, tracestate } = given;
+export function checkCaller({ traceparent, tracestate }: CallerOptions): TraceHeaders | undefined {
   if (traceparent === undefined && tracestate === undefined) return undefined;
   const traced = typeof traceparent === "string" && readTraceparent(traceparent) !== undefined;
   checkOption("traceparent", traceparent, traced, "a W3C traceparent, 00-TRACE-SPAN-FLAGS");

@@ -46,8 +46,8 @@ export interface RunDiff {
 }
 
 /**
- * Where two runs begin to differ, and what each did after it. They are compared by what the events say, not by run id, timestamp, origin or whose trace it came from, so a
- * run and its fork are the same up to the fork, or up to the first result that was edited. Deltas that were pruned on one side count as the
+ * Where two runs begin to differ, and what each did after it. They are compared by what the events say, not by run id, timestamp, origin or whose
+ * trace it came from, so a run and its fork are the same up to the fork, or up to the first result that was edited. Deltas that were pruned on one side count as the
  * same. Both logs are read once, one page of each at a time.
  *
  * Throws {@link RubatoError} `unknown_run`, `newer_schema`, `log`.

@@ -1,6 +1,7 @@
 import { respond, type Command } from "../machines/command.ts";
 import { isAtRest, type AgentState } from "../machines/state.ts";
 import { newInputId } from "./input-id.ts";
+import type { ResumeWay } from "./owned-run.ts";
 import { definitionChange, type Definition } from "./recovery.ts";
 
 type Resume = Extract<Command, { type: "resume" }>;
@@ -26,7 +27,7 @@ export function afterwards(state: AgentState, asked: Command): Command | undefin
 
 export function resumeOf(
   text: string | undefined,
-  { partial = "keep", budget, caller }: Partial<Pick<Resume, "partial" | "budget" | "caller">> = {},
+  { partial = "keep", budget, caller }: Partial<ResumeWay> = {},
 ): Resume {
   return {
     type: "resume",

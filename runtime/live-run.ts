@@ -442,9 +442,7 @@ class LiveRun<Context> implements OwnedRun<Context>, PublicRunParts, OwnersRun, 
   async beginFork(epoch: number, instruction: string | undefined, caller?: TraceHeaders): Promise<Receipt> {
     this.following?.close();
     const after = (state: AgentState): Command | undefined =>
-      instruction === undefined
-        ? undefined
-        : goOn(state, resumeOf(instruction, caller === undefined ? {} : { caller }));
+      instruction === undefined ? undefined : goOn(state, resumeOf(instruction, { caller }));
     return this.possess(epoch, this.head().state).takeOver("fork", after);
   }
 

@@ -37,8 +37,8 @@ export interface RecoverOptions {
 /** How a run goes on that is resumed. */
 export interface ResumeWay {
   readonly partial: PartialPolicy;
-  readonly budget?: Readonly<Record<string, number>>;
-  readonly caller?: TraceHeaders;
+  readonly budget?: Readonly<Record<string, number>> | undefined;
+  readonly caller?: TraceHeaders | undefined;
 }
 
 /** Why a run was not taken over; `message` says more where one word is not enough. */

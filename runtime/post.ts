@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { jsonSchema, type Json } from "../machines/events.ts";
+import { callerFields, jsonSchema, type Json } from "../machines/events.ts";
 import { traceHeaders, type TraceHeaders } from "../machines/trace-context.ts";
 import { toJson } from "./arguments.ts";
 import type { Clock } from "./clock.ts";
@@ -18,7 +18,6 @@ import type { Tasks } from "./tasks.ts";
 
 const by = z.string();
 const graceMs = z.number().optional();
-const callerFields = { traceparent: z.string().optional(), tracestate: z.string().optional() };
 const verbSchema = z.discriminatedUnion("verb", [
   z.object({ verb: z.literal("interrupt"), reason: z.string(), mode: z.enum(["step", "now"]), graceMs, by }),
   z.object({ verb: z.literal("cancel"), reason: z.string(), graceMs, by }),

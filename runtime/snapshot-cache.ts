@@ -1,3 +1,4 @@
+import { keepLatest } from "./keep-latest.ts";
 import { firstSeq, type Event, type Json } from "../machines/events.ts";
 import { canonical, hashText } from "../machines/hash.ts";
 import { decodeSnapshot, encodeSnapshot, SNAPSHOT_KEY } from "../machines/snapshot.ts";
@@ -65,13 +66,7 @@ function snapshotCache(log: EventLog): SnapshotCache {
   }
 
   function remember(one: Kept): void {
-    const key = `${one.state.runId}/${one.state.seq}`;
-    kept.delete(key);
-    kept.set(key, one);
-    for (const oldest of kept.keys()) {
-      if (kept.size <= KEPT) break;
-      kept.delete(oldest);
-    }
+    keepLatest(kept, `${one.state.runId}/${one.state.seq}`, one, KEPT);
   }
 
   return {

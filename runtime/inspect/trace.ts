@@ -1,4 +1,4 @@
-import { callerIn, callerOfResume, callerOfTurn, type CallersBefore } from "../../machines/caller.ts";
+import { callerIn, callerOf, callerOfResume, callerOfTurn, type CallersBefore } from "../../machines/caller.ts";
 import type { Event, EventData, EventOf } from "../../machines/events.ts";
 import { spanIdOf, traceIdOf, type TracedRun, type TraceHeaders } from "../../machines/trace-context.ts";
 import { fail, OpenTurn } from "./open-turn.ts";
@@ -122,7 +122,7 @@ export class TraceBuilder {
     // After a stop no input begins a turn, but the resume that was recorded meanwhile.
     const goesOn = event.type === "input_delivered" && this.paused;
     const caller = goesOn ? this.nextCaller : callerOfTurn(event, this.before());
-    return caller ?? (this.start === undefined ? undefined : callerIn(this.start));
+    return callerOf({ caller, start: this.start });
   }
 
   private leavesRest(event: Event): boolean {

@@ -1,18 +1,16 @@
 import type { EventData } from "../../machines/events.ts";
 import { traceHeaders, type TraceHeaders } from "../../machines/trace-context.ts";
-import type { Run } from "../run.ts";
+import type { CallerOptions, Run } from "../run.ts";
 import type { Core } from "./core.ts";
 import type { ServedAgent } from "./options.ts";
 import { isRefusal, refuse, type Refusal } from "./refusal.ts";
 
 /** What a run begins with. */
-export interface BeginRequest {
+export interface BeginRequest extends CallerOptions {
   readonly task: string;
   readonly runId?: string | undefined;
   readonly messages?: EventData<"run_start">["messages"];
   readonly metadata?: EventData<"run_start">["metadata"];
-  readonly traceparent?: string | undefined;
-  readonly tracestate?: string | undefined;
 }
 
 /** Begins a run of the agent of this name (of the only one, without a name), where the caller may. It is stored when this resolves. */

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { jsonSchema, type Event, type Json } from "../../machines/events.ts";
+import { callerFields, jsonSchema, type Event, type Json } from "../../machines/events.ts";
 import { messageSchema } from "../../machines/messages.ts";
 import { LONGEST_TIMER_MS } from "../clock.ts";
 import type { InterruptReceipt, Receipt, SendReceipt } from "../run.ts";
@@ -72,9 +72,6 @@ const metadataSchema = z
 
 const seq = z.number().int().nonnegative();
 const text = z.string().refine((said) => said.trim() !== "", "empty");
-
-/** W3C Trace Context, where it does not stand in the headers of the request, which on a socket it cannot. One that cannot be read is none. */
-const callerFields = { traceparent: z.string().optional(), tracestate: z.string().optional() };
 
 export const startSchema = z.strictObject({
   /** Its name. May be left out where the server has one. */

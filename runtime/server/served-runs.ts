@@ -21,7 +21,6 @@ export interface ServedRun {
 export class ServedRuns {
   private readonly agents: readonly ServedAgent[];
   private readonly logs: readonly EventLog[];
-
   private readonly others: boolean;
 
   /** `others`: what other agents began counts too. */

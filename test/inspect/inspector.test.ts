@@ -8,7 +8,7 @@ import { createActor, createMachine, type InspectionEvent } from "xstate";
 import { z } from "zod";
 import { createAgent, defineTool, memoryLog, pause, scriptedModel, type Event } from "rubato";
 import { inspectAgent, inspectLog, webSocketInspector } from "rubato/inspect";
-import { agentMachine, initialState, isHot, toolCallMachine, toMermaid } from "rubato/machines";
+import { agentMachine, initialState, isHot, toolCallMachine, toMermaid, type AgentState } from "rubato/machines";
 import { Shadow } from "../../runtime/shadow.ts";
 import { testAgent, until } from "../support/agents.ts";
 import { goldenModel, goldenTools } from "../support/golden-run.ts";
@@ -78,6 +78,21 @@ function essence(event: StatelyInspectionEvent): unknown {
 
 function golden() {
   return { model: goldenModel(), tools: goldenTools({ started: [], finished: [], aborted: [] }) };
+}
+
+/** Has shadows look along, one from the beginning and one from the middle on, and checks each behind every event that it heard. */
+function shadowed(events: readonly Event[], check: (state: AgentState, shadow: Shadow) => void): void {
+  const from = Math.floor(events.length / 2);
+  const whole = new Shadow(() => {}, "r");
+  const half = new Shadow(() => {}, "r", fold(events.slice(0, from)));
+  let state = initialState();
+  for (const [index, event] of events.entries()) {
+    whole.take(event);
+    half.take(event);
+    state = fold([event], state);
+    check(state, whole);
+    if (index >= from) check(state, half);
+  }
 }
 
 describe("Stately's WebSocket protocol", () => {
@@ -267,18 +282,9 @@ describe("inspection", () => {
 
   it("the shadow stands where the run stands, at every event, also where it begins in the middle", async () => {
     for (const events of await recordedLogs()) {
-      const from = Math.floor(events.length / 2);
-      const whole = new Shadow(() => {}, "r");
-      const half = new Shadow(() => {}, "r", fold(events.slice(0, from)));
-      let state = initialState();
-      for (const [index, event] of events.entries()) {
-        whole.take(event);
-        half.take(event);
-        state = fold([event], state);
-        const { value } = state;
-        expect(whole.value).toBe(value);
-        if (index >= from) expect(half.value).toBe(value);
-      }
+      shadowed(events, ({ value }, shadow) => {
+        expect(shadow.value).toBe(value);
+      });
     }
   });
 
@@ -357,20 +363,12 @@ describe("H1: calls are actors of their own", () => {
     const logs = [...(await recordedLogs()), await orphaned()];
     const phases = new Set<string>();
     for (const events of logs) {
-      const from = Math.floor(events.length / 2);
-      const whole = new Shadow(() => {}, "r");
-      const half = new Shadow(() => {}, "r", fold(events.slice(0, from)));
-      let state = initialState();
-      for (const [index, event] of events.entries()) {
-        whole.take(event);
-        half.take(event);
-        state = fold([event], state);
-        const open = state.core.calls.filter(({ outcome }) => outcome === undefined);
+      shadowed(events, ({ core }, shadow) => {
+        const open = core.calls.filter(({ outcome }) => outcome === undefined);
         const expected = new Map(open.map(({ callId, phase }) => [callId, phase]));
         for (const phase of expected.values()) phases.add(phase);
-        expect(whole.openCalls).toEqual(expected);
-        if (index >= from) expect(half.openCalls).toEqual(expected);
-      }
+        expect(shadow.openCalls).toEqual(expected);
+      });
     }
     expect([...phases].sort()).toEqual(["complete", "orphaned", "ready", "running"]);
   });

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { isHot, type Event } from "../../../machines/events.ts";
 import type { Status } from "../../../machines/state.ts";
 import { messageOf } from "../../errors.ts";
+import { keepLatest } from "../../keep-latest.ts";
 import { PAGE_BYTES, type RunSummary } from "../event-log.ts";
 import { decidesStatus, emptySummary, summarize } from "../summary.ts";
 import { runOf } from "./folder.ts";
@@ -119,7 +120,7 @@ export function runLister(options: ListOptions): (status: Status | undefined) =>
         for (const event of events) summarize(summary, event);
         seen = { stamp, released, summary: { ...summary, title, updatedAt: timestamp, seq } };
       }
-      remember(runId, seen);
+      keepLatest(known, runId, seen, KNOWN);
       // Whether a process lives is looked at each time.
       const owned = !seen.released && holdsRun(end.header.owner, folder, newest);
       return { at, summary: { ...seen.summary, owned } };
@@ -129,13 +130,6 @@ export function runLister(options: ListOptions): (status: Status | undefined) =>
       if (isMissing(error) && contentsOf(folder).segments.length === 0) return undefined;
       return { at, summary: { ...summary, problem: messageOf(error) } };
     }
-  }
-
-  /** The one that was used last stands last. */
-  function remember(runId: string, seen: Seen): void {
-    known.delete(runId);
-    known.set(runId, seen);
-    if (known.size > KNOWN) for (const oldest of known.keys()) if (known.size > KNOWN) known.delete(oldest);
   }
 
   return (status) =>

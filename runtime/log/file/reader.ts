@@ -2,6 +2,7 @@ import { closeSync, fstatSync, openSync } from "node:fs";
 import { join } from "node:path";
 import type { Event } from "../../../machines/events.ts";
 import { RubatoError } from "../../errors.ts";
+import { keepLatest } from "../../keep-latest.ts";
 import type { ReadRange } from "../event-log.ts";
 import { Chain } from "./chain.ts";
 import type { Place } from "./decoder.ts";
@@ -71,9 +72,7 @@ export function segmentReader(): SegmentReader {
       const file = `${ino} ${birthtimeMs}`;
       let segment = kept.get(path);
       if (segment?.file !== file) segment = readHeader(runId, path, epoch, fd, file);
-      kept.delete(path);
-      kept.set(path, segment);
-      if (kept.size > KEPT) for (const oldest of kept.keys()) if (kept.size > KEPT) kept.delete(oldest);
+      keepLatest(kept, path, segment, KEPT);
       return { segment, fd };
     } catch (error) {
       closeSync(fd);

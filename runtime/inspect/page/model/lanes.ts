@@ -1,3 +1,4 @@
+import { countWhile } from "./count-while.ts";
 import type { LogEntry } from "./log-entry.ts";
 import { LowestFirst } from "./lowest-first.ts";
 
@@ -166,14 +167,7 @@ export class Lanes {
 
   /** The index of the last line of a step or turn mark at or before an index. */
   static markAt(marks: readonly Mark[], index: number): Mark | undefined {
-    let low = 0;
-    let high = marks.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if ((marks[middle]?.index ?? 0) <= index) low = middle + 1;
-      else high = middle;
-    }
-    return marks[low - 1];
+    return marks[countWhile(marks, (mark) => mark.index <= index) - 1];
   }
 
   /** Forgets the first lines: what was over by then is gone, what was not begins at the first that is kept. */

@@ -2,6 +2,7 @@ import { firstSeq, isHot, SCHEMA_VERSION, type Event } from "../../../../machine
 import { initialState, type AgentState } from "../../../../machines/state.ts";
 import { step } from "../../../../machines/step.ts";
 import { BOUNDS, weightOf, type Bounds } from "./bounds.ts";
+import { countWhile } from "./count-while.ts";
 import { readEntry, type LogEntry } from "./log-entry.ts";
 
 /**
@@ -151,14 +152,7 @@ export class Recording {
 
   /** The index of the last line at or before a seq; -1 before the first. */
   indexOf(seq: number): number {
-    let low = 0;
-    let high = this.entries.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if ((this.entries[middle]?.seq ?? 0) <= seq) low = middle + 1;
-      else high = middle;
-    }
-    return low - 1;
+    return countWhile(this.entries, (entry) => entry.seq <= seq) - 1;
   }
 
   entryAt(seq: number): LogEntry | undefined {
@@ -179,14 +173,8 @@ export class Recording {
 
   /** The state behind the first so many events that are kept. */
   private stateBehind(wanted: number): AgentState {
-    let low = 0;
-    let high = this.kept.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if ((this.kept[middle]?.at ?? 0) <= wanted) low = middle + 1;
-      else high = middle;
-    }
-    let { at: index, state } = this.kept[low - 1] ?? { at: 0, state: initialState() };
+    const before = countWhile(this.kept, ({ at }) => at <= wanted);
+    let { at: index, state } = this.kept[before - 1] ?? { at: 0, state: initialState() };
     if (this.lastIndex >= index && this.lastIndex <= wanted) {
       index = this.lastIndex;
       state = this.last;

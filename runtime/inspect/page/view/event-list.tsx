@@ -1,6 +1,7 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { contentOf } from "../../../cli/describe-event.ts";
 import { headOf } from "../../../cli/head-of.ts";
+import { countWhile } from "../model/count-while.ts";
 import type { LogEntry } from "../model/log-entry.ts";
 import { EVENT_TYPES } from "../../../../machines/events.ts";
 import type { Recording } from "../model/recording.ts";
@@ -169,14 +170,7 @@ function Finder({ session, count }: { session: Session; count: number }) {
 const CONTROL = EVENT_TYPES.filter((type) => type !== "token_stream" && type !== "tool_call_delta");
 
 function placeIn(matches: readonly number[], index: number): number {
-  let low = 0;
-  let high = matches.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((matches[middle] ?? 0) <= index) low = middle + 1;
-    else high = middle;
-  }
-  return low - 1;
+  return countWhile(matches, (match) => match <= index) - 1;
 }
 
 /** What a line says. Of one that this version does not know, its data as it stands. */

@@ -1,3 +1,4 @@
+import { countWhile } from "../model/count-while.ts";
 import { firstLanes, type Lane, type Span, type Tone } from "../model/lanes.ts";
 import type { LogEntry } from "../model/log-entry.ts";
 import type { Axis } from "./session.ts";
@@ -261,35 +262,13 @@ function fit(context: CanvasRenderingContext2D, text: string, width: number): st
 
 /** Spans of a lane follow one another: the first that ends at or behind an index. */
 function firstSpan(spans: readonly Span[], index: number): number {
-  let low = 0;
-  let high = spans.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    const end = spans[middle]?.to;
-    if (end !== undefined && end < index) low = middle + 1;
-    else high = middle;
-  }
-  return low;
+  return countWhile(spans, ({ to }) => to !== undefined && to < index);
 }
 
 function lowerBoundOf(marks: readonly { readonly index: number }[], index: number): number {
-  let low = 0;
-  let high = marks.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((marks[middle]?.index ?? 0) < index) low = middle + 1;
-    else high = middle;
-  }
-  return low;
+  return countWhile(marks, (mark) => mark.index < index);
 }
 
 function lowerBound(values: readonly number[], value: number): number {
-  let low = 0;
-  let high = values.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((values[middle] ?? 0) < value) low = middle + 1;
-    else high = middle;
-  }
-  return low;
+  return countWhile(values, (one) => one < value);
 }
