@@ -140,9 +140,9 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
     logTimeoutMs: settings.logTimeoutMs,
     answerTimeoutMs: settings.answerTimeoutMs,
     isClosed: () => closed,
-    get probe() {
-      return collector?.probe;
-    },
+    // A function, not a getter: a getter in an object literal gives each such object a hidden class of its own (see `LazySignal`), and those kept
+    // every agent with all its runs alive through every minor collection.
+    probe: () => collector?.probe,
   };
 
   type Owned = OwnedRun<Context | undefined>;

@@ -50,7 +50,7 @@ export interface AgentSetup<Context> {
   /** Whether trace context goes on; undefined: in runs that were begun with it. */
   readonly propagate: boolean | undefined;
   /** Where somebody measures its runs. */
-  readonly probe: Probe | undefined;
+  readonly probe: () => Probe | undefined;
 }
 
 export interface TakeOverMore {
@@ -113,7 +113,8 @@ class RunsOwner<Context> implements Owner, HeadOwner {
 
   constructor({ setup, context, bus, tasks, epoch, state, run }: OwnerParts<Context>) {
     const { runId, models, agent } = setup;
-    const { log, clock, redact, graceMs, probe } = agent;
+    const { log, clock, redact, graceMs } = agent;
+    const probe = agent.probe();
     this.epoch = epoch;
     this.agent = agent;
     this.run = run;
