@@ -57,6 +57,8 @@ export interface Bus {
   readonly valve: Valve;
   /** Somebody listens. */
   listening(): boolean;
+  /** Somebody who listens, or a tap, would be called with such an event. */
+  hears(type: EventType): boolean;
   stats(): BusStats;
 }
 
@@ -188,6 +190,11 @@ class EventBus implements Bus {
 
   listening(): boolean {
     return this.subscribers !== undefined && this.subscribers.size > 0;
+  }
+
+  hears(type: EventType): boolean {
+    const { emitter } = this;
+    return this.listening() || (emitter !== undefined && emitter.listenerCount(type) > 0);
   }
 
   stats(): BusStats {

@@ -1,5 +1,5 @@
 import type { EffectName } from "../machines/agent.ts";
-import type { Draft, Event, HotEvent } from "../machines/events.ts";
+import type { Draft, Event, EventType, HotEvent } from "../machines/events.ts";
 import type { AgentState } from "../machines/state.ts";
 import type { Clock } from "./clock.ts";
 import type { RubatoError } from "./errors.ts";
@@ -91,8 +91,8 @@ export interface Audience {
   publish(event: Event): void;
   /** Called with what has become durable, in order of seq, before it is published; must call nobody. */
   stored(events: readonly Event[]): void;
-  /** Somebody is told what is published. */
-  listening(): boolean;
+  /** Somebody is told of such an event when it is published, an observer included. */
+  hears(type: EventType): boolean;
   /** So many events happened that nobody had to be told of. */
   passed(count: number): void;
 }

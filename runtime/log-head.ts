@@ -58,7 +58,7 @@ class OpenHead implements Head {
   private heldTexts: string[] = NOTHING;
   /** When the first of them came, and how much later each did, ms: small numbers need no objects of their own. */
   private heldSince = 0;
-  private heldDelays: number[] = NOTHING;
+  private heldDelays: number[] | undefined;
   private latest: AgentState;
   failure: RubatoError | undefined;
   private storedSeq: number;
@@ -230,18 +230,39 @@ class OpenHead implements Head {
     if (this.held === answer && this.heldKind === kind && this.holds(text)) return true;
     const { messageId, attempt } = answer;
     const seq = this.nextSeq;
-    const told = this.delta({
+    if (this.mayHold(answer, kind, offset)) {
+      this.held = answer;
+      this.heldKind = kind;
+      return this.holds(text);
+    }
+    return this.delta({
       seq,
       timestamp: this.clock.now(),
       runId: this.runId,
       type: "token_stream",
       data: { kind, text, messageId, attempt, offset },
     });
-    if (told && this.isUnwatched(seq) && this.log.hold?.(this.log, this) === true) {
-      this.held = answer;
-      this.heldKind = kind;
-    }
-    return told;
+  }
+
+  /** All before it is told and stored, nobody waits for more, nobody would be told, and the state takes it as the next of this answer (R4). */
+  private mayHold({ messageId, attempt }: Answering, kind: "text" | "reasoning", offset: number): boolean {
+    if (this.log.keep === undefined || this.failure !== undefined) return false;
+    const { seq, answer, answerText, answerReasoning, core } = this.latest;
+    return (
+      this.storedSeq === seq &&
+      this.toldSeq === seq &&
+      this.progress === undefined &&
+      this.storing === undefined &&
+      !this.draining &&
+      !this.publishing &&
+      !this.audience.hears("token_stream") &&
+      answer !== undefined &&
+      answer.messageId === messageId &&
+      answer.attempt === attempt &&
+      offset === (kind === "text" ? answerText : answerReasoning).length &&
+      (core.value === "thinking.streaming" || core.value === "thinking.requesting") &&
+      this.log.hold?.(this.log, this) === true
+    );
   }
 
   /** One more waits. Not where there are too many, or where its time could not be told from the first one's (a clock with fractions). */
@@ -251,27 +272,12 @@ class OpenHead implements Head {
     const delay = now - this.heldSince;
     if (this.heldTexts.length >= MOST_HELD || this.heldSince + delay !== now) return false;
     // No times while all of them came at once: most answers that come this fast do.
-    if (delay !== 0 || this.heldDelays.length > 0) {
-      if (this.heldDelays.length === 0) this.heldDelays = this.heldTexts.map(() => 0);
-      this.heldDelays = added(this.heldDelays, delay);
+    if (delay !== 0 || this.heldDelays !== undefined) {
+      this.heldDelays ??= this.heldTexts.map(() => 0);
+      this.heldDelays.push(delay);
     }
     this.heldTexts = added(this.heldTexts, text);
     return true;
-  }
-
-  /** All is told and stored up to this event, and nobody waits for more. */
-  private isUnwatched(seq: number): boolean {
-    return (
-      this.storedSeq === seq &&
-      this.toldSeq === seq &&
-      this.latest.seq === seq &&
-      this.progress === undefined &&
-      this.storing === undefined &&
-      !this.draining &&
-      !this.publishing &&
-      this.log.keep !== undefined &&
-      !this.audience.listening()
-    );
   }
 
   flush(): void {
@@ -279,17 +285,17 @@ class OpenHead implements Head {
     this.held = undefined;
     if (held === undefined || texts.length === 0) return;
     this.heldTexts = NOTHING;
-    this.heldDelays = NOTHING;
+    this.heldDelays = undefined;
     const { messageId, attempt } = held;
     const { answerText, answerReasoning } = this.latest;
     const offset = kind === "text" ? answerText.length : answerReasoning.length;
     const seq = this.latest.seq + 1;
     const last = this.latest.seq + texts.length;
-    const text = texts.join("");
+    const text = texts.length === 1 ? (texts[0] ?? "") : texts.join("");
     // Folded as one: nothing came between them, and texts that are added one after the other are the same text.
     const next = stepDelta(this.latest, {
       seq: last,
-      timestamp: timestamp + (delays[delays.length - 1] ?? 0),
+      timestamp: timestamp + (delays?.[delays.length - 1] ?? 0),
       runId,
       type: "token_stream",
       data: { kind, text, messageId, attempt, offset },
@@ -475,7 +481,7 @@ class OpenHead implements Head {
         : new RubatoError("log", "The log could not store an event.", { cause: error });
     this.held = undefined;
     this.heldTexts = NOTHING;
-    this.heldDelays = NOTHING;
+    this.heldDelays = undefined;
     this.pending = NOTHING;
     this.writing = NOTHING;
     this.unpublished = NOTHING;

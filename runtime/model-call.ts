@@ -51,33 +51,30 @@ export function callModel(options: ModelCallOptions): ModelCall {
 
 /** A class, so that a request makes one object and not a dozen closures. */
 class Reading implements ModelCall, Watched {
-  private readonly options: ModelCallOptions;
-  private readonly head: Head;
-  private readonly clock: Clock;
-  private readonly runId: string;
-  private readonly messageId: string;
-  private readonly attempt: number;
-  private readonly signal = new LazySignal();
-  private iterator: AsyncIterator<ModelChunk> | undefined;
+  // In this order they lie in memory: what every token needs comes first, and is looked up in no other object.
   private over = false;
-  /** Set while it is held up. */
-  private unhold: (() => void) | undefined;
-  private textLength: number;
-  private reasoningLength = 0;
+  paused = false;
+  signs = 0;
+  private iterator: AsyncIterator<ModelChunk> | undefined;
+  private readonly head: Head;
+  private readonly valve: Valve;
+  private readonly answering: EventData<"thinking">;
   /** Half a character at the end of the last piece. */
   private textHalf = "";
+  private textLength: number;
   private reasoningHalf = "";
+  private reasoningLength = 0;
+  private readonly options: ModelCallOptions;
+  private readonly signal = new LazySignal();
+  /** Set while it is held up. */
+  private unhold: (() => void) | undefined;
   private argsLength: number[] | undefined;
-  signs = 0;
-  paused = false;
 
   constructor(options: ModelCallOptions) {
     this.options = options;
     this.head = options.head;
-    this.clock = options.clock;
-    this.runId = options.head.runId;
-    this.messageId = options.thinking.data.messageId;
-    this.attempt = options.thinking.data.attempt;
+    this.valve = options.valve;
+    this.answering = options.thinking.data;
     this.textLength = options.head.state.partial?.text.length ?? 0;
   }
 
@@ -143,7 +140,7 @@ class Reading implements ModelCall, Watched {
       this.onError(error);
       return;
     }
-    if (!this.over && this.options.valve.closed) this.waitForReaders();
+    if (!this.over && this.valve.closed) this.waitForReaders();
     else this.goOn();
   };
 
@@ -156,7 +153,7 @@ class Reading implements ModelCall, Watched {
   /** The model is read no faster than a subscriber that chose `block` takes what it says. */
   private waitForReaders(): void {
     this.paused = true;
-    this.unhold = this.options.valve.wait(() => {
+    this.unhold = this.valve.wait(() => {
       this.paused = false;
       this.signs++;
       this.unhold = undefined;
@@ -223,7 +220,7 @@ class Reading implements ModelCall, Watched {
     const text = this.wholeCharacters(kind, piece);
     if (text === "") return;
     const offset = kind === "text" ? this.textLength : this.reasoningLength;
-    if (!this.head.token(this.options.thinking.data, kind, text, offset)) this.end();
+    if (!this.head.token(this.answering, kind, text, offset)) this.end();
     else if (kind === "text") this.textLength += text.length;
     else this.reasoningLength += text.length;
   }
@@ -260,12 +257,13 @@ class Reading implements ModelCall, Watched {
         `The model streamed more than ${MAX_ARGS_LENGTH} characters of arguments for one call.`,
       );
     }
-    const { messageId, attempt } = this;
-    const callId = `${this.options.thinking.data.step}.${index}`;
-    const told = this.head.delta({
-      seq: this.head.nextSeq,
-      timestamp: this.clock.now(),
-      runId: this.runId,
+    const { messageId, attempt, step } = this.answering;
+    const callId = `${step}.${index}`;
+    const { head } = this;
+    const told = head.delta({
+      seq: head.nextSeq,
+      timestamp: this.options.clock.now(),
+      runId: head.runId,
       type: "tool_call_delta",
       data:
         id !== undefined && name !== undefined
@@ -309,8 +307,7 @@ class Reading implements ModelCall, Watched {
     calls: EventData<"message">["calls"],
     usage: EventData<"message">["usage"],
   ): Draft {
-    const { messageId, attempt } = this;
-    const { step } = this.options.thinking.data;
+    const { messageId, attempt, step } = this.answering;
     const data: EventData<"message"> =
       reasoning === ""
         ? { messageId, step, attempt, finish, text, calls, usage }
@@ -342,7 +339,7 @@ class Reading implements ModelCall, Watched {
     this.end();
     const { thinking, clock, retry, models, price } = this.options;
     const { state } = this.head;
-    const drafts = failureDrafts(error, { state, runId: this.runId, thinking, clock, retry, models, price });
+    const drafts = failureDrafts(error, { state, runId: this.head.runId, thinking, clock, retry, models, price });
     this.head.record(drafts, thinking.seq);
   }
 

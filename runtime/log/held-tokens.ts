@@ -10,9 +10,10 @@ export interface HeldTokens {
   readonly attempt: number;
   /** Where the first one's text stands in its kind of the message. */
   readonly offset: number;
-  readonly texts: readonly string[];
-  /** Of each: how much later than the first it came, ms. Empty where all came at once. */
-  readonly delays: readonly number[];
+  /** This list and the next become the log's. */
+  readonly texts: string[];
+  /** Of each: how much later than the first it came, ms. Undefined where all came at once. */
+  readonly delays: number[] | undefined;
   /** All texts. */
   readonly text: string;
 }
@@ -24,7 +25,7 @@ export function tokenEvents(runId: string, tokens: HeldTokens): Event[] {
   let { offset } = tokens;
   for (const [index, text] of texts.entries()) {
     const data = { kind, text, messageId, attempt, offset };
-    const timestamp = tokens.timestamp + (delays[index] ?? 0);
+    const timestamp = tokens.timestamp + (delays?.[index] ?? 0);
     events.push({ seq: tokens.seq + index, timestamp, runId, type: "token_stream", data });
     offset += text.length;
   }

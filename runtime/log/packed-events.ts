@@ -56,9 +56,8 @@ const TYPES = 64;
 const MAX_BACK = 2 ** 12;
 /** Kinds that there are. Above them a number has room for every seq below 2^35. */
 const KINDS = TYPES * MAX_BACK;
-/** Lists for a moment, of all runs: what is put together here, for every answer, is two texts a moment later. */
+/** A list for a moment, of all runs: what is put together here, for every answer, is a text a moment later. */
 const LENGTHS: number[] = [];
-const DELAYS: number[] = [];
 const TYPE_INDEX: ReadonlyMap<string, number> = new Map(EVENT_TYPES.map((type, index) => [type, index]));
 
 export function packedEvents(): PackedEvents {
@@ -71,11 +70,13 @@ class Packed implements PackedEvents {
   private readonly facts: number[] = [];
   private runId = "";
   private origin = 0;
-  /** The run of tokens at the end, while more may join it. Its texts and times are kept apart until it is closed. */
+  /** The run of tokens at the end, while more may join it. Its texts and times are kept apart until it is closed; no times where all came at once. */
   private open: TokenRun | undefined;
   private nextOffset = 0;
   private texts: string[] | undefined;
   private delays: number[] | undefined;
+  /** All its texts, where they came together and nothing joined them. */
+  private whole: string | undefined;
   /** The answer's text so far, where it is all in one run: the message that it becomes has the same text, and one of them is enough. */
   private spoken: TokenRun | undefined;
 
@@ -85,7 +86,10 @@ class Packed implements PackedEvents {
     if (event.type === "token_stream" && this.joins(event)) return;
     this.close();
     if (event.type === "token_stream" && isPackable(event)) {
-      this.begin(event);
+      const { text, offset } = event.data;
+      this.begin(event.runId, event.seq, event.timestamp, event.data);
+      this.texts = [text];
+      this.nextOffset = offset + text.length;
       return;
     }
     if (event.type === "message") this.share(event);
@@ -102,35 +106,38 @@ class Packed implements PackedEvents {
   }
 
   appendTokens(runId: string, tokens: HeldTokens): void {
-    if (this.joinsAll(runId, tokens)) return;
+    if (this.joinsAll(runId, tokens) || this.beginsAll(runId, tokens)) return;
     for (const event of tokenEvents(runId, tokens)) this.append(event);
   }
 
-  /** Takes them in one go, where all of them belong to the tokens at the end: no object is made for any of them. */
+  /** Takes them in one go, where all of them belong to the tokens at the end. */
   private joinsAll(runId: string, tokens: HeldTokens): boolean {
-    const { open, texts, delays } = this;
-    if (open === undefined || texts === undefined || delays === undefined) return false;
-    const count = tokens.texts.length;
-    const before = texts.length;
-    if (before + count > LONGEST || !this.continues(open, runId, tokens)) return false;
-    for (let index = 0; index < before; index++) {
-      LENGTHS[index] = texts[index]?.length ?? 0;
-      DELAYS[index] = delays[index] ?? 0;
-    }
+    const { open, texts } = this;
+    if (open === undefined || texts === undefined) return false;
     const shift = tokens.timestamp - open.timestamp;
-    for (let index = 0; index < count; index++) {
-      const length = tokens.texts[index]?.length ?? 0;
-      const wait = tokens.delays[index] ?? 0;
-      const delay = shift + wait;
-      if (length > MAX_CODE || !isCode(delay) || open.timestamp + delay !== tokens.timestamp + wait) return false;
-      LENGTHS[before + index] = length;
-      DELAYS[before + index] = delay;
+    if (
+      texts.length + tokens.texts.length > LONGEST ||
+      !this.continues(open, runId, tokens) ||
+      !fitAll(tokens, open.timestamp)
+    ) {
+      return false;
     }
-    // Not emptied before: most answers are about as long as the one before, and its lists are as long as they have to be.
-    LENGTHS.length = before + count;
-    DELAYS.length = before + count;
-    this.length += count;
-    this.seal(open, before === 1 ? (texts[0] ?? "") + tokens.text : texts.join("") + tokens.text, LENGTHS, DELAYS);
+    for (const [index, text] of tokens.texts.entries()) this.join(texts, text, shift + (tokens.delays?.[index] ?? 0));
+    this.length += tokens.texts.length;
+    return true;
+  }
+
+  /** Takes them in one go where none before them are open: most answers begin and end with this, and no object is made for any token of them. */
+  private beginsAll(runId: string, tokens: HeldTokens): boolean {
+    const { texts, delays, timestamp, text } = tokens;
+    if (texts.length > LONGEST || !fitAll(tokens, timestamp)) return false;
+    this.close();
+    this.begin(runId, tokens.seq, timestamp, tokens);
+    this.length += texts.length;
+    this.texts = texts;
+    this.delays = delays;
+    this.whole = text;
+    this.nextOffset = tokens.offset + text.length;
     return true;
   }
 
@@ -150,28 +157,34 @@ class Packed implements PackedEvents {
   }
 
   private joins({ runId, timestamp, data, cause }: EventOf<"token_stream">): boolean {
-    const { open, texts, delays } = this;
-    if (open === undefined || texts === undefined || delays === undefined) return false;
-    const { text, offset } = data;
+    const { open, texts } = this;
+    if (open === undefined || texts === undefined) return false;
+    const { text } = data;
     const delay = timestamp - open.timestamp;
     if (
       cause !== undefined ||
       texts.length >= LONGEST ||
       !this.continues(open, runId, data) ||
       text.length > MAX_CODE ||
-      !isCode(delay) ||
-      open.timestamp + delay !== timestamp
+      !isPlaced(delay, open.timestamp, timestamp)
     ) {
       return false;
     }
-    texts.push(text);
-    delays.push(delay);
-    this.nextOffset = offset + text.length;
+    this.join(texts, text, delay);
     return true;
   }
 
-  private begin({ seq, runId, timestamp, data }: EventOf<"token_stream">): void {
-    const { kind, text, messageId, attempt, offset } = data;
+  private join(texts: string[], text: string, delay: number): void {
+    const { delays } = this;
+    if (delays !== undefined) delays.push(delay);
+    else if (delay !== 0) this.delays = [...texts.map(() => 0), delay];
+    texts.push(text);
+    this.whole = undefined;
+    this.nextOffset += text.length;
+  }
+
+  private begin(runId: string, seq: number, timestamp: number, place: TokenPlace): void {
+    const { kind, messageId, attempt, offset } = place;
     this.open = {
       type: "tokens",
       runId,
@@ -186,27 +199,23 @@ class Packed implements PackedEvents {
       delays: "",
     };
     this.push(this.open, seq, 0, WHOLE);
-    this.texts = [text];
-    this.delays = [0];
-    this.nextOffset = offset + text.length;
   }
 
+  /** No more tokens join the run at the end. */
   private close(): void {
-    const { open, texts, delays } = this;
-    if (open === undefined || texts === undefined || delays === undefined) return;
-    const lengths = texts.map((text) => text.length);
-    this.seal(open, texts.join(""), lengths, delays);
-  }
-
-  /** No more tokens join it. */
-  private seal(open: TokenRun, text: string, lengths: readonly number[], delays: readonly number[]): void {
-    open.text = text;
-    open.lengths = String.fromCharCode(...lengths);
-    open.delays = delays.every(isZero) ? "" : String.fromCharCode(...delays);
+    const { open, texts, delays, whole } = this;
+    if (open === undefined || texts === undefined) return;
+    open.text = whole ?? texts.join("");
+    // Not emptied before: most answers are about as long as the one before, and its list is as long as it has to be.
+    LENGTHS.length = texts.length;
+    for (let index = 0; index < texts.length; index++) LENGTHS[index] = texts[index]?.length ?? 0;
+    open.lengths = String.fromCharCode(...LENGTHS);
+    open.delays = delays === undefined ? "" : String.fromCharCode(...delays);
     this.spoken = open.kind === "text" ? open : undefined;
     this.open = undefined;
     this.texts = undefined;
     this.delays = undefined;
+    this.whole = undefined;
   }
 
   private share({ data }: EventOf<"message">): void {
@@ -235,7 +244,7 @@ class Packed implements PackedEvents {
 
   /** Tokens of the run at the end, whose texts are not put together yet: somebody reads them while they come. */
   private addOpen(events: Event[], open: TokenRun, from: number, limit: number): void {
-    const { texts = [], delays = [] } = this;
+    const { texts = [], delays } = this;
     const { runId, kind, messageId, attempt } = open;
     const begin = Math.max(0, from - open.seq);
     let offset = this.nextOffset;
@@ -244,7 +253,7 @@ class Packed implements PackedEvents {
     for (let index = begin; index < texts.length && events.length < limit; index++) {
       const text = texts[index] ?? "";
       const data = { kind, text, messageId, attempt, offset };
-      const timestamp = open.timestamp + (delays[index] ?? 0);
+      const timestamp = open.timestamp + (delays?.[index] ?? 0);
       events.push({ seq: open.seq + index, timestamp, runId, type: "token_stream", data });
       offset += text.length;
     }
@@ -318,8 +327,17 @@ function isPackable({ data, cause }: EventOf<"token_stream">): boolean {
   return cause === undefined && data.text.length <= MAX_CODE;
 }
 
-function isZero(delay: number): boolean {
-  return delay === 0;
+/** Whether each of them has its place in the code of a character, its time counted from `origin`. */
+function fitAll({ texts, delays, timestamp }: HeldTokens, origin: number): boolean {
+  for (const text of texts) if (text.length > MAX_CODE) return false;
+  const shift = timestamp - origin;
+  if (delays === undefined) return isPlaced(shift, origin, timestamp);
+  for (const wait of delays) if (!isPlaced(shift + wait, origin, timestamp + wait)) return false;
+  return true;
+}
+
+function isPlaced(delay: number, origin: number, timestamp: number): boolean {
+  return isCode(delay) && origin + delay === timestamp;
 }
 
 /** Times before the first and fractions are possible with a clock of somebody's own. */

@@ -1,4 +1,4 @@
-import type { Event } from "../../machines/events.ts";
+import type { Event, EventType } from "../../machines/events.ts";
 import type { AgentState } from "../../machines/state.ts";
 import { step, type StepResult } from "../../machines/step.ts";
 import type { Clock } from "../clock.ts";
@@ -74,8 +74,8 @@ class TimedAudience implements Audience {
     this.audience.stored(events);
   }
 
-  listening(): boolean {
-    return this.audience.listening();
+  hears(type: EventType): boolean {
+    return this.audience.hears(type);
   }
 
   passed(count: number): void {

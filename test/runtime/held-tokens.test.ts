@@ -51,8 +51,8 @@ it("H7 tokens that nobody looks at are one append, and the log is what it would 
   const { agent } = testAgent({ log, model: twoParts(Promise.resolve()) });
   const run = agent.run("go");
   await run.settled();
-  // The first token begins the streaming; the message asks for what waited behind it.
-  expect(batches).toContain(2 * WORDS - 1);
+  // The message asks for what waited before it.
+  expect(batches).toContain(2 * WORDS);
   const events = await stored(log, run.id);
   expect(texts(events)).toEqual([...FIRST, ...SECOND]);
   checkLog(events);
