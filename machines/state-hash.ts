@@ -1,4 +1,5 @@
 import { NO_CONTROL } from "./control.ts";
+import type { RunUsage } from "./events.ts";
 import { canonical, hexOf, Mixer } from "./hash.ts";
 import type { Message } from "./messages.ts";
 import { initialState, type AgentState, type Core } from "./state.ts";
@@ -72,13 +73,18 @@ export function stateHash(state: AgentState): string {
   // The context's fields stand in one order in every state, since only `copyOf()` makes new ones.
   const counted = [usage.inputTokens, usage.outputTokens, usage.requests, usage.unknownRequests].join();
   for (const part of [value, JSON.stringify(context), counted, output]) mixer.add(part);
-  if (usage.estimated !== undefined || usage.cost !== undefined) {
-    mixer.add(canonical({ estimated: usage.estimated, cost: usage.cost }));
-  }
+  if (usage.estimated !== undefined || usage.cost !== undefined) mixer.add(spentText(usage));
   if (start?.limits.maxRepeats !== undefined) mixer.add(String(start.limits.maxRepeats));
   if (control !== NO_CONTROL) mixer.add(canonical(control));
   mixer.close();
   return hexOf(mixer.hash());
+}
+
+/** The canonical bytes, written out: every interrupt waits for them. */
+function spentText({ estimated, cost }: RunUsage): string {
+  if (estimated === undefined) return JSON.stringify({ cost });
+  const { inputTokens, outputTokens } = estimated;
+  return JSON.stringify({ cost, estimated: { inputTokens, outputTokens } });
 }
 
 /** A history whose last message was taken away is hashed from its start again. */

@@ -31,9 +31,15 @@ function isOneEvent(event: Pick<Event, "seq" | "timestamp" | "runId" | "type" | 
   return event.seq > 0;
 }
 
-interface Todo {
+/** A class: see `nextCore`. */
+class Todo {
   readonly effect: EffectName;
   readonly event: Event;
+
+  constructor(effect: EffectName, event: Event) {
+    this.effect = effect;
+    this.event = event;
+  }
 }
 
 /** Made for the first that waits: most heads have none of most kinds. */
@@ -55,10 +61,12 @@ class OpenHead implements Head {
   /** The answer whose tokens wait, while they do (H7), and what makes events of them. */
   private held: Answering | undefined;
   private heldKind: "text" | "reasoning" = "text";
+  private heldCount = 0;
+  /** Their texts, in lists that are kept from answer to answer until the run rests: behind the last one that waits they are empty texts. */
   private heldTexts: string[] = NOTHING;
   /** When the first of them came, and how much later each did, ms: small numbers need no objects of their own. */
   private heldSince = 0;
-  private heldDelays: number[] | undefined;
+  private heldDelays: number[] = NOTHING;
   private latest: AgentState;
   failure: RubatoError | undefined;
   private storedSeq: number;
@@ -167,8 +175,8 @@ class OpenHead implements Head {
       this.pending = added(this.pending, event);
       this.unpublished = added(this.unpublished, event);
       for (const effect of result.effects) {
-        if (WAITS.has(effect)) this.starts = added(this.starts, { effect, event });
-        else this.effects = added(this.effects, { effect, event });
+        if (WAITS.has(effect)) this.starts = added(this.starts, new Todo(effect, event));
+        else this.effects = added(this.effects, new Todo(effect, event));
       }
     }
     this.drain();
@@ -268,34 +276,37 @@ class OpenHead implements Head {
   /** One more waits. Not where there are too many, or where its time could not be told from the first one's (a clock with fractions). */
   private holds(text: string): boolean {
     const now = this.clock.now();
-    if (this.heldTexts.length === 0) this.heldSince = now;
+    const { heldCount: at } = this;
+    if (at === 0) this.heldSince = now;
     const delay = now - this.heldSince;
-    if (this.heldTexts.length >= MOST_HELD || this.heldSince + delay !== now) return false;
-    // No times while all of them came at once: most answers that come this fast do.
-    if (delay !== 0 || this.heldDelays !== undefined) {
-      this.heldDelays ??= this.heldTexts.map(() => 0);
-      this.heldDelays.push(delay);
+    if (at >= MOST_HELD || this.heldSince + delay !== now) return false;
+    if (at < this.heldTexts.length) {
+      this.heldTexts[at] = text;
+      this.heldDelays[at] = delay;
+    } else {
+      this.heldTexts = added(this.heldTexts, text);
+      this.heldDelays = added(this.heldDelays, delay);
     }
-    this.heldTexts = added(this.heldTexts, text);
+    this.heldCount = at + 1;
     return true;
   }
 
   flush(): void {
-    const { held, heldKind: kind, heldTexts: texts, heldSince: timestamp, heldDelays: delays, runId } = this;
+    const { held, heldKind: kind, heldCount: count, heldSince: timestamp, heldDelays: delays, runId } = this;
     this.held = undefined;
-    if (held === undefined || texts.length === 0) return;
-    this.heldTexts = NOTHING;
-    this.heldDelays = undefined;
+    if (held === undefined || count === 0) return;
+    this.heldCount = 0;
+    const texts = this.heldTexts;
     const { messageId, attempt } = held;
     const { answerText, answerReasoning } = this.latest;
     const offset = kind === "text" ? answerText.length : answerReasoning.length;
     const seq = this.latest.seq + 1;
-    const last = this.latest.seq + texts.length;
-    const text = texts.length === 1 ? (texts[0] ?? "") : texts.join("");
+    const last = this.latest.seq + count;
+    const text = count === 1 ? (texts[0] ?? "") : texts.join("");
     // Folded as one: nothing came between them, and texts that are added one after the other are the same text.
     const next = stepDelta(this.latest, {
       seq: last,
-      timestamp: timestamp + (delays?.[delays.length - 1] ?? 0),
+      timestamp: timestamp + (delays[count - 1] ?? 0),
       runId,
       type: "token_stream",
       data: { kind, text, messageId, attempt, offset },
@@ -303,14 +314,32 @@ class OpenHead implements Head {
     if (next === undefined) throw new TypeError("unreachable: the token before these was taken");
     this.latest = next;
     try {
-      this.log.keep?.(runId, this.epoch, { seq, timestamp, kind, messageId, attempt, offset, texts, delays, text });
+      this.log.keep?.(runId, this.epoch, {
+        seq,
+        timestamp,
+        kind,
+        messageId,
+        attempt,
+        offset,
+        count,
+        texts,
+        delays,
+        text,
+      });
     } catch (error) {
       this.fail(error);
       return;
     }
+    for (let at = 0; at < count; at++) texts[at] = "";
     this.storedSeq = last;
     this.toldSeq = last;
-    this.audience.passed(texts.length);
+    this.audience.passed(count);
+  }
+
+  private dropLists(): void {
+    this.heldCount = 0;
+    this.heldTexts = NOTHING;
+    this.heldDelays = NOTHING;
   }
 
   /** Once per turn of the event loop: what was committed before it ends is not there any more when the log calls. */
@@ -337,7 +366,10 @@ class OpenHead implements Head {
     const still = this.settledDown();
     if (still !== this.rested) {
       this.rested = still;
-      if (still) this.endWatch();
+      if (still) {
+        this.endWatch();
+        this.dropLists();
+      }
       this.owner.onRest(still);
     }
     // Also where the run left its rest and came back to it in one go: somebody may have begun to wait in between.
@@ -480,8 +512,7 @@ class OpenHead implements Head {
         ? error
         : new RubatoError("log", "The log could not store an event.", { cause: error });
     this.held = undefined;
-    this.heldTexts = NOTHING;
-    this.heldDelays = undefined;
+    this.dropLists();
     this.pending = NOTHING;
     this.writing = NOTHING;
     this.unpublished = NOTHING;

@@ -10,22 +10,23 @@ export interface HeldTokens {
   readonly attempt: number;
   /** Where the first one's text stands in its kind of the message. */
   readonly offset: number;
-  /** This list and the next become the log's. */
-  readonly texts: string[];
-  /** Of each: how much later than the first it came, ms. Undefined where all came at once. */
-  readonly delays: number[] | undefined;
+  readonly count: number;
+  /** The first `count` of them, as of the next: these lists are the owner's, and hold only while they are handed over. */
+  readonly texts: readonly string[];
+  /** Of each: how much later than the first it came, ms. */
+  readonly delays: readonly number[];
   /** All texts. */
   readonly text: string;
 }
 
 /** The events that they stand for. */
 export function tokenEvents(runId: string, tokens: HeldTokens): Event[] {
-  const { kind, messageId, attempt, texts, delays } = tokens;
+  const { kind, messageId, attempt, count, texts, delays } = tokens;
   const events: Event[] = [];
   let { offset } = tokens;
-  for (const [index, text] of texts.entries()) {
+  for (const [index, text] of texts.slice(0, count).entries()) {
     const data = { kind, text, messageId, attempt, offset };
-    const timestamp = tokens.timestamp + (delays?.[index] ?? 0);
+    const timestamp = tokens.timestamp + (delays[index] ?? 0);
     events.push({ seq: tokens.seq + index, timestamp, runId, type: "token_stream", data });
     offset += text.length;
   }

@@ -41,9 +41,6 @@ const LONGEST = 256;
 /** What fits into the code of one character. */
 const MAX_CODE = 0xffff;
 
-/** Where tokens belong. */
-type TokenPlace = Pick<TokenRun, "kind" | "messageId" | "attempt" | "offset">;
-
 /** The data of an event, or an event that does not fit into the numbers. */
 type Segment = Event["data"] | Event | TokenRun;
 
@@ -57,7 +54,9 @@ const MAX_BACK = 2 ** 12;
 /** Kinds that there are. Above them a number has room for every seq below 2^35. */
 const KINDS = TYPES * MAX_BACK;
 /** A list for a moment, of all runs: what is put together here, for every answer, is a text a moment later. */
-const LENGTHS: number[] = [];
+const CODES: number[] = [];
+/** Never written to. */
+const NOTHING: never[] = [];
 const TYPE_INDEX: ReadonlyMap<string, number> = new Map(EVENT_TYPES.map((type, index) => [type, index]));
 
 export function packedEvents(): PackedEvents {
@@ -70,13 +69,11 @@ class Packed implements PackedEvents {
   private readonly facts: number[] = [];
   private runId = "";
   private origin = 0;
-  /** The run of tokens at the end, while more may join it. Its texts and times are kept apart until it is closed; no times where all came at once. */
+  /** The run of tokens at the end, while more may join it. Its texts and times are kept apart until it is closed. */
   private open: TokenRun | undefined;
   private nextOffset = 0;
-  private texts: string[] | undefined;
-  private delays: number[] | undefined;
-  /** All its texts, where they came together and nothing joined them. */
-  private whole: string | undefined;
+  private texts: string[] = NOTHING;
+  private delays: number[] = NOTHING;
   /** The answer's text so far, where it is all in one run: the message that it becomes has the same text, and one of them is enough. */
   private spoken: TokenRun | undefined;
 
@@ -86,10 +83,7 @@ class Packed implements PackedEvents {
     if (event.type === "token_stream" && this.joins(event)) return;
     this.close();
     if (event.type === "token_stream" && isPackable(event)) {
-      const { text, offset } = event.data;
-      this.begin(event.runId, event.seq, event.timestamp, event.data);
-      this.texts = [text];
-      this.nextOffset = offset + text.length;
+      this.begin(event);
       return;
     }
     if (event.type === "message") this.share(event);
@@ -106,49 +100,32 @@ class Packed implements PackedEvents {
   }
 
   appendTokens(runId: string, tokens: HeldTokens): void {
-    if (this.joinsAll(runId, tokens) || this.beginsAll(runId, tokens)) return;
-    for (const event of tokenEvents(runId, tokens)) this.append(event);
-  }
-
-  /** Takes them in one go, where all of them belong to the tokens at the end. */
-  private joinsAll(runId: string, tokens: HeldTokens): boolean {
-    const { open, texts } = this;
-    if (open === undefined || texts === undefined) return false;
-    const shift = tokens.timestamp - open.timestamp;
-    if (
-      texts.length + tokens.texts.length > LONGEST ||
-      !this.continues(open, runId, tokens) ||
-      !fitAll(tokens, open.timestamp)
-    ) {
-      return false;
+    const { seq, timestamp, kind, messageId, attempt, offset, count, texts, delays, text } = tokens;
+    if (!fitAll(tokens)) {
+      for (const event of tokenEvents(runId, tokens)) this.append(event);
+      return;
     }
-    for (const [index, text] of tokens.texts.entries()) this.join(texts, text, shift + (tokens.delays?.[index] ?? 0));
-    this.length += tokens.texts.length;
-    return true;
-  }
-
-  /** Takes them in one go where none before them are open: most answers begin and end with this, and no object is made for any token of them. */
-  private beginsAll(runId: string, tokens: HeldTokens): boolean {
-    const { texts, delays, timestamp, text } = tokens;
-    if (texts.length > LONGEST || !fitAll(tokens, timestamp)) return false;
     this.close();
-    this.begin(runId, tokens.seq, timestamp, tokens);
-    this.length += texts.length;
-    this.texts = texts;
-    this.delays = delays;
-    this.whole = text;
-    this.nextOffset = tokens.offset + text.length;
-    return true;
+    this.length += count;
+    // In one go: most answers begin and end with this, and no object is made for any token of them.
+    this.pushRun({
+      type: "tokens",
+      runId,
+      kind,
+      messageId,
+      attempt,
+      seq,
+      offset,
+      timestamp,
+      text,
+      lengths: lengthsOf(texts, count),
+      delays: codesOf(delays, count),
+    });
   }
 
-  private continues(open: TokenRun, runId: string, { kind, messageId, attempt, offset }: TokenPlace): boolean {
-    return (
-      offset === this.nextOffset &&
-      kind === open.kind &&
-      attempt === open.attempt &&
-      messageId === open.messageId &&
-      runId === open.runId
-    );
+  private pushRun(run: TokenRun): void {
+    this.push(run, run.seq, 0, WHOLE);
+    this.spoken = run.kind === "text" ? run : undefined;
   }
 
   private push(segment: Segment, seq: number, delay: number, kind: number): void {
@@ -157,34 +134,31 @@ class Packed implements PackedEvents {
   }
 
   private joins({ runId, timestamp, data, cause }: EventOf<"token_stream">): boolean {
-    const { open, texts } = this;
-    if (open === undefined || texts === undefined) return false;
-    const { text } = data;
+    const { open, texts, delays } = this;
+    if (open === undefined) return false;
+    const { kind, text, messageId, attempt, offset } = data;
     const delay = timestamp - open.timestamp;
     if (
       cause !== undefined ||
       texts.length >= LONGEST ||
-      !this.continues(open, runId, data) ||
+      offset !== this.nextOffset ||
+      kind !== open.kind ||
+      attempt !== open.attempt ||
+      messageId !== open.messageId ||
+      runId !== open.runId ||
       text.length > MAX_CODE ||
       !isPlaced(delay, open.timestamp, timestamp)
     ) {
       return false;
     }
-    this.join(texts, text, delay);
+    texts.push(text);
+    delays.push(delay);
+    this.nextOffset = offset + text.length;
     return true;
   }
 
-  private join(texts: string[], text: string, delay: number): void {
-    const { delays } = this;
-    if (delays !== undefined) delays.push(delay);
-    else if (delay !== 0) this.delays = [...texts.map(() => 0), delay];
-    texts.push(text);
-    this.whole = undefined;
-    this.nextOffset += text.length;
-  }
-
-  private begin(runId: string, seq: number, timestamp: number, place: TokenPlace): void {
-    const { kind, messageId, attempt, offset } = place;
+  private begin({ seq, runId, timestamp, data }: EventOf<"token_stream">): void {
+    const { kind, text, messageId, attempt, offset } = data;
     this.open = {
       type: "tokens",
       runId,
@@ -198,24 +172,22 @@ class Packed implements PackedEvents {
       lengths: "",
       delays: "",
     };
-    this.push(this.open, seq, 0, WHOLE);
+    this.pushRun(this.open);
+    this.texts = [text];
+    this.delays = [0];
+    this.nextOffset = offset + text.length;
   }
 
   /** No more tokens join the run at the end. */
   private close(): void {
-    const { open, texts, delays, whole } = this;
-    if (open === undefined || texts === undefined) return;
-    open.text = whole ?? texts.join("");
-    // Not emptied before: most answers are about as long as the one before, and its list is as long as it has to be.
-    LENGTHS.length = texts.length;
-    for (let index = 0; index < texts.length; index++) LENGTHS[index] = texts[index]?.length ?? 0;
-    open.lengths = String.fromCharCode(...LENGTHS);
-    open.delays = delays === undefined ? "" : String.fromCharCode(...delays);
-    this.spoken = open.kind === "text" ? open : undefined;
+    const { open, texts, delays } = this;
+    if (open === undefined) return;
+    open.text = texts.join("");
+    open.lengths = lengthsOf(texts, texts.length);
+    open.delays = codesOf(delays, delays.length);
     this.open = undefined;
-    this.texts = undefined;
-    this.delays = undefined;
-    this.whole = undefined;
+    this.texts = NOTHING;
+    this.delays = NOTHING;
   }
 
   private share({ data }: EventOf<"message">): void {
@@ -244,7 +216,7 @@ class Packed implements PackedEvents {
 
   /** Tokens of the run at the end, whose texts are not put together yet: somebody reads them while they come. */
   private addOpen(events: Event[], open: TokenRun, from: number, limit: number): void {
-    const { texts = [], delays } = this;
+    const { texts, delays } = this;
     const { runId, kind, messageId, attempt } = open;
     const begin = Math.max(0, from - open.seq);
     let offset = this.nextOffset;
@@ -253,7 +225,7 @@ class Packed implements PackedEvents {
     for (let index = begin; index < texts.length && events.length < limit; index++) {
       const text = texts[index] ?? "";
       const data = { kind, text, messageId, attempt, offset };
-      const timestamp = open.timestamp + (delays?.[index] ?? 0);
+      const timestamp = open.timestamp + (delays[index] ?? 0);
       events.push({ seq: open.seq + index, timestamp, runId, type: "token_stream", data });
       offset += text.length;
     }
@@ -327,13 +299,33 @@ function isPackable({ data, cause }: EventOf<"token_stream">): boolean {
   return cause === undefined && data.text.length <= MAX_CODE;
 }
 
-/** Whether each of them has its place in the code of a character, its time counted from `origin`. */
-function fitAll({ texts, delays, timestamp }: HeldTokens, origin: number): boolean {
-  for (const text of texts) if (text.length > MAX_CODE) return false;
-  const shift = timestamp - origin;
-  if (delays === undefined) return isPlaced(shift, origin, timestamp);
-  for (const wait of delays) if (!isPlaced(shift + wait, origin, timestamp + wait)) return false;
+/** Whether they are one run, and each of them has its place in the code of a character. */
+function fitAll({ count, texts, delays, timestamp }: HeldTokens): boolean {
+  if (count > LONGEST) return false;
+  for (let index = 0; index < count; index++) {
+    const delay = delays[index] ?? 0;
+    if ((texts[index] ?? "").length > MAX_CODE || !isPlaced(delay, timestamp, timestamp + delay)) return false;
+  }
   return true;
+}
+
+function lengthsOf(texts: readonly string[], count: number): string {
+  // Not emptied before: most answers are about as long as the one before, and its list is as long as it has to be.
+  CODES.length = count;
+  for (let index = 0; index < count; index++) CODES[index] = texts[index]?.length ?? 0;
+  return String.fromCharCode(...CODES);
+}
+
+/** No times where all came at once. */
+function codesOf(delays: readonly number[], count: number): string {
+  CODES.length = count;
+  let any = false;
+  for (let index = 0; index < count; index++) {
+    const delay = delays[index] ?? 0;
+    if (delay !== 0) any = true;
+    CODES[index] = delay;
+  }
+  return any ? String.fromCharCode(...CODES) : "";
 }
 
 function isPlaced(delay: number, origin: number, timestamp: number): boolean {

@@ -54,7 +54,8 @@ it("E1 reads what was appended, field by field, from every seq and in every numb
             messageId,
             attempt,
             offset,
-            texts,
+            count: texts.length,
+            texts: [...texts, "", ""],
             delays,
             text,
           });

@@ -39,7 +39,7 @@ function counted(base: EventLog): { readonly log: EventLog; readonly batches: nu
     },
     hold: (writer, owner) => writer === log && base.hold?.(base, owner) === true,
     keep(runId, epoch, tokens) {
-      batches.push(tokens.texts.length);
+      batches.push(tokens.count);
       base.keep?.(runId, epoch, tokens);
     },
   };

@@ -73,7 +73,8 @@ async function record(folder: string, durability: "process" | "power"): Promise<
   await runOnce({
     ...log,
     async append(runId, batch) {
-      const events = [...batch.events];
+      // A copy: events of the run that live on would teach the engine to make all events that follow, on one side alone, as long-lived objects.
+      const events = structuredClone(batch.events);
       await log.append(runId, batch);
       commits.push({ events, bytes });
       bytes = 0;
