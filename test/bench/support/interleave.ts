@@ -35,11 +35,13 @@ export async function interleave(
   return samples;
 }
 
-/** The medians of both sides and what one is of the other. */
-export function compare(samples: Samples): { loop: number; rubato: number; ratio: number } {
-  const loop = median(samples.loop);
-  const rubato = median(samples.rubato);
-  return { loop, rubato, ratio: rubato / loop };
+/**
+ * The medians of both sides, and the median of what one was of the other in the same round. A machine may run at one speed for some seconds and at
+ * another for the next: the two of a round had the same, the two medians need not.
+ */
+export function compare({ loop, rubato }: Samples): { loop: number; rubato: number; ratio: number } {
+  const ratios = loop.map((figure, round) => (rubato[round] ?? Number.NaN) / figure);
+  return { loop: median(loop), rubato: median(rubato), ratio: median(ratios) };
 }
 
 /**
