@@ -146,7 +146,6 @@ describe("the folder of a log", () => {
     }
     expect(filesBelow(folder).filter((name) => !name.startsWith(".inbox"))).toEqual([
       "r",
-      "r/000001.claimed",
       "r/000001.jsonl",
       "r/000002.claim",
       "r/000002.jsonl",

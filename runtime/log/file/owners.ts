@@ -1,12 +1,11 @@
-import { closeSync, linkSync, readFileSync } from "node:fs";
+import { closeSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { RubatoError } from "../../errors.ts";
 import { crcText } from "./crc.ts";
 import type { SegmentEnd } from "./encoder.ts";
-import { codeOf } from "./folder.ts";
 import { isOwner, thisProcess, type Owner } from "./owner.ts";
 import { damaged, type SegmentReader } from "./reader.ts";
-import { claimedName, claimName, contentsOf, createWhole, headerLine, isThere, segmentName } from "./segment.ts";
+import { claimName, contentsOf, createWhole, headerLine, isThere, segmentName } from "./segment.ts";
 
 /**
  * How a run passes from one owner to the next without a lock.
@@ -19,8 +18,6 @@ import { claimedName, claimName, contentsOf, createWhole, headerLine, isThere, s
  * O3 Segments and marks appear complete or not at all. A claimant that dies between the two leaves a mark without a segment: whoever looks at
  *    the run next, reader or claimant, makes the segment in its name. Of several the first counts, and all of them read after the mark (O2).
  * O4 A read of the newest segment counts only if no newer mark is there after it: else it may have seen what the header will leave out.
- * O5 Before its mark a claim gives the segment of the owner before it a second name, which stays. So an owner whose file has one name has not been
- *    claimed, and sees that without a look at the folder; where it has more (a claimant that died, a backup of links) the mark alone counts.
  */
 export interface Owners {
   /** The epochs of a run's segments, oldest first, after every mark has its segment. Empty for a run that does not exist. */
@@ -73,21 +70,11 @@ export function owners(reader: SegmentReader, now: () => number): Owners {
     claim(runId, folder, newest) {
       // Before the mark: a log that is damaged refuses here, and stays as it is.
       endOf(runId, folder, newest);
-      nameAgain(folder, newest);
       return createWhole(folder, claimName(newest + 1), `${JSON.stringify(thisProcess())}\n`);
     },
     isStale: (folder, epoch) => isThere(folder, claimName(epoch + 1)),
     endOf,
   };
-}
-
-/** O5. Of several claimants the first makes the name. */
-function nameAgain(folder: string, epoch: number): void {
-  try {
-    linkSync(join(folder, segmentName(epoch)), join(folder, claimedName(epoch)));
-  } catch (error) {
-    if (codeOf(error) !== "EEXIST") throw error;
-  }
 }
 
 function claimantOf(folder: string, epoch: number): Owner {

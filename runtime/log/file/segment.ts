@@ -96,11 +96,6 @@ export function claimName(epoch: number): string {
   return `${String(epoch).padStart(6, "0")}.claim`;
 }
 
-/** The second name of a segment whose owner somebody wanted to follow: it is made before the mark. */
-export function claimedName(epoch: number): string {
-  return `${String(epoch).padStart(6, "0")}.claimed`;
-}
-
 /** What a run's folder holds, by epoch, oldest first. */
 export interface Contents {
   readonly segments: readonly number[];

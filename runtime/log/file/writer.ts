@@ -109,13 +109,14 @@ export class Writer {
     });
   }
 
-  /** Throws when somebody else owns the run by now, or when another process deleted it. */
+  /** Throws when somebody else owns the run by now, or when it is gone. */
   check(): void {
-    // A claim needs a second name of this file before it has its mark (O5): where there is none, one look at the open file says all.
-    const names = fstatSync(this.open()).nlink;
-    if (names === 1) return;
     if (existsSync(this.claim)) throw this.end(notOwner(this.runId, this.epoch + 1, this.epoch));
-    if (names > 0) return;
+  }
+
+  /** The same for a run that another process deleted. */
+  checkThere(): void {
+    if (fstatSync(this.open()).nlink > 0) return;
     throw this.end(new RubatoError("log", `Run "${this.runId}" was deleted while it was in use. Begin a new one.`));
   }
 

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import type { Event } from "../../../machines/events.ts";
+import { isHot, type Event } from "../../../machines/events.ts";
 import { RubatoError } from "../../errors.ts";
 import { isRunId, type AppendBatch } from "../event-log.ts";
 import { checkContiguous, checkFollows, checkNewRun, notOwner, runExists } from "../refusals.ts";
@@ -70,6 +70,8 @@ export function writers({ root, disk, owners, power, now, onChange }: WritersOpt
     try {
       writer.write(events);
       writer.check();
+      // Deltas alone may go into a file that is gone: the control event that follows them finds out.
+      if (!events.every(isHot)) writer.checkThere();
     } catch (error) {
       if (error instanceof RubatoError && error.code === "not_owner") forget(writer);
       throw error;
@@ -83,6 +85,7 @@ export function writers({ root, disk, owners, power, now, onChange }: WritersOpt
     writer.write(events);
     try {
       await writer.sync();
+      writer.checkThere();
     } catch (error) {
       if (error instanceof RubatoError && error.code === "not_owner") forget(writer);
       throw error;
