@@ -40,8 +40,8 @@ export interface Bus {
   /** Fills a mailbox with the events of these types, those that are stored or those that are published. */
   attach(mailbox: Mailbox, options: AttachOptions): () => void;
   /**
-   * Calls back with events of these types, and does not count as a listener: with it or without it, events are made and stored in the same way. What
-   * it calls must not throw.
+   * Calls back with events of these types, and does not count as a listener: with it or without it the log is the same. What it calls must not
+   * throw.
    */
   tap(types: readonly EventType[], deliver: (event: Event) => void): () => void;
   /** Events so far. */

@@ -83,7 +83,7 @@ class OpenHead implements Head {
   private readonly log: EventLog;
   private readonly lingers: boolean;
   readonly runId: string;
-  private readonly epoch: number;
+  readonly epoch: number;
   private readonly audience: Audience;
   // Three kinds of waiters, so that none is woken for every token that does not need it.
   private storing: Waiters;

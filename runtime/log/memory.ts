@@ -102,6 +102,8 @@ export function memoryLog(): EventLog {
     hold(writer, holder) {
       const stored = storedRun(holder.runId);
       if (stored === undefined || writer.append !== log.append || watching.watched(holder.runId)) return false;
+      // One that lost the run would take the place of the owner whose tokens a reader has to ask for.
+      if (!stored.owned || stored.epoch !== holder.epoch) return false;
       stored.holder = holder;
       return true;
     },

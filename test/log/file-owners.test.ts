@@ -126,6 +126,24 @@ describe("owners of a run in files (P21, I16)", () => {
     expect(await log.check?.("r")).toBe(undefined);
   });
 
+  it("an owner that has its file open sees that the run was claimed, claimed and let go, or deleted", async () => {
+    for (const durability of ["process", "power"] as const) {
+      const folder = newFolder();
+      const log = fileLog(folder, { durability });
+      for (const runId of ["claimed", "released", "deleted"])
+        await log.append(runId, { epoch: 1, events: events(runId, 1, 1) });
+      const other = fileLog(folder);
+      for (const runId of ["claimed", "released"]) await other.claim(runId, { takeover: true });
+      await other.release("released", 2);
+      await other.delete("deleted");
+      const next = (runId: string) => refusal(() => log.append(runId, { epoch: 1, events: events(runId, 2, 2) }));
+      expect((await next("claimed")).code).toBe("not_owner");
+      expect((await next("released")).code).toBe("not_owner");
+      const gone = await next("deleted");
+      expect([gone.code, gone.message.includes("was deleted while it was in use")]).toEqual(["log", true]);
+    }
+  });
+
   it("an owner that died is none; one on another host is", async () => {
     const folder = newFolder();
     const log = fileLog(folder);

@@ -158,3 +158,32 @@ it("H7 nothing waits where somebody watches the run in the log, or where the log
     .settled();
   expect(Math.max(...appended.slice(1))).toBeLessThan(3);
 });
+
+it("H7 an owner that lost the run keeps nothing, and nothing of the new one is hidden by it", async () => {
+  const log = memoryLog();
+  const [stale, gate] = [deferred(), deferred()];
+  let pulled = 0;
+  const losing: ChatModel = {
+    name: "m",
+    async *stream() {
+      yield { type: "text", text: "lost " };
+      await stale.promise;
+      for (;;) {
+        pulled++;
+        yield { type: "text", text: "late " };
+      }
+    },
+  };
+  const first = testAgent({ log, model: losing }).agent.run("go");
+  await quiet();
+  const { agent } = testAgent({ log, model: twoParts(gate.promise) });
+  const resumed = await agent.resume(first.id, undefined, { takeover: true });
+  await quiet();
+  gate.resolve();
+  stale.resolve();
+  await quiet();
+  expect((await first.settled()).status).toBe("failed");
+  expect(pulled).toBe(1);
+  expect(texts(await stored(log, first.id)).slice(1)).toEqual([...FIRST, ...SECOND]);
+  expect(resumed.accepted && (await resumed.run.settled()).status).toBe("done");
+});
