@@ -48,19 +48,6 @@ interface Implementations<Context, Effect extends string> {
   readonly copy: (context: Context) => Context;
 }
 
-/** A class: see `nextCore`. */
-class Move<Context, Effect extends string> implements ChartMove<Context, Effect> {
-  readonly value: string;
-  readonly context: Context;
-  readonly effects: readonly Effect[];
-
-  constructor(value: string, context: Context, effects: readonly Effect[]) {
-    this.value = value;
-    this.context = context;
-    this.effects = effects;
-  }
-}
-
 /** Compiles a machine. Throws when it uses what the table cannot do. */
 export function compileChart<Context extends object, Effect extends string>(
   machine: AnyStateMachine,
@@ -86,10 +73,10 @@ export function compileChart<Context extends object, Effect extends string>(
       const candidate = enabled(value, context, event);
       if (candidate === undefined) return undefined;
       const { target = value, updates, effects } = candidate;
-      if (updates.length === 0) return new Move(target, context, effects);
+      if (updates.length === 0) return { value: target, context, effects };
       const draft = parts.copy(context);
       for (const update of updates) update(draft, event);
-      return new Move(target, draft, effects);
+      return { value: target, context: draft, effects };
     },
     target(value, context, event) {
       const candidate = enabled(value, context, event);

@@ -11,7 +11,6 @@ import {
   isRest,
   nextCore,
   type Core,
-  type CoreDraft,
   type PartialAnswer,
   type StreamingCall,
   type ToolCallState,
@@ -31,6 +30,9 @@ type Move = ChartMove<ChartContext, EffectName>;
 /** One empty list for all: it is in every state between two steps. */
 const NONE: readonly never[] = [];
 
+/** A copy of the core that nobody has seen yet: it is changed in place, then it is a value like all others. */
+type Draft = { -readonly [Key in keyof Core]: Core[Key] };
+
 /** Folds a control event. `calls` are the calls of the open step after the tool-call chart took the event. */
 export function reduceControl(
   state: AgentState,
@@ -39,7 +41,7 @@ export function reduceControl(
   calls: readonly ToolCallState[],
 ): AgentState {
   const before = state.core;
-  const core: CoreDraft = nextCore(before, move.value, move.context, calls);
+  const core: Draft = nextCore(before, move.value, move.context, calls);
   if (move.context.turn !== before.context.turn) {
     core.limit = undefined;
     core.error = undefined;
@@ -175,7 +177,7 @@ export function reduceCallDelta(core: Core, partial: PartialAnswer, event: Event
   });
 }
 
-function addInput(core: CoreDraft, before: ChartContext, event: EventOf<"user_input">): void {
+function addInput(core: Draft, before: ChartContext, event: EventOf<"user_input">): void {
   const { id, text } = event.data;
   const queue = core.context.after > before.after ? "done" : "step";
   const caller = callerIn(event.data);
@@ -190,7 +192,7 @@ function callersOf({ inputs, nextCaller }: Core): CallersBefore {
 
 /** An input is no longer waiting: the model hears it, or never will. */
 function takeInput(
-  core: CoreDraft,
+  core: Draft,
   partial: PartialAnswer | undefined,
   { id, delivered }: EventData<"input_delivered">,
 ): PartialAnswer | undefined {
@@ -230,7 +232,7 @@ function cutMessage(partial: { readonly messageId: string; readonly text: string
   return { role: "assistant", content: partial.text, messageId: partial.messageId, cut: true };
 }
 
-function addMessage(core: CoreDraft, data: EventData<"message">): void {
+function addMessage(core: Draft, data: EventData<"message">): void {
   const { messageId, attempt, text, calls, usage } = data;
   core.usage = withSpent(addUsage(core.usage, usage), data);
   if (isCut(data)) {
@@ -304,7 +306,7 @@ function withSpent(
   };
 }
 
-function addResult(core: CoreDraft, data: EventData<"tool_result">): void {
+function addResult(core: Draft, data: EventData<"tool_result">): void {
   const { callId, outcome } = data;
   const tail = core.tail.slice();
   for (let index = 0; index < tail.length; index++) {
@@ -388,7 +390,7 @@ function leftStop(before: string, after: string): boolean {
 }
 
 /** What becomes of the cut message when the run goes on. `continue` needs that nothing was said after it. */
-function applyPolicy(core: CoreDraft, partial: PartialAnswer | undefined): PartialAnswer | undefined {
+function applyPolicy(core: Draft, partial: PartialAnswer | undefined): PartialAnswer | undefined {
   const { cut, policy } = core;
   core.policy = "keep";
   core.cut = undefined;

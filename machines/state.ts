@@ -154,69 +154,41 @@ const EMPTY_CORE: Core = {
   hashed: { count: 0, hash: EMPTY_HASH },
 };
 
-/** A core that nobody has seen yet: it may be changed in place, then it is a value like all others. */
-export type CoreDraft = { -readonly [Key in keyof Core]: Core[Key] };
-
 /**
- * A class, and written out field by field: a known shape is copied in a fraction of the time that spreading an object takes, and this runs for every
- * control event. What `new` makes is young. An engine counts how long objects of one literal live; of many runs at once most live when it counts, and it
- * then makes all that come after them in the old part of its heap, where these, of which every run keeps one, are dear garbage.
+ * A core with the three parts that every control event makes anew; all else is taken over. Written out field by field: a known shape is copied
+ * in a fraction of the time that spreading an object takes, and this runs for every control event.
  */
-class NextCore implements CoreDraft {
-  start: Core["start"];
-  runId: Core["runId"];
-  value: Core["value"];
-  context: Core["context"];
-  history: Core["history"];
-  tail: Core["tail"];
-  settledCalls: Core["settledCalls"];
-  calls: Core["calls"];
-  inputs: Core["inputs"];
-  inputIds: Core["inputIds"];
-  usage: Core["usage"];
-  error: Core["error"];
-  interrupt: Core["interrupt"];
-  limit: Core["limit"];
-  policy: Core["policy"];
-  cut: Core["cut"];
-  retry: Core["retry"];
-  control: Core["control"];
-  caller: Core["caller"];
-  nextCaller: Core["nextCaller"];
-  recoveries: Core["recoveries"];
-  output: Core["output"];
-  hashed: Core["hashed"];
-
-  constructor(core: Core, value: string, context: ChartContext, calls: readonly ToolCallState[]) {
-    this.start = core.start;
-    this.runId = core.runId;
-    this.value = value;
-    this.context = context;
-    this.history = core.history;
-    this.tail = core.tail;
-    this.settledCalls = core.settledCalls;
-    this.calls = calls;
-    this.inputs = core.inputs;
-    this.inputIds = core.inputIds;
-    this.usage = core.usage;
-    this.error = core.error;
-    this.interrupt = core.interrupt;
-    this.limit = core.limit;
-    this.policy = core.policy;
-    this.cut = core.cut;
-    this.retry = core.retry;
-    this.control = core.control;
-    this.caller = core.caller;
-    this.nextCaller = core.nextCaller;
-    this.recoveries = core.recoveries;
-    this.output = core.output;
-    this.hashed = core.hashed;
-  }
-}
-
-/** A core with the three parts that every control event makes anew; all else is taken over. */
-export function nextCore(core: Core, value: string, context: ChartContext, calls: readonly ToolCallState[]): CoreDraft {
-  return new NextCore(core, value, context, calls);
+export function nextCore(
+  core: Core,
+  value: string,
+  context: ChartContext,
+  calls: readonly ToolCallState[],
+): { -readonly [Key in keyof Core]: Core[Key] } {
+  return {
+    start: core.start,
+    runId: core.runId,
+    value,
+    context,
+    history: core.history,
+    tail: core.tail,
+    settledCalls: core.settledCalls,
+    calls,
+    inputs: core.inputs,
+    inputIds: core.inputIds,
+    usage: core.usage,
+    error: core.error,
+    interrupt: core.interrupt,
+    limit: core.limit,
+    policy: core.policy,
+    cut: core.cut,
+    retry: core.retry,
+    control: core.control,
+    caller: core.caller,
+    nextCaller: core.nextCaller,
+    recoveries: core.recoveries,
+    output: core.output,
+    hashed: core.hashed,
+  };
 }
 
 /**

@@ -31,15 +31,9 @@ function isOneEvent(event: Pick<Event, "seq" | "timestamp" | "runId" | "type" | 
   return event.seq > 0;
 }
 
-/** A class: see `nextCore`. */
-class Todo {
+interface Todo {
   readonly effect: EffectName;
   readonly event: Event;
-
-  constructor(effect: EffectName, event: Event) {
-    this.effect = effect;
-    this.event = event;
-  }
 }
 
 /** Made for the first that waits: most heads have none of most kinds. */
@@ -175,8 +169,8 @@ class OpenHead implements Head {
       this.pending = added(this.pending, event);
       this.unpublished = added(this.unpublished, event);
       for (const effect of result.effects) {
-        if (WAITS.has(effect)) this.starts = added(this.starts, new Todo(effect, event));
-        else this.effects = added(this.effects, new Todo(effect, event));
+        if (WAITS.has(effect)) this.starts = added(this.starts, { effect, event });
+        else this.effects = added(this.effects, { effect, event });
       }
     }
     this.drain();
@@ -241,7 +235,7 @@ class OpenHead implements Head {
     if (this.mayHold(answer, kind, offset)) {
       this.held = answer;
       this.heldKind = kind;
-      return this.holds(text);
+      if (this.holds(text)) return true;
     }
     return this.delta({
       seq,

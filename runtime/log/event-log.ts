@@ -150,8 +150,8 @@ export interface EventLog {
   afterTurn?(callback: () => void): void;
   /**
    * The owner of a run asks to keep deltas to itself until this log calls `flush`, which it does before it shows anything of the run to anybody. For
-   * a log that everybody reads through this one object. False where somebody watches the run, where the owner is not the newest (its next append says so), and where
-   * `writer`, the log that the owner appends to, is a copy of this one with an `append` of its own. It ends with the next append.
+   * a log that everybody reads through this one object. False where somebody watches the run, where the owner is not the newest (its next append says
+   * so), and where `writer`, the log that the owner appends to, is a copy of this one with an `append` of its own. It ends with the next append.
    */
   hold?(writer: EventLog, owner: Holder): boolean;
   /** Appends what was held: the same as an append of the events that the tokens stand for, without making them. Present where `hold` is. */

@@ -41,6 +41,13 @@ const LONGEST = 256;
 /** What fits into the code of one character. */
 const MAX_CODE = 0xffff;
 
+type FirstToken = Pick<TokenRun, "seq" | "runId" | "timestamp">;
+/** Where tokens belong. */
+type TokenPlace = Pick<TokenRun, "kind" | "messageId" | "attempt" | "offset">;
+type Said = Pick<TokenRun, "text" | "lengths" | "delays">;
+/** Of a run that is open: put together when it is closed. */
+const UNSAID: Said = { text: "", lengths: "", delays: "" };
+
 /** The data of an event, or an event that does not fit into the numbers. */
 type Segment = Event["data"] | Event | TokenRun;
 
@@ -100,15 +107,21 @@ class Packed implements PackedEvents {
   }
 
   appendTokens(runId: string, tokens: HeldTokens): void {
-    const { seq, timestamp, kind, messageId, attempt, offset, count, texts, delays, text } = tokens;
     if (!fitAll(tokens)) {
       for (const event of tokenEvents(runId, tokens)) this.append(event);
       return;
     }
+    const { seq, timestamp, count, texts, delays, text } = tokens;
     this.close();
     this.length += count;
     // In one go: most answers begin and end with this, and no object is made for any token of them.
-    this.pushRun({
+    const said = { text, lengths: lengthsOf(texts, count), delays: codesOf(delays, count) };
+    this.pushRun({ seq, runId, timestamp }, tokens, said);
+  }
+
+  private pushRun({ seq, runId, timestamp }: FirstToken, place: TokenPlace, { text, lengths, delays }: Said): TokenRun {
+    const { kind, messageId, attempt, offset } = place;
+    const run: TokenRun = {
       type: "tokens",
       runId,
       kind,
@@ -118,14 +131,12 @@ class Packed implements PackedEvents {
       offset,
       timestamp,
       text,
-      lengths: lengthsOf(texts, count),
-      delays: codesOf(delays, count),
-    });
-  }
-
-  private pushRun(run: TokenRun): void {
-    this.push(run, run.seq, 0, WHOLE);
-    this.spoken = run.kind === "text" ? run : undefined;
+      lengths,
+      delays,
+    };
+    this.push(run, seq, 0, WHOLE);
+    this.spoken = kind === "text" ? run : undefined;
+    return run;
   }
 
   private push(segment: Segment, seq: number, delay: number, kind: number): void {
@@ -157,22 +168,9 @@ class Packed implements PackedEvents {
     return true;
   }
 
-  private begin({ seq, runId, timestamp, data }: EventOf<"token_stream">): void {
-    const { kind, text, messageId, attempt, offset } = data;
-    this.open = {
-      type: "tokens",
-      runId,
-      kind,
-      messageId,
-      attempt,
-      seq,
-      offset,
-      timestamp,
-      text: "",
-      lengths: "",
-      delays: "",
-    };
-    this.pushRun(this.open);
+  private begin(event: EventOf<"token_stream">): void {
+    const { text, offset } = event.data;
+    this.open = this.pushRun(event, event.data, UNSAID);
     this.texts = [text];
     this.delays = [0];
     this.nextOffset = offset + text.length;
