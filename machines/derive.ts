@@ -66,20 +66,20 @@ export function derive(state: AgentState, effect: EffectName, facts: Facts): Dra
 export function seal(state: AgentState, draft: Draft): Draft {
   switch (draft.type) {
     case "done":
-      return { ...draft, data: { ...draft.data, ...restOf(state) } };
+      return { ...draft, data: sealed(draft.data, state) };
     case "interrupted":
-      return { ...draft, data: { ...draft.data, ...restOf(state) } };
+      return { ...draft, data: sealed(draft.data, state) };
     case "failed":
-      return { ...draft, data: { ...draft.data, ...restOf(state) } };
+      return { ...draft, data: sealed(draft.data, state) };
     case "cancelled":
-      return { ...draft, data: { ...draft.data, ...restOf(state) } };
+      return { ...draft, data: sealed(draft.data, state) };
     default:
       return draft;
   }
 }
 
-function restOf(state: AgentState): Rest {
-  return { usage: state.usage, steps: state.step, stateHash: stateHash(state), reducer: REDUCER_VERSION };
+function sealed<Data extends Rest>(data: Data, state: AgentState): Data {
+  return { ...data, usage: state.usage, steps: state.step, stateHash: stateHash(state), reducer: REDUCER_VERSION };
 }
 
 /** The receipts of a cancelled run's inputs, before `cancelled` itself. */

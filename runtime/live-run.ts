@@ -196,10 +196,14 @@ class LiveRun<Context> implements OwnedRun<Context>, PublicRunParts, OwnersRun, 
     await this.possessed?.command({ type: "interrupt", by, reason, mode: "now" });
   }
 
-  private async commandHere(asked: Command, graceMs: number | undefined, to: Owner): Promise<Receipt> {
-    if (to.head.failure !== undefined) return { accepted: false, reason: to.head.failure.code };
+  private commandHere(asked: Command, graceMs: number | undefined, to: Owner): Promise<Receipt> {
+    if (to.head.failure !== undefined) return Promise.resolve({ accepted: false, reason: to.head.failure.code });
     if (this.agent.isClosed() && (asked.type === "send" || asked.type === "resume"))
-      return { accepted: false, reason: "closed" };
+      return Promise.resolve({ accepted: false, reason: "closed" });
+    return this.setup.signal === undefined ? to.command(asked, graceMs) : this.commandWatched(asked, graceMs, to);
+  }
+
+  private async commandWatched(asked: Command, graceMs: number | undefined, to: Owner): Promise<Receipt> {
     // Before the first event of a turn is recorded, so that an abort in any of its listeners counts.
     this.watchSignal();
     try {

@@ -212,7 +212,9 @@ class RunsOwner<Context> implements Owner, HeadOwner {
     // Only what has to wait does: of all other commands the first that is given is the first that is recorded.
     const asked = checked instanceof Promise ? await checked : checked;
     if (isUnfit(asked)) return asked;
-    return this.stored(this.decide(asked, graceMs));
+    const receipt = this.decide(asked, graceMs);
+    // A log in memory has stored it by now: waiting for that would cost a stop several turns of the microtask queue.
+    return receipt.accepted && receipt.seq > this.head.durableSeq ? this.stored(receipt) : receipt;
   }
 
   begin(drafts: readonly Draft[]): void {

@@ -55,6 +55,9 @@ export interface PublicRunParts {
   onBackground(): void;
 }
 
+/** What an accepted interrupt ends in. */
+const STOPS = ["interrupted", "cancelled"] as const;
+
 type CancelOptions = NonNullable<Parameters<Run["cancel"]>[1]>;
 type CallResult = Parameters<Run["settleCall"]>[1];
 
@@ -191,20 +194,23 @@ class PublicRun implements Run {
     const { mode = "step", graceMs, by = "user" } = options;
     checkOption("mode", mode, mode === "step" || mode === "now", '"step" or "now"');
     checkGrace(graceMs);
-    checkWords({ reason, by });
-    const inside = insideCall(this.id) || this.#parts.bus.delivering;
-    const asked = this.#parts.clock.monotonic();
+    checkOption("reason", reason, typeof reason === "string", "a text");
+    checkOption("by", by, typeof by === "string", "a text");
+    const { bus, clock, stopping } = this.#parts;
+    const inside = insideCall(this.id) || bus.delivering;
+    const asked = clock.monotonic();
     const stops: { readonly event: Event; readonly latencyMs: number }[] = [];
     let next = (): void => {};
     const wake = (): void => {
       next();
     };
     const note = (event: Event): void => {
-      stops.push({ event, latencyMs: milliseconds(this.#parts.clock.monotonic() - asked) });
+      stops.push({ event, latencyMs: milliseconds(clock.monotonic() - asked) });
       wake();
     };
-    const undo = [this.#parts.bus.subscribe("interrupted", note), this.#parts.bus.subscribe("cancelled", note)];
-    this.#parts.stopping.add(wake);
+    // A tap: it is no listener, and a stop has no time to become one.
+    const off = bus.tap(STOPS, note);
+    stopping.add(wake);
     try {
       const answered = await this.#parts.command(
         { type: "interrupt", by, reason, mode },
@@ -230,8 +236,8 @@ class PublicRun implements Run {
       const { where, step, keptChars } = stop.event.data;
       return { accepted: true, seq, effective: true, where, step, keptChars, latencyMs: stop.latencyMs };
     } finally {
-      this.#parts.stopping.delete(wake);
-      for (const off of undo) off();
+      stopping.delete(wake);
+      off();
     }
   }
 
