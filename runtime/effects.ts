@@ -8,13 +8,10 @@ import { headersOut } from "../machines/trace-context.ts";
 import { milliseconds, type Clock } from "./clock.ts";
 import { RubatoError } from "./errors.ts";
 import type { Head } from "./head.ts";
-import { callModel, type ModelCall } from "./model-call.ts";
-import { ModelWatch, type ModelTimeouts } from "./model-watch.ts";
+import { callModel, type ModelCall, type ModelCallOptions } from "./model-call.ts";
 import type { ChatModel, ModelRequest, ToolDescription } from "./models/chat-model.ts";
-import type { RetryPolicy } from "./retry.ts";
 import type { Tasks } from "./tasks.ts";
 import type { ToolCalls } from "./tool-calls.ts";
-import type { Valve } from "./valve.ts";
 
 /**
  * Runs what `step()` asks for. Effects that only mean further events are derived from the state and recorded; the others touch the world:
@@ -34,21 +31,13 @@ export interface Effects {
   rest(): void;
 }
 
-export interface EffectsOptions {
-  readonly head: Head;
-  readonly clock: Clock;
-  /** In the order in which they are asked: the first, and the next where one fails for good. */
-  readonly models: readonly ChatModel[];
+export interface EffectsOptions extends ModelCallOptions {
   readonly prices: Readonly<Record<string, Price>>;
-  readonly timeouts: ModelTimeouts;
-  readonly retry: RetryPolicy;
   readonly instructions: string;
   readonly propagate: boolean | undefined;
   readonly tools: readonly ToolDescription[];
   readonly toolCalls: ToolCalls;
   readonly graceMs: number;
-  /** Closed while the model is not to be read. */
-  readonly valve: Valve;
   /** Counts what is in flight, so that closing can wait for it. */
   readonly tasks: Pick<Tasks, "enter" | "leave">;
 }
@@ -59,24 +48,29 @@ export function createEffects(options: EffectsOptions): Effects {
 
 /** A class: of many runs at once each has its own, and one object is found sooner than a dozen closures. */
 class RunsEffects implements Effects {
+  // What every step needs is looked up here and not in the options: of many runs at once each has its own, all somewhere else in memory.
+  private readonly head: Head;
+  private readonly toolCalls: ToolCalls;
+  private readonly models: readonly ChatModel[];
   private readonly options: EffectsOptions;
   private readonly clock: Clock;
   private call: ModelCall | undefined;
   private interruptedAt = 0;
   private graceMs: number;
-  private readonly watch: ModelWatch;
   private cancelBackoff: (() => void) | undefined;
 
   constructor(options: EffectsOptions) {
+    this.head = options.head;
+    this.toolCalls = options.toolCalls;
+    this.models = options.models;
     this.options = options;
     this.clock = options.clock;
     this.graceMs = options.graceMs;
-    this.watch = new ModelWatch(options.clock, options.timeouts);
   }
 
   /** The one whose turn it is. A process with fewer models than the one before it stays with its last. */
   private get model(): ChatModel {
-    const { models, head } = this.options;
+    const { models, head } = this;
     const model = models[Math.min(head.state.core.control.model, models.length - 1)];
     if (model === undefined) throw new RubatoError("internal", "An agent has at least one model.");
     return model;
@@ -89,57 +83,45 @@ class RunsEffects implements Effects {
 
   private request(event: Event): void {
     const { options } = this;
-    const { head } = options;
-    const { state } = head;
+    const { state } = this.head;
     // The run was stopped between the announcement and its becoming durable: then nothing is sent.
     if (event.type !== "thinking" || state.value !== "thinking.requesting") return;
     if (state.partial?.messageId !== event.data.messageId || state.partial.attempt !== event.data.attempt) return;
     options.tasks.enter();
     const { model } = this;
-    this.call = callModel({
-      head,
-      clock: this.clock,
-      model,
-      watch: this.watch,
-      retry: options.retry,
-      models: options.models.length,
-      price: this.priceOf(model),
-      request: this.requestOf(state, event.seq),
-      thinking: event,
-      valve: options.valve,
-      tasks: options.tasks,
-    });
+    const asked = { model, price: this.priceOf(model), thinking: event };
+    this.call = callModel(options, asked, this.requestOf(state, event.seq));
   }
 
   private requestOf({ messages, core }: AgentState, seq: number): ModelRequest {
-    const { instructions, tools, propagate, head } = this.options;
+    const { instructions, tools, propagate } = this.options;
     const caller = callerOf(core);
     if (!(propagate ?? caller !== undefined)) return { instructions, messages, tools };
-    const run = { agent: core.start?.agent.name ?? "", runId: head.runId };
+    const run = { agent: core.start?.agent.name ?? "", runId: this.head.runId };
     return { instructions, messages, tools, ...headersOut(run, seq, caller) };
   }
 
   perform(effect: EffectName, event: Event): void {
-    const { options } = this;
+    const { toolCalls } = this;
     switch (effect) {
       case "request":
         this.request(event);
         return;
       case "announce":
-        if (event.type === "message") options.toolCalls.announce(event);
+        if (event.type === "message") toolCalls.announce(event);
         return;
       case "salvage":
-        options.toolCalls.salvage(event.seq);
+        toolCalls.salvage(event.seq);
         return;
       case "execute":
-        if (event.type === "tool_start") options.toolCalls.execute(event);
+        if (event.type === "tool_start") toolCalls.execute(event);
         return;
       case "abort_model":
         this.call?.abort();
         this.call = undefined;
         return;
       case "abort_tools":
-        options.toolCalls.abort(this.graceMs);
+        toolCalls.abort(this.graceMs);
         return;
       case "schedule_retry":
         this.scheduleRetry();
@@ -155,12 +137,12 @@ class RunsEffects implements Effects {
 
   /** Also where another process recorded the wait: it ends when it would have ended there. */
   private scheduleRetry(): void {
-    const { retry } = this.options.head.state.core;
+    const { retry } = this.head.state.core;
     if (retry === undefined) return;
     const { step, attempt, delayMs = 0, dueAt = 0 } = retry;
     const due = (): void => {
       this.cancelBackoff = undefined;
-      this.options.head.record([{ type: "retry_due", data: { step, attempt } }]);
+      this.head.record([{ type: "retry_due", data: { step, attempt } }]);
     };
     this.cancelBackoff?.();
     this.cancelBackoff = undefined;
@@ -172,22 +154,21 @@ class RunsEffects implements Effects {
 
   /** Records what an effect stands for. */
   private follow(effect: EffectName, event: Event): void {
-    const { options } = this;
-    const { head } = options;
+    const { head, toolCalls } = this;
     const { calls, interrupt } = head.state.core;
     if (effect === "dispatch" && !calls.some(isRefused)) {
-      options.toolCalls.dispatch(event.seq);
+      toolCalls.dispatch(event.seq);
       return;
     }
     const interruptedForMs = interrupt === undefined ? 0 : milliseconds(this.clock.monotonic() - this.interruptedAt);
     const { model } = this;
     const drafts = derive(head.state, effect, { model: model.name, interruptedForMs, price: this.priceOf(model) });
     if (drafts.length > 0) head.record(drafts, event.seq);
-    if (effect === "dispatch") options.toolCalls.dispatch(event.seq);
+    if (effect === "dispatch") toolCalls.dispatch(event.seq);
   }
 
   noteInterrupt(grace: number | undefined): void {
-    if (!this.options.head.state.interruptRequested) this.interruptedAt = this.clock.monotonic();
+    if (!this.head.state.interruptRequested) this.interruptedAt = this.clock.monotonic();
     this.graceMs = grace ?? this.options.graceMs;
   }
 
@@ -197,12 +178,12 @@ class RunsEffects implements Effects {
 
   abandon(): void {
     this.call?.abort();
-    this.options.toolCalls.abort(this.options.graceMs);
+    this.toolCalls.abort(this.options.graceMs);
     this.rest();
   }
 
   rest(): void {
-    this.watch.rest();
+    this.options.watch.rest();
     this.cancelBackoff?.();
     this.cancelBackoff = undefined;
   }

@@ -5,7 +5,8 @@ import { isHot } from "../machines/events.ts";
 import { isAtRest, type AgentState } from "../machines/state.ts";
 import { step, stepDelta } from "../machines/step.ts";
 import { added } from "./added.ts";
-import type { Clock } from "./clock.ts";
+import { burstTime } from "./burst-time.ts";
+import { systemClock, type Clock } from "./clock.ts";
 import { messageOf, RubatoError } from "./errors.ts";
 import type { Answering, Audience, Head, HeadOptions, HeadOwner } from "./head.ts";
 import type { EventLog } from "./log/event-log.ts";
@@ -61,6 +62,9 @@ class OpenHead implements Head {
   /** When the first of them came, and how much later each did, ms: small numbers need no objects of their own. */
   private heldSince = 0;
   private heldDelays: number[] = NOTHING;
+  /** A token's time is looked up once for several, and never before this one. */
+  private latestTime = 0;
+  private readonly bursts: boolean;
   private latest: AgentState;
   failure: RubatoError | undefined;
   private storedSeq: number;
@@ -100,6 +104,7 @@ class OpenHead implements Head {
     this.lingers = options.log.afterTurn !== undefined;
     this.epoch = options.epoch;
     this.clock = options.clock;
+    this.bursts = options.clock === systemClock;
     this.redact = options.redact;
     this.probe = options.probe;
     this.audience = options.audience;
@@ -191,6 +196,7 @@ class OpenHead implements Head {
     const { runId } = this;
     const seq = this.latest.seq + 1;
     const timestamp = this.clock.now();
+    this.latestTime = timestamp;
     const cause = own ?? batchCause;
     const event =
       cause === undefined ? { seq, timestamp, runId, type, data } : { seq, timestamp, runId, type, data, cause };
@@ -205,6 +211,7 @@ class OpenHead implements Head {
     const next = stepDelta(this.latest, event);
     if (next === undefined) return false;
     this.latest = next;
+    this.latestTime = event.timestamp;
     if (this.committing || this.draining || this.lingering || this.pending.length > 0) {
       this.pending = added(this.pending, event);
     } else if (this.lingers) {
@@ -239,11 +246,20 @@ class OpenHead implements Head {
     }
     return this.delta({
       seq,
-      timestamp: this.clock.now(),
+      timestamp: this.tokenTime(),
       runId: this.runId,
       type: "token_stream",
       data: { kind, text, messageId, attempt, offset },
     });
+  }
+
+  /** Not before what it follows, unless the clock itself went back. */
+  private tokenTime(): number {
+    if (!this.bursts) return this.clock.now();
+    const time = burstTime();
+    if (time >= this.latestTime) return time;
+    this.latestTime = this.clock.now();
+    return this.latestTime;
   }
 
   /** All before it is told and stored, nobody waits for more, nobody would be told, and the state takes it as the next of this answer (R4). */
@@ -269,7 +285,7 @@ class OpenHead implements Head {
 
   /** One more waits. Not where there are too many, or where its time could not be told from the first one's (a clock with fractions). */
   private holds(text: string): boolean {
-    const now = this.clock.now();
+    const now = this.tokenTime();
     const { heldCount: at } = this;
     if (at === 0) this.heldSince = now;
     const delay = now - this.heldSince;

@@ -28,24 +28,27 @@ export interface ModelCall {
 export interface ModelCallOptions {
   readonly head: Head;
   readonly clock: Clock;
-  readonly model: ChatModel;
-  readonly request: ModelRequest;
-  readonly thinking: EventOf<"thinking">;
   /** Closed while a subscriber asks that the model is not read. */
   readonly valve: Valve;
   /** Left when the stream is closed, which may be some time after `abort()`. */
   readonly tasks: Pick<Tasks, "leave">;
   readonly watch: ModelWatch;
   readonly retry: RetryPolicy;
-  /** How many models the agent has: there may be another to ask. */
-  readonly models: number;
-  /** Of this model, where the program gave one. */
-  readonly price: Price | undefined;
+  /** All that the agent has: there may be another to ask. */
+  readonly models: readonly ChatModel[];
 }
 
-export function callModel(options: ModelCallOptions): ModelCall {
-  const call = new Reading(options);
-  call.begin();
+/** What one request is about. The options are those of the run. */
+export interface Asked {
+  readonly model: ChatModel;
+  /** Of this model, where the program gave one. */
+  readonly price: Price | undefined;
+  readonly thinking: EventOf<"thinking">;
+}
+
+export function callModel(options: ModelCallOptions, asked: Asked, request: ModelRequest): ModelCall {
+  const call = new Reading(options, asked);
+  call.begin(request);
   return call;
 }
 
@@ -65,23 +68,27 @@ class Reading implements ModelCall, Watched {
   private reasoningHalf = "";
   private reasoningLength = 0;
   private readonly options: ModelCallOptions;
+  private readonly asked: Asked;
   private readonly signal = new LazySignal();
+  /** It was told that no more is read, once. */
+  private closed = false;
   /** Set while it is held up. */
   private unhold: (() => void) | undefined;
   private argsLength: number[] | undefined;
 
-  constructor(options: ModelCallOptions) {
+  constructor(options: ModelCallOptions, asked: Asked) {
     this.options = options;
+    this.asked = asked;
     this.head = options.head;
     this.valve = options.valve;
-    this.answering = options.thinking.data;
+    this.answering = asked.thinking.data;
     this.textLength = options.head.state.partial?.text.length ?? 0;
   }
 
-  begin(): void {
+  begin(request: ModelRequest): void {
     this.options.watch.begin(this);
     try {
-      this.iterator = iteratorOf(this.options.model.stream(this.options.request, this.signal));
+      this.iterator = iteratorOf(this.asked.model.stream(request, this.signal));
     } catch (error) {
       this.fail(error);
       this.options.tasks.leave();
@@ -181,6 +188,8 @@ class Reading implements ModelCall, Watched {
 
   /** Leaves a stream that has not ended. How long it takes to close, and what it throws then, is of no interest to the run. */
   private close(): void {
+    if (this.closed) return;
+    this.closed = true;
     const { tasks } = this.options;
     const leave = (): void => {
       tasks.leave();
@@ -285,6 +294,8 @@ class Reading implements ModelCall, Watched {
     this.flushHalves();
     const { partial } = this.head.state;
     this.end();
+    // Before the calls of this answer run: while one does, every promise of the process costs more.
+    this.close();
     if (partial === undefined) return;
     // Reading a character makes one flat string of the many pieces: the log then keeps the text and not the pieces.
     partial.text.charCodeAt(0);
@@ -297,7 +308,7 @@ class Reading implements ModelCall, Watched {
     const ended = finish === "length" ? "length" : calls.length > 0 ? "tool_calls" : "stop";
     this.head.record(
       [this.message(partial, ended, calls, isUsage(usage) ? usage : "unknown")],
-      this.options.thinking.seq,
+      this.asked.thinking.seq,
     );
   }
 
@@ -317,7 +328,7 @@ class Reading implements ModelCall, Watched {
 
   /** What it cost, where the program gave prices; what it may have used, where nobody told and somebody counts. */
   private priced(data: EventData<"message">): EventData<"message"> {
-    const { price } = this.options;
+    const { price } = this.asked;
     if (data.usage !== "unknown") return price === undefined ? data : { ...data, cost: costOf(data.usage, price) };
     const { state } = this.head;
     return price === undefined && state.core.control.limits === undefined
@@ -337,14 +348,15 @@ class Reading implements ModelCall, Watched {
   private fail(error: unknown): void {
     this.flushHalves();
     this.end();
-    const { thinking, clock, retry, models, price } = this.options;
-    const { state } = this.head;
-    const drafts = failureDrafts(error, { state, runId: this.head.runId, thinking, clock, retry, models, price });
+    const { clock, retry, models } = this.options;
+    const { thinking, price } = this.asked;
+    const { state, runId } = this.head;
+    const drafts = failureDrafts(error, { state, runId, thinking, clock, retry, models: models.length, price });
     this.head.record(drafts, thinking.seq);
   }
 
   private truncated(): RubatoError {
-    const { name } = this.options.model;
+    const { name } = this.asked.model;
     return new RubatoError("truncated", `The answer of "${name}" ended without saying that it was complete.`);
   }
 }

@@ -15,7 +15,7 @@ import { openHead } from "./log-head.ts";
 import type { EventLog } from "./log/event-log.ts";
 import type { ChatModel, ToolDescription } from "./models/chat-model.ts";
 import type { Probe } from "./metrics/probe.ts";
-import type { ModelTimeouts } from "./model-watch.ts";
+import { ModelWatch, type ModelTimeouts } from "./model-watch.ts";
 import { ownerDraft } from "./recovery.ts";
 import type { Redact } from "./redact.ts";
 import type { RetryPolicy } from "./retry.ts";
@@ -155,7 +155,7 @@ class RunsOwner<Context> implements Owner, HeadOwner {
       clock,
       models,
       prices: agent.prices,
-      timeouts: agent.timeouts,
+      watch: new ModelWatch(clock, agent.timeouts),
       retry: agent.retry,
       instructions: agent.instructions,
       propagate: agent.propagate,

@@ -7,6 +7,7 @@ import type { Tool } from "../tools/tool.ts";
 import type { Approvals } from "./approvals.ts";
 import type { Clock } from "./clock.ts";
 import { createEffects } from "./effects.ts";
+import { ModelWatch } from "./model-watch.ts";
 import { eventOf } from "./event-of.ts";
 import type { Head } from "./head.ts";
 import type { ChatModel } from "./models/chat-model.ts";
@@ -93,7 +94,7 @@ export function recordedShell(runId: string, definition: AgentDefinition): Recor
     clock: STILL,
     models: [{ ...SILENT, name: definition.model.name }],
     prices: {},
-    timeouts: { firstByteMs: 0, idleMs: 0, totalMs: 0 },
+    watch: new ModelWatch(STILL, { firstByteMs: 0, idleMs: 0, totalMs: 0 }),
     retry: { decide: () => ({ do: "fail" }) },
     instructions,
     propagate: false,

@@ -96,6 +96,7 @@ class RunsCalls<Context> implements ToolCalls {
   private readonly tools: ReadonlyMap<string, Tool<Context>>;
   private readonly calls: CallCheck<Context>;
   private readonly approvals: ApprovalWatch;
+  private readonly keys: string;
   // Lists, not maps: mostly of one, and there are two for every run.
   private prepared: Prepared<Context>[] = [];
   private executing: Executing[] = [];
@@ -108,6 +109,7 @@ class RunsCalls<Context> implements ToolCalls {
     this.tools = options.tools;
     this.calls = new CallCheck(options);
     this.approvals = new ApprovalWatch(options.head, options.clock);
+    this.keys = `${options.head.runId}:`;
   }
 
   announce(message: EventOf<"message">): void {
@@ -216,7 +218,7 @@ class RunsCalls<Context> implements ToolCalls {
   }
 
   private keyOf(callId: string): string {
-    return `${this.head.runId}:${callId}`;
+    return this.keys + callId;
   }
 
   private preparedCall(callId: string): Prepared<Context> | undefined {

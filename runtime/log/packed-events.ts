@@ -19,21 +19,19 @@ export interface PackedEvents {
   read(after: number, limit: number): Event[];
 }
 
-/** Tokens that follow each other in one kind of one message. */
+/** Tokens that follow each other in one kind of one message. The time of the first stands among the facts. */
 interface TokenRun {
-  readonly type: "tokens";
-  readonly runId: string;
   readonly kind: "text" | "reasoning";
   readonly messageId: string;
   readonly attempt: number;
-  /** Of its first token, as the two below. Those of the others follow from it. */
+  /** Of its first token, as the offset. Those of the others follow from it. */
   readonly seq: number;
   readonly offset: number;
-  readonly timestamp: number;
-  /** All its tokens, and per token the code of a character for its length and for its time in ms after the first; no times where all came at once. */
+  /** How many, and what all of them say. */
+  count: number;
   text: string;
-  lengths: string;
-  delays: string;
+  /** Per token a character whose code is its length; then per token one for its time in ms after the first, where they did not all come at once. */
+  codes: string;
 }
 
 /** Tokens that one run of them may have: whoever reads in the middle of it adds up the lengths of those before. */
@@ -41,21 +39,18 @@ const LONGEST = 256;
 /** What fits into the code of one character. */
 const MAX_CODE = 0xffff;
 
-type FirstToken = Pick<TokenRun, "seq" | "runId" | "timestamp">;
 /** Where tokens belong. */
 type TokenPlace = Pick<TokenRun, "kind" | "messageId" | "attempt" | "offset">;
-type Said = Pick<TokenRun, "text" | "lengths" | "delays">;
-/** Of a run that is open: put together when it is closed. */
-const UNSAID: Said = { text: "", lengths: "", delays: "" };
 
 /** The data of an event, or an event that does not fit into the numbers. */
 type Segment = Event["data"] | Event | TokenRun;
 
-/** Numbers per segment: its first seq together with {@link packedKind}, and its time in ms after the run's first. */
+/** Numbers per segment: its first seq together with {@link packedKind}, and its time in ms after the run's first; of tokens since 1970. */
 const FACTS = 2;
-/** What stands for the type of a segment that is no event's data. */
+/** What stands for the type of a segment that is no event's data: of a whole event, and of tokens. */
 const WHOLE = 63;
-/** Types that there is room for beside it. */
+const TOKENS = 62;
+/** Types that there is room for, those two among them. */
 const TYPES = 64;
 const MAX_BACK = 2 ** 12;
 /** Kinds that there are. Above them a number has room for every seq below 2^35. */
@@ -78,6 +73,7 @@ class Packed implements PackedEvents {
   private origin = 0;
   /** The run of tokens at the end, while more may join it. Its texts and times are kept apart until it is closed. */
   private open: TokenRun | undefined;
+  private openedAt = 0;
   private nextOffset = 0;
   private texts: string[] = NOTHING;
   private delays: number[] = NOTHING;
@@ -89,7 +85,7 @@ class Packed implements PackedEvents {
     this.length = event.type === "gap" ? event.seq : this.length + 1;
     if (event.type === "token_stream" && this.joins(event)) return;
     this.close();
-    if (event.type === "token_stream" && isPackable(event)) {
+    if (event.type === "token_stream" && event.runId === this.runId && isPackable(event)) {
       this.begin(event);
       return;
     }
@@ -107,7 +103,7 @@ class Packed implements PackedEvents {
   }
 
   appendTokens(runId: string, tokens: HeldTokens): void {
-    if (!fitAll(tokens)) {
+    if (runId !== this.runId || !fitAll(tokens)) {
       for (const event of tokenEvents(runId, tokens)) this.append(event);
       return;
     }
@@ -115,26 +111,15 @@ class Packed implements PackedEvents {
     this.close();
     this.length += count;
     // In one go: most answers begin and end with this, and no object is made for any token of them.
-    const said = { text, lengths: lengthsOf(texts, count), delays: codesOf(delays, count) };
-    this.pushRun({ seq, runId, timestamp }, tokens, said);
+    const run = this.pushRun(seq, timestamp, tokens);
+    run.count = count;
+    run.text = text;
+    run.codes = codesOf(texts, delays, count);
   }
 
-  private pushRun({ seq, runId, timestamp }: FirstToken, place: TokenPlace, { text, lengths, delays }: Said): TokenRun {
-    const { kind, messageId, attempt, offset } = place;
-    const run: TokenRun = {
-      type: "tokens",
-      runId,
-      kind,
-      messageId,
-      attempt,
-      seq,
-      offset,
-      timestamp,
-      text,
-      lengths,
-      delays,
-    };
-    this.push(run, seq, 0, WHOLE);
+  private pushRun(seq: number, timestamp: number, { kind, messageId, attempt, offset }: TokenPlace): TokenRun {
+    const run: TokenRun = { kind, messageId, attempt, seq, offset, count: 0, text: "", codes: "" };
+    this.push(run, seq, timestamp, TOKENS);
     this.spoken = kind === "text" ? run : undefined;
     return run;
   }
@@ -148,7 +133,7 @@ class Packed implements PackedEvents {
     const { open, texts, delays } = this;
     if (open === undefined) return false;
     const { kind, text, messageId, attempt, offset } = data;
-    const delay = timestamp - open.timestamp;
+    const delay = timestamp - this.openedAt;
     if (
       cause !== undefined ||
       texts.length >= LONGEST ||
@@ -156,9 +141,9 @@ class Packed implements PackedEvents {
       kind !== open.kind ||
       attempt !== open.attempt ||
       messageId !== open.messageId ||
-      runId !== open.runId ||
+      runId !== this.runId ||
       text.length > MAX_CODE ||
-      !isPlaced(delay, open.timestamp, timestamp)
+      !isPlaced(delay, this.openedAt, timestamp)
     ) {
       return false;
     }
@@ -170,7 +155,8 @@ class Packed implements PackedEvents {
 
   private begin(event: EventOf<"token_stream">): void {
     const { text, offset } = event.data;
-    this.open = this.pushRun(event, event.data, UNSAID);
+    this.open = this.pushRun(event.seq, event.timestamp, event.data);
+    this.openedAt = event.timestamp;
     this.texts = [text];
     this.delays = [0];
     this.nextOffset = offset + text.length;
@@ -180,9 +166,9 @@ class Packed implements PackedEvents {
   private close(): void {
     const { open, texts, delays } = this;
     if (open === undefined) return;
+    open.count = texts.length;
     open.text = texts.join("");
-    open.lengths = lengthsOf(texts, texts.length);
-    open.delays = codesOf(delays, delays.length);
+    open.codes = codesOf(texts, delays, texts.length);
     this.open = undefined;
     this.texts = NOTHING;
     this.delays = NOTHING;
@@ -202,20 +188,45 @@ class Packed implements PackedEvents {
       const segment = this.segments[at];
       if (segment === undefined) break;
       const kind = (this.facts[at * FACTS] ?? WHOLE) % KINDS;
-      if (kind !== WHOLE) events.push(this.eventAt(at, segment, kind));
-      else if (!isKeptWhole(segment)) throw new TypeError("unreachable: this kind says what is kept");
-      else if (segment === this.open) this.addOpen(events, segment, seq, limit);
-      else if (segment.type === "tokens") addTokens(events, segment, seq, limit);
-      else events.push(segment);
+      if (kind === TOKENS) this.addTokens(events, at, seq, limit);
+      else if (kind !== WHOLE) events.push(this.eventAt(at, segment, kind));
+      else if (isKeptWhole(segment)) events.push(segment);
+      else throw new TypeError("unreachable: this kind says what is kept");
       seq = (events.at(-1)?.seq ?? this.length) + 1;
     }
     return events;
   }
 
+  /** Tokens from a seq on, until there are `limit` events. */
+  private addTokens(events: Event[], at: number, from: number, limit: number): void {
+    const run = this.segments[at];
+    if (run === undefined || !isTokenRun(run)) throw new TypeError("unreachable: this kind says what is kept");
+    if (run === this.open) {
+      this.addOpen(events, run, from, limit);
+      return;
+    }
+    const { runId } = this;
+    const origin = this.facts[at * FACTS + 1] ?? 0;
+    const { kind, messageId, attempt, count, text, codes } = run;
+    const timed = codes.length > count;
+    let { offset } = run;
+    for (let index = 0; index < count && events.length < limit; index++) {
+      const length = codes.charCodeAt(index);
+      const seq = run.seq + index;
+      if (seq >= from) {
+        const timestamp = origin + (timed ? codes.charCodeAt(count + index) : 0);
+        const begin = offset - run.offset;
+        const data = { kind, text: text.slice(begin, begin + length), messageId, attempt, offset };
+        events.push({ seq, timestamp, runId, type: "token_stream", data });
+      }
+      offset += length;
+    }
+  }
+
   /** Tokens of the run at the end, whose texts are not put together yet: somebody reads them while they come. */
   private addOpen(events: Event[], open: TokenRun, from: number, limit: number): void {
-    const { texts, delays } = this;
-    const { runId, kind, messageId, attempt } = open;
+    const { runId, texts, delays, openedAt } = this;
+    const { kind, messageId, attempt } = open;
     const begin = Math.max(0, from - open.seq);
     let offset = this.nextOffset;
     // From the end: who reads along wants the last few.
@@ -223,7 +234,7 @@ class Packed implements PackedEvents {
     for (let index = begin; index < texts.length && events.length < limit; index++) {
       const text = texts[index] ?? "";
       const data = { kind, text, messageId, attempt, offset };
-      const timestamp = open.timestamp + (delays[index] ?? 0);
+      const timestamp = openedAt + (delays[index] ?? 0);
       events.push({ seq: open.seq + index, timestamp, runId, type: "token_stream", data });
       offset += text.length;
     }
@@ -262,7 +273,7 @@ class Packed implements PackedEvents {
 function packedKind({ type, seq, cause }: Event): number {
   const index = TYPE_INDEX.get(type) ?? WHOLE;
   // A gap begins before its seq.
-  if (type === "gap" || index >= WHOLE) return WHOLE;
+  if (type === "gap" || index >= TOKENS) return WHOLE;
   if (cause === undefined) return index;
   const back = seq - cause;
   return back > 0 && back < MAX_BACK && Number.isInteger(back) ? index + back * TYPES : WHOLE;
@@ -273,24 +284,12 @@ function isOneEvent(event: { readonly type: unknown }): event is Event {
   return event.type !== undefined;
 }
 
-function isKeptWhole(segment: Segment): segment is Event | TokenRun {
+function isKeptWhole(segment: Segment): segment is Event {
   return "type" in segment && "seq" in segment && "runId" in segment;
 }
 
-/** Tokens from a seq on, until there are `limit` events. */
-function addTokens(events: Event[], tokens: TokenRun, from: number, limit: number): void {
-  const { runId, kind, messageId, attempt, text, lengths, delays } = tokens;
-  let at = 0;
-  for (let index = 0; index < lengths.length && events.length < limit; index++) {
-    const length = lengths.charCodeAt(index);
-    const seq = tokens.seq + index;
-    if (seq >= from) {
-      const timestamp = tokens.timestamp + (delays === "" ? 0 : delays.charCodeAt(index));
-      const data = { kind, text: text.slice(at, at + length), messageId, attempt, offset: tokens.offset + at };
-      events.push({ seq, timestamp, runId, type: "token_stream", data });
-    }
-    at += length;
-  }
+function isTokenRun(segment: Segment): segment is TokenRun {
+  return "codes" in segment && "count" in segment;
 }
 
 function isPackable({ data, cause }: EventOf<"token_stream">): boolean {
@@ -307,23 +306,17 @@ function fitAll({ count, texts, delays, timestamp }: HeldTokens): boolean {
   return true;
 }
 
-function lengthsOf(texts: readonly string[], count: number): string {
+/** Their lengths, and their times behind them where they did not all come at once. */
+function codesOf(texts: readonly string[], delays: readonly number[], count: number): string {
+  let timed = false;
+  for (let index = 0; index < count; index++) if (delays[index] !== 0) timed = true;
   // Not emptied before: most answers are about as long as the one before, and its list is as long as it has to be.
-  CODES.length = count;
-  for (let index = 0; index < count; index++) CODES[index] = texts[index]?.length ?? 0;
-  return String.fromCharCode(...CODES);
-}
-
-/** No times where all came at once. */
-function codesOf(delays: readonly number[], count: number): string {
-  CODES.length = count;
-  let any = false;
+  CODES.length = timed ? 2 * count : count;
   for (let index = 0; index < count; index++) {
-    const delay = delays[index] ?? 0;
-    if (delay !== 0) any = true;
-    CODES[index] = delay;
+    CODES[index] = texts[index]?.length ?? 0;
+    if (timed) CODES[count + index] = delays[index] ?? 0;
   }
-  return any ? String.fromCharCode(...CODES) : "";
+  return String.fromCharCode(...CODES);
 }
 
 function isPlaced(delay: number, origin: number, timestamp: number): boolean {
