@@ -182,11 +182,11 @@ export function settingsOf<Context>(options: AgentOptions<Context>) {
     maxSteps = 10,
     maxRepeats = 5,
     budget = {},
-    prices = {},
+    prices = NO_PRICES,
     approval,
     approvalTimeoutMs = 86_400_000,
     retry,
-    timeouts = {},
+    timeouts,
     random,
     toolConcurrency = 5,
     toolTimeoutMs = 300_000,
@@ -199,7 +199,7 @@ export function settingsOf<Context>(options: AgentOptions<Context>) {
     inspect,
     propagate,
     clock = systemClock,
-    newRunId = () => `run_${randomUUID()}`,
+    newRunId = randomRunId,
   } = options;
   checkOption("name", name, typeof name === "string" && name.trim() !== "", "a name");
   checkOption("instructions", instructions, typeof instructions === "string", "a text");
@@ -242,7 +242,7 @@ export function settingsOf<Context>(options: AgentOptions<Context>) {
     prices,
     approvals: approvalsOf(approval, approvalTimeoutMs),
     retry: retryPolicy(retry, random),
-    timeouts: timeoutsOf(timeouts),
+    timeouts: timeouts === undefined ? DEFAULT_TIMEOUTS : timeoutsOf(timeouts),
     toolConcurrency,
     toolTimeoutMs,
     graceMs,
@@ -256,6 +256,10 @@ export function settingsOf<Context>(options: AgentOptions<Context>) {
     clock,
     newRunId,
   };
+}
+
+function randomRunId(): string {
+  return `run_${randomUUID()}`;
 }
 
 function isCount(value: number): boolean {
@@ -321,6 +325,10 @@ function timeoutsOf(timeouts: Partial<ModelTimeouts>): ModelTimeouts {
   const { firstByteMs = 120_000, idleMs = 60_000, totalMs = 1_800_000 } = timeouts;
   return { firstByteMs, idleMs, totalMs };
 }
+
+// One for all agents that ask for no other.
+const NO_PRICES: Readonly<Record<string, Price>> = Object.freeze({});
+const DEFAULT_TIMEOUTS = timeoutsOf({});
 
 export function checkMessages(messages: readonly Message[]): Message[] {
   const parsed = z.array(messageSchema).safeParse(messages);

@@ -25,18 +25,18 @@ import { RubatoError } from "./errors.ts";
 import { forkLog } from "./fork.ts";
 import { HeldRuns } from "./held-runs.ts";
 import { createRun } from "./live-run.ts";
-import type { Found, OwnedRun } from "./owned-run.ts";
+import type { Found, OwnedRun, RunSetup } from "./owned-run.ts";
 import { loggingObserver } from "./logger.ts";
 import { isRunId, type EventLog, type RunSummary } from "./log/event-log.ts";
 import { unknownRun } from "./log-pages.ts";
 import type { AgentMetrics } from "./metrics/agent-metrics.ts";
 import { Collector } from "./metrics/collector.ts";
-import type { ChatModel } from "./models/chat-model.ts";
+import type { ChatModel, ToolDescription } from "./models/chat-model.ts";
 import { runObserver, type AgentObserver } from "./observe.ts";
 import { checkSubscribeOptions, type Overflow, type SubscribeOptions } from "./overflow.ts";
 import { checkPattern, type EventPattern } from "./pattern.ts";
 import { foldLog } from "./recovery.ts";
-import { redactedModel, redactedResult } from "./redact.ts";
+import { redactedModel, redactedResult, type Redact } from "./redact.ts";
 import type { Run } from "./run.ts";
 import { inspectOptions, shadowObserver } from "./shadow.ts";
 import type { Listener } from "./subscriber.ts";
@@ -113,129 +113,194 @@ interface Existing {
 
 /** Makes an agent. Throws {@link RubatoError} `invalid_option` or `invalid_tool`, with what was received and what to do. */
 export function createAgent<Context = unknown>(options: AgentOptions<Context>): Agent<Context> {
-  const settings = settingsOf(options);
-  const { name, instructions, models, tools, log, limits, prices, redact, newRunId } = settings;
-  const [model] = models;
-  const heard = (spoken: ChatModel): ChatModel => (redact === undefined ? spoken : redactedModel(spoken, redact));
-  const toolMap = checkTools(tools);
-  const descriptions = describeTools(tools);
-  const definition = definitionOf(name, instructions, descriptions);
-  const heardAll = models.map(heard);
-  const shared = {
-    log,
-    prices,
-    approvals: settings.approvals,
-    retry: settings.retry,
-    timeouts: settings.timeouts,
-    clock: settings.clock,
-    redact,
-    propagate: settings.propagate,
-    instructions,
-    tools: toolMap,
-    descriptions,
-    definition,
-    toolConcurrency: settings.toolConcurrency,
-    toolTimeoutMs: settings.toolTimeoutMs,
-    graceMs: settings.graceMs,
-    logTimeoutMs: settings.logTimeoutMs,
-    answerTimeoutMs: settings.answerTimeoutMs,
-    isClosed: () => closed,
-    // A function, not a getter: a getter in an object literal gives each such object a hidden class of its own (see `LazySignal`), and those kept
-    // every agent with all its runs alive through every minor collection.
-    probe: () => collector?.probe,
-  };
+  return new OneAgent(settingsOf(options));
+}
 
-  type Owned = OwnedRun<Context | undefined>;
-  const runs = new HeldRuns<Owned>();
-  let closed = false;
-  let collector: Collector | undefined;
-  if (settings.metrics) collect();
-  if (settings.logger !== undefined) runs.observe(runObserver(loggingObserver(settings.logger, name, redact)));
-  if (settings.inspect !== undefined) runs.observe(runObserver(shadowObserver(inspectOptions(settings.inspect))));
+type Owned<Context> = OwnedRun<Context | undefined>;
+type Settings<Context> = ReturnType<typeof settingsOf<Context>>;
+type Shared<Context> = RunSetup<Context | undefined>["agent"] & { readonly descriptions: readonly ToolDescription[] };
 
-  function collect(): Collector {
-    if (collector !== undefined) return collector;
-    collector = new Collector({ agent: name, clock: settings.clock, held: () => runs.alive() });
+/**
+ * A class, so that an agent is one object and not two dozen closures: a process may have many. What it can do is read through getters that bind it:
+ * `const { run } = agent` works.
+ */
+class OneAgent<Context> implements Agent<Context> {
+  readonly name: string;
+  readonly log: EventLog;
+  // Not the settings: what is kept of them stands in what all runs share.
+  readonly #limits: Settings<Context>["limits"];
+  readonly #newRunId: () => string;
+  readonly #model: ChatModel;
+  readonly #models: readonly ChatModel[];
+  readonly #shared: Shared<Context>;
+  readonly #runs = new HeldRuns<Owned<Context>>();
+  #closed = false;
+  #collector: Collector | undefined;
+
+  constructor(settings: Settings<Context>) {
+    const { name, instructions, models, tools, log, logger, inspect, redact } = settings;
+    this.name = name;
+    this.log = log;
+    this.#limits = settings.limits;
+    this.#newRunId = settings.newRunId;
+    this.#model = models[0];
+    this.#models = models.map((model) => heard(model, redact));
+    const toolMap = checkTools(tools);
+    const descriptions = describeTools(tools);
+    this.#shared = {
+      log,
+      prices: settings.prices,
+      approvals: settings.approvals,
+      retry: settings.retry,
+      timeouts: settings.timeouts,
+      clock: settings.clock,
+      redact,
+      propagate: settings.propagate,
+      instructions,
+      tools: toolMap,
+      descriptions,
+      definition: definitionOf(name, instructions, descriptions),
+      toolConcurrency: settings.toolConcurrency,
+      toolTimeoutMs: settings.toolTimeoutMs,
+      graceMs: settings.graceMs,
+      logTimeoutMs: settings.logTimeoutMs,
+      answerTimeoutMs: settings.answerTimeoutMs,
+      isClosed: () => this.#closed,
+      // A function, not a getter: a getter in an object literal gives each such object a hidden class of its own (see `LazySignal`), and those kept
+      // every agent with all its runs alive through every minor collection.
+      probe: () => this.#collector?.probe,
+    };
+    if (settings.metrics) this.#collect();
+    if (logger !== undefined) this.#runs.observe(runObserver(loggingObserver(logger, name, redact)));
+    if (inspect !== undefined) this.#runs.observe(runObserver(shadowObserver(inspectOptions(inspect))));
+  }
+
+  get run(): Agent<Context>["run"] {
+    return (task, ...options) => this.#run(task, ...options);
+  }
+
+  get open(): Agent<Context>["open"] {
+    return (runId, options = {}) => this.#open(runId, options);
+  }
+
+  get resume(): Agent<Context>["resume"] {
+    return (runId, instruction, options) => this.#resume(runId, instruction, options);
+  }
+
+  get fork(): Agent<Context>["fork"] {
+    return (runId, options) => this.#fork(runId, options);
+  }
+
+  get runs(): Agent<Context>["runs"] {
+    return (filter) => this.#list(filter);
+  }
+
+  get checkReplay(): Agent<Context>["checkReplay"] {
+    return (runId) => checkReplay(this.log, runId, { ...this.#shared, model: this.#model });
+  }
+
+  get subscribe(): Agent<Context>["subscribe"] {
+    return (pattern, listener, options = {}) => {
+      checkPattern(pattern);
+      checkOption("listener", typeof listener, typeof listener === "function", "a function");
+      checkSubscribeOptions(options);
+      return this.#runs.subscribe(pattern, listener, options);
+    };
+  }
+
+  get observe(): Agent<Context>["observe"] {
+    return (observer) => {
+      checkOption("observer", typeof observer, typeof observer?.event === "function", "{ event(event, run) }");
+      return this.#runs.observe(runObserver(observer));
+    };
+  }
+
+  get metrics(): Agent<Context>["metrics"] {
+    return () => this.#collect().read();
+  }
+
+  get close(): Agent<Context>["close"] {
+    return () => this.#close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#close();
+  }
+
+  #collect(): Collector {
+    if (this.#collector !== undefined) return this.#collector;
+    const runs = this.#runs;
+    const collector = new Collector({ agent: this.name, clock: this.#shared.clock, held: () => runs.alive() });
+    this.#collector = collector;
     runs.observe(collector);
-    if (closed) collector.close();
+    if (this.#closed) collector.close();
     return collector;
   }
 
-  function run(task: string, ...[runOptions = {}]: RunArguments<Context> | []): Run {
-    if (closed) throw agentClosed();
+  #run(task: string, ...[runOptions = {}]: RunArguments<Context> | []): Run {
+    if (this.#closed) throw agentClosed();
     checkText("run", task);
     checkKeys("run", runOptions, RUN_KEYS);
-    const { runId = newRunId(), signal, messages, metadata } = runOptions;
+    const { runId = this.#newRunId(), signal, messages, metadata } = runOptions;
     checkOption("runId", runId, isRunId(runId), "1 to 128 characters of A-Z a-z 0-9 . _ -, not beginning with a dot");
     const start: EventData<"run_start"> = {
       schema: SCHEMA_VERSION,
       reducer: REDUCER_VERSION,
       chartHash: CHART_HASH,
-      agent: definition,
-      model: model.name,
-      limits,
+      agent: this.#shared.definition,
+      model: this.#model.name,
+      limits: this.#limits,
       ...(messages === undefined ? {} : { messages: checkMessages(messages) }),
       ...(metadata === undefined ? {} : { metadata: checkMetadata(metadata) }),
       ...checkCaller(runOptions),
     };
-    const owned = create(runId, runOptions.context, { signal });
-    runs.add(owned, false);
+    const owned = this.#create(runId, runOptions.context, { signal });
+    this.#runs.add(owned, false);
     owned.begin(start, task.toWellFormed());
     return owned.run;
   }
 
-  function create(runId: string, context: Context | undefined, { signal, found, model: own }: Existing = {}): Owned {
-    const owned: Owned = createRun<Context | undefined>(
-      {
-        agent: shared,
-        runId,
-        context,
-        models: own === undefined ? heardAll : [heard(own)],
-        signal,
-        onRest(atRest) {
-          runs.rested(owned, atRest);
-        },
-      },
-      found,
-    );
-    return owned;
+  #create(runId: string, context: Context | undefined, { signal, found, model: own }: Existing = {}): Owned<Context> {
+    const models = own === undefined ? this.#models : [heard(own, this.#shared.redact)];
+    return createRun({ agent: this.#shared, runId, context, models, signal, held: this.#runs }, found);
   }
 
-  async function find(runId: string, supplied: OpenOptions<Context>): Promise<Owned> {
-    if (closed) throw agentClosed();
-    const known = runs.find(runId);
+  async #find(runId: string, supplied: OpenOptions<Context>): Promise<Owned<Context>> {
+    if (this.#closed) throw agentClosed();
+    const known = this.#runs.find(runId);
     if (known !== undefined) {
       known.supply(supplied);
       return known;
     }
-    const { seq, owned: lives } = isRunId(runId) ? await log.head(runId) : { seq: 0, owned: false };
+    const { seq, owned: lives } = isRunId(runId) ? await this.log.head(runId) : { seq: 0, owned: false };
     if (seq === 0) throw unknownRun(runId);
-    const state = await foldLog(log, runId);
-    if (closed) throw agentClosed();
+    const state = await foldLog(this.log, runId);
+    if (this.#closed) throw agentClosed();
     // Somebody else may have asked for the same run meanwhile: one object per run.
-    const other = runs.find(runId);
+    const other = this.#runs.find(runId);
     if (other !== undefined) {
       other.supply(supplied);
       return other;
     }
-    const owned = create(runId, undefined, { found: { state, owned: lives } });
+    const owned = this.#create(runId, undefined, { found: { state, owned: lives } });
     owned.supply(supplied);
-    runs.add(owned, true);
+    this.#runs.add(owned, true);
     return owned;
   }
 
-  async function resume(
+  async #resume(
     runId: string,
     instruction: string | undefined,
     options: ResumeRunOptions<Context> = {},
   ): Promise<ResumeAnswer> {
+    checkKeys("resume", options, RESUME_KEYS);
     const { takeover = false, allowChanged = false, partial = "keep", budget } = options;
     if (budget !== undefined) checkBudget("budget", budget, ["maxSteps"]);
     const caller = checkCaller(options);
     checkOption("instruction", instruction, instruction === undefined || typeof instruction === "string", "a text");
-    let owned: Owned;
+    let owned: Owned<Context>;
     try {
-      owned = await find(runId, options);
+      owned = await this.#find(runId, options);
     } catch (error) {
       if (!(error instanceof RubatoError) || error.code !== "newer_schema") throw error;
       return { accepted: false, reason: error.code, message: error.message };
@@ -253,25 +318,22 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
       ...caller,
     });
     // It was taken from this process while it rested: whoever would take it over takes it back.
-    if (!receipt.accepted && receipt.reason === "not_owner" && takeover) return resume(runId, instruction, options);
+    if (!receipt.accepted && receipt.reason === "not_owner" && takeover)
+      return this.#resume(runId, instruction, options);
     return receipt.accepted ? { ...receipt, run } : receipt;
   }
 
-  async function close(): Promise<void> {
-    closed = true;
-    await runs.close();
-    collector?.close();
-  }
-
-  async function fork(fromRunId: string, forkOptions: ForkRunOptions<Context>): Promise<Run> {
-    const { at, instruction, model: other, results = {}, runId = newRunId(), context } = forkOptions;
-    if (closed) throw agentClosed();
+  async #fork(fromRunId: string, forkOptions: ForkRunOptions<Context>): Promise<Run> {
+    checkKeys("fork", forkOptions, FORK_KEYS);
+    const { prices, redact } = this.#shared;
+    const { at, instruction, model: other, results = {}, runId = this.#newRunId(), context } = forkOptions;
+    if (this.#closed) throw agentClosed();
     const caller = checkCaller(forkOptions);
     if (instruction !== undefined) checkText("fork", instruction);
     checkOption("model", typeof other, other === undefined || typeof other.stream === "function", "a ChatModel");
-    if (other !== undefined && limits.cost !== undefined) checkPriced(prices, other.name);
+    if (other !== undefined && this.#limits.cost !== undefined) checkPriced(prices, other.name);
     // What this process has accepted and not stored yet is no part of the past.
-    await runs.find(fromRunId)?.run.history("run_start", 1);
+    await this.#runs.find(fromRunId)?.run.history("run_start", 1);
     const told = Object.entries(results).map(([callId, result]): [string, CallResult] => [
       callId,
       redactedResult(
@@ -279,54 +341,38 @@ export function createAgent<Context = unknown>(options: AgentOptions<Context>): 
         redact,
       ),
     ]);
-    const { epoch } = await forkLog(log, fromRunId, runId, { at, results: Object.fromEntries(told) });
-    const state = await foldLog(log, runId);
-    if (closed) {
-      await log.delete(runId);
+    const { epoch } = await forkLog(this.log, fromRunId, runId, { at, results: Object.fromEntries(told) });
+    const state = await foldLog(this.log, runId);
+    if (this.#closed) {
+      await this.log.delete(runId);
       throw agentClosed();
     }
-    const owned = create(runId, context, { found: { state, owned: false }, model: other });
-    runs.add(owned, true);
+    const owned = this.#create(runId, context, { found: { state, owned: false }, model: other });
+    this.#runs.add(owned, true);
     await owned.beginFork(epoch, instruction, caller);
     return owned.run;
   }
 
-  return {
-    name,
-    log,
-    run,
-    async open(runId, openOptions = {}) {
-      checkKeys("open", openOptions, OPEN_KEYS);
-      const owned = await find(runId, openOptions);
-      return owned.run;
-    },
-    async resume(runId, instruction, resumeOptions = {}) {
-      checkKeys("resume", resumeOptions, RESUME_KEYS);
-      return resume(runId, instruction, resumeOptions);
-    },
-    async fork(runId, forkOptions) {
-      checkKeys("fork", forkOptions, FORK_KEYS);
-      return fork(runId, forkOptions);
-    },
-    async runs(filter = {}) {
-      const all = await log.list(filter);
-      return all.filter((summary) => summary.agent === name);
-    },
-    checkReplay: (runId) => checkReplay(log, runId, { ...shared, model }),
-    subscribe(pattern, listener, subscribeOptions = {}) {
-      checkPattern(pattern);
-      checkOption("listener", typeof listener, typeof listener === "function", "a function");
-      checkSubscribeOptions(subscribeOptions);
-      return runs.subscribe(pattern, listener, subscribeOptions);
-    },
-    observe(observer) {
-      checkOption("observer", typeof observer, typeof observer?.event === "function", "{ event(event, run) }");
-      return runs.observe(runObserver(observer));
-    },
-    metrics: () => collect().read(),
-    close,
-    [Symbol.asyncDispose]: close,
-  };
+  async #open(runId: string, options: OpenOptions<Context>): Promise<Run> {
+    checkKeys("open", options, OPEN_KEYS);
+    const owned = await this.#find(runId, options);
+    return owned.run;
+  }
+
+  async #list(filter: Parameters<Agent["runs"]>[0] = {}): Promise<readonly RunSummary[]> {
+    const all = await this.log.list(filter);
+    return all.filter((summary) => summary.agent === this.name);
+  }
+
+  async #close(): Promise<void> {
+    this.#closed = true;
+    await this.#runs.close();
+    this.#collector?.close();
+  }
+}
+
+function heard(model: ChatModel, redact: Redact | undefined): ChatModel {
+  return redact === undefined ? model : redactedModel(model, redact);
 }
 
 function agentClosed(): RubatoError {

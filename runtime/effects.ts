@@ -35,15 +35,15 @@ export interface EffectsOptions extends ModelCallOptions {
   readonly prices: Readonly<Record<string, Price>>;
   readonly instructions: string;
   readonly propagate: boolean | undefined;
-  readonly tools: readonly ToolDescription[];
-  readonly toolCalls: ToolCalls;
+  /** Of its tools, as a model is told of them. */
+  readonly descriptions: readonly ToolDescription[];
   readonly graceMs: number;
   /** Counts what is in flight, so that closing can wait for it. */
   readonly tasks: Pick<Tasks, "enter" | "leave">;
 }
 
-export function createEffects(options: EffectsOptions): Effects {
-  return new RunsEffects(options);
+export function createEffects(options: EffectsOptions, toolCalls: ToolCalls): Effects {
+  return new RunsEffects(options, toolCalls);
 }
 
 /** A class: of many runs at once each has its own, and one object is found sooner than a dozen closures. */
@@ -51,7 +51,10 @@ class RunsEffects implements Effects {
   // What every step needs is looked up here and not in the options: of many runs at once each has its own, all somewhere else in memory.
   private readonly head: Head;
   private readonly toolCalls: ToolCalls;
-  private readonly models: readonly ChatModel[];
+  /** The model whose turn it is, with its price and the number that it has in the state. */
+  private model: ChatModel | undefined;
+  private price: Price | undefined;
+  private modelAt = -1;
   private readonly options: EffectsOptions;
   private readonly clock: Clock;
   private call: ModelCall | undefined;
@@ -59,26 +62,25 @@ class RunsEffects implements Effects {
   private graceMs: number;
   private cancelBackoff: (() => void) | undefined;
 
-  constructor(options: EffectsOptions) {
+  constructor(options: EffectsOptions, toolCalls: ToolCalls) {
     this.head = options.head;
-    this.toolCalls = options.toolCalls;
-    this.models = options.models;
+    this.toolCalls = toolCalls;
     this.options = options;
     this.clock = options.clock;
     this.graceMs = options.graceMs;
   }
 
-  /** The one whose turn it is. A process with fewer models than the one before it stays with its last. */
-  private get model(): ChatModel {
-    const { models, head } = this;
-    const model = models[Math.min(head.state.core.control.model, models.length - 1)];
+  /** A process with fewer models than the one before it stays with its last. */
+  private modelFor({ core }: AgentState): ChatModel {
+    const at = core.control.model;
+    if (this.model !== undefined && this.modelAt === at) return this.model;
+    const { models, prices } = this.options;
+    const model = models[Math.min(at, models.length - 1)];
     if (model === undefined) throw new RubatoError("internal", "An agent has at least one model.");
+    this.model = model;
+    this.modelAt = at;
+    this.price = Object.hasOwn(prices, model.name) ? prices[model.name] : undefined;
     return model;
-  }
-
-  private priceOf({ name }: ChatModel): Price | undefined {
-    const { prices } = this.options;
-    return Object.hasOwn(prices, name) ? prices[name] : undefined;
   }
 
   private request(event: Event): void {
@@ -88,13 +90,12 @@ class RunsEffects implements Effects {
     if (event.type !== "thinking" || state.value !== "thinking.requesting") return;
     if (state.partial?.messageId !== event.data.messageId || state.partial.attempt !== event.data.attempt) return;
     options.tasks.enter();
-    const { model } = this;
-    const asked = { model, price: this.priceOf(model), thinking: event };
+    const asked = { model: this.modelFor(state), price: this.price, thinking: event };
     this.call = callModel(options, asked, this.requestOf(state, event.seq));
   }
 
   private requestOf({ messages, core }: AgentState, seq: number): ModelRequest {
-    const { instructions, tools, propagate } = this.options;
+    const { instructions, descriptions: tools, propagate } = this.options;
     const caller = callerOf(core);
     if (!(propagate ?? caller !== undefined)) return { instructions, messages, tools };
     const run = { agent: core.start?.agent.name ?? "", runId: this.head.runId };
@@ -161,8 +162,8 @@ class RunsEffects implements Effects {
       return;
     }
     const interruptedForMs = interrupt === undefined ? 0 : milliseconds(this.clock.monotonic() - this.interruptedAt);
-    const { model } = this;
-    const drafts = derive(head.state, effect, { model: model.name, interruptedForMs, price: this.priceOf(model) });
+    const { name } = this.modelFor(head.state);
+    const drafts = derive(head.state, effect, { model: name, interruptedForMs, price: this.price });
     if (drafts.length > 0) head.record(drafts, event.seq);
     if (effect === "dispatch") toolCalls.dispatch(event.seq);
   }
@@ -183,6 +184,7 @@ class RunsEffects implements Effects {
   }
 
   rest(): void {
+    this.call = undefined;
     this.options.watch.rest();
     this.cancelBackoff?.();
     this.cancelBackoff = undefined;

@@ -63,7 +63,7 @@ class LiveRun<Context> implements OwnedRun<Context>, PublicRunParts, OwnersRun, 
   /** Interrupts that wait to become effective. */
   private stops: Set<() => void> | undefined;
   private unwatch: (() => void) | undefined;
-  private stopServing: (() => void) | undefined;
+  private serving: ReturnType<typeof serveInbox> | undefined;
   private claiming: Promise<TakeOverReceipt> | undefined;
   private begun = false;
   /** Commands that wait for an owner elsewhere, to be woken when the agent closes. */
@@ -143,14 +143,14 @@ class LiveRun<Context> implements OwnedRun<Context>, PublicRunParts, OwnersRun, 
   }
 
   onFailure(): void {
-    this.stopServing?.();
+    this.serving?.close();
     if (this.stops !== undefined) for (const wake of this.stops) wake();
   }
 
   onRest(atRest: boolean): void {
     if (atRest) this.unwatchSignal();
     else if (this.begun) this.watchSignal();
-    this.setup.onRest(atRest);
+    this.setup.held.rested(this, atRest);
   }
 
   private follow({ state, owned }: Found): FollowHead {
@@ -171,7 +171,7 @@ class LiveRun<Context> implements OwnedRun<Context>, PublicRunParts, OwnersRun, 
 
   private serve(epoch: number): void {
     const { log, runId, run, tasks } = this;
-    this.stopServing = serveInbox({ log, runId, epoch, run, tasks });
+    this.serving = serveInbox({ log, runId, epoch, run, tasks });
   }
 
   /** Only while the run works: a signal that outlives many runs must not collect their listeners. */
@@ -328,8 +328,8 @@ class LiveRun<Context> implements OwnedRun<Context>, PublicRunParts, OwnersRun, 
     this.begun = true;
     this.serve(epoch);
     // Held again, with everybody who listens to all runs; then where it belongs.
-    this.setup.onRest(false);
-    if (possessed.head.atRest) this.setup.onRest(true);
+    this.setup.held.rested(this, false);
+    if (possessed.head.atRest) this.setup.held.rested(this, true);
     return possessed;
   }
 
@@ -340,7 +340,7 @@ class LiveRun<Context> implements OwnedRun<Context>, PublicRunParts, OwnersRun, 
 
   onBackground(): void {
     // The agent holds a run with background work, also one that it had let go.
-    if (this.head().atRest) this.setup.onRest(true);
+    if (this.head().atRest) this.setup.held.rested(this, true);
   }
 
   /** Somebody waits for another process's run, or listens to this one alone. */
@@ -357,8 +357,8 @@ class LiveRun<Context> implements OwnedRun<Context>, PublicRunParts, OwnersRun, 
     if (this.possessed === undefined || !this.possessed.head.atRest) return;
     const { epoch, head: last } = this.possessed;
     const leaving = this.possessed;
-    this.stopServing?.();
-    this.stopServing = undefined;
+    this.serving?.close();
+    this.serving = undefined;
     if (last.failure === undefined) {
       // It looks when somebody asks or reads. Not for those who merely listen: a run that was let go costs no watch and no timer.
       this.following = this.follow({ state: last.state, owned: false });
@@ -452,7 +452,7 @@ class LiveRun<Context> implements OwnedRun<Context>, PublicRunParts, OwnersRun, 
 
   async close(): Promise<void> {
     // What nobody took yet is for whoever has the run next.
-    this.stopServing?.();
+    this.serving?.close();
     if (this.asking !== undefined) for (const wake of this.asking) wake();
     await this.claiming?.catch(() => {});
     if (this.possessed !== undefined && !this.possessed.head.atRest) {

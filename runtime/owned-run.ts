@@ -17,7 +17,8 @@ export interface RunSetup<Context> extends OwnerSetup<Context> {
   readonly agent: RunsAgent<Context>;
   readonly context: Context;
   readonly signal: AbortSignal | undefined;
-  readonly onRest: (atRest: boolean) => void;
+  /** The agent's runs: to be told when this one comes to rest, and when it leaves its rest. */
+  readonly held: { rested(owned: OwnedRun<Context>, atRest: boolean): void };
 }
 
 /** The agent, as its runs know it. */

@@ -8,7 +8,7 @@ import type { Price } from "../machines/limits.ts";
 import { checkAnswer, isUnfit, type Approvals } from "./approvals.ts";
 import type { Bus } from "./bus.ts";
 import type { Clock } from "./clock.ts";
-import { createEffects, type Effects } from "./effects.ts";
+import { createEffects, type Effects, type EffectsOptions } from "./effects.ts";
 import { RubatoError } from "./errors.ts";
 import type { Head, HeadOwner } from "./head.ts";
 import { openHead } from "./log-head.ts";
@@ -21,7 +21,7 @@ import type { Redact } from "./redact.ts";
 import type { RetryPolicy } from "./retry.ts";
 import type { Receipt } from "./run.ts";
 import type { Tasks } from "./tasks.ts";
-import { createToolCalls, type ToolCalls } from "./tool-calls.ts";
+import { createToolCalls, type CallsOwner, type ToolCalls, type ToolCallsOptions } from "./tool-calls.ts";
 import { WallClock } from "./wall-clock.ts";
 
 /** What a run needs to work. */
@@ -102,7 +102,7 @@ export function createOwner<Context>(parts: OwnerParts<Context>): Owner {
   return new RunsOwner(parts);
 }
 
-class RunsOwner<Context> implements Owner, HeadOwner {
+class RunsOwner<Context> implements Owner, HeadOwner, CallsOwner {
   readonly head: Head;
   readonly epoch: number;
   private readonly agent: AgentSetup<Context>;
@@ -131,9 +131,11 @@ class RunsOwner<Context> implements Owner, HeadOwner {
       owner: this,
     });
     this.wall = new WallClock(this.head, clock);
-    this.toolCalls = createToolCalls<Context>({
+    // One object for both: each run has its own, and what both need lies in it once.
+    const options: EffectsOptions & ToolCallsOptions<Context> = {
       head: this.head,
       clock,
+      tasks,
       tools: agent.tools,
       context,
       concurrency: agent.toolConcurrency,
@@ -142,27 +144,25 @@ class RunsOwner<Context> implements Owner, HeadOwner {
       redact,
       approvals: agent.approvals,
       propagate: agent.propagate,
-      interrupt: (reason) => this.command({ type: "interrupt", by: "tool", reason, mode: "step" }),
-      noteInterrupt: () => {
-        this.effects.noteInterrupt(undefined);
-      },
-      tasks,
-    });
-    this.effects = createEffects({
-      head: this.head,
-      toolCalls: this.toolCalls,
+      owner: this,
       valve: bus.valve,
-      clock,
+      watch: new ModelWatch(clock, agent.timeouts),
       models,
       prices: agent.prices,
-      watch: new ModelWatch(clock, agent.timeouts),
       retry: agent.retry,
       instructions: agent.instructions,
-      propagate: agent.propagate,
-      tools: agent.descriptions,
-      graceMs,
-      tasks,
-    });
+      descriptions: agent.descriptions,
+    };
+    this.toolCalls = createToolCalls<Context>(options);
+    this.effects = createEffects(options, this.toolCalls);
+  }
+
+  interruptByTool(reason: string): Promise<Receipt> {
+    return this.command({ type: "interrupt", by: "tool", reason, mode: "step" });
+  }
+
+  noteInterrupt(): void {
+    this.effects.noteInterrupt(undefined);
   }
 
   perform(effect: EffectName, event: Event): void {

@@ -141,12 +141,9 @@ export interface ServeOptions {
   readonly tasks: Pick<Tasks, "adopt">;
 }
 
-/** Does what other processes ask of this run, until the answered function is called. */
-export function serveInbox(options: ServeOptions): () => void {
-  const served = new ServedInbox(options);
-  return () => {
-    served.close();
-  };
+/** Does what other processes ask of this run, until it is closed. */
+export function serveInbox(options: ServeOptions): { close(): void } {
+  return new ServedInbox(options);
 }
 
 class ServedInbox {

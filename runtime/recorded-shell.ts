@@ -85,25 +85,26 @@ export function recordedShell(runId: string, definition: AgentDefinition): Recor
     redact: undefined,
     approvals: definition.approvals,
     propagate: false,
-    interrupt: () => Promise.resolve({ accepted: false, reason: "settled" }),
-    noteInterrupt() {},
+    owner: { interruptByTool: () => Promise.resolve({ accepted: false, reason: "settled" }), noteInterrupt() {} },
     tasks,
   });
-  const effects = createEffects({
-    head,
-    clock: STILL,
-    models: [{ ...SILENT, name: definition.model.name }],
-    prices: {},
-    watch: new ModelWatch(STILL, { firstByteMs: 0, idleMs: 0, totalMs: 0 }),
-    retry: { decide: () => ({ do: "fail" }) },
-    instructions,
-    propagate: false,
-    tools: [],
+  const effects = createEffects(
+    {
+      head,
+      clock: STILL,
+      models: [{ ...SILENT, name: definition.model.name }],
+      prices: {},
+      watch: new ModelWatch(STILL, { firstByteMs: 0, idleMs: 0, totalMs: 0 }),
+      retry: { decide: () => ({ do: "fail" }) },
+      instructions,
+      propagate: false,
+      descriptions: [],
+      graceMs,
+      valve: new Valve(STILL),
+      tasks,
+    },
     toolCalls,
-    graceMs,
-    valve: new Valve(STILL),
-    tasks,
-  });
+  );
   return {
     async act(state, effect, event) {
       if (HANDS.has(effect)) return NOTHING;

@@ -56,7 +56,11 @@ export interface RetryPolicy {
   decide(error: ClassifiedError, context: RetryContext, now: number): Verdict;
 }
 
-export function retryPolicy(options: RetryOptions = {}, random: () => number = Math.random): RetryPolicy {
+export function retryPolicy(options: RetryOptions | undefined, random: (() => number) | undefined): RetryPolicy {
+  return options === undefined && random === undefined ? DEFAULT : policyOf(options ?? {}, random ?? Math.random);
+}
+
+function policyOf(options: RetryOptions, random: () => number): RetryPolicy {
   checkKeys("retry", options, KEYS);
   const { retries = 3, baseMs = 500, maxMs = 30_000, bucket = sharedBucket, on = {} } = options;
   checkOption(
@@ -89,6 +93,9 @@ export function retryPolicy(options: RetryOptions = {}, random: () => number = M
     },
   };
 }
+
+/** One for all agents that ask for no other. */
+const DEFAULT = policyOf({}, Math.random);
 
 /** A bucket of somebody's own that throws gives nothing: the failure that is at hand has to be told. */
 function takeFrom(bucket: RetryBucket, now: number): boolean {

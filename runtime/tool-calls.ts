@@ -57,11 +57,16 @@ export interface ToolCallsOptions<Context> {
   readonly redact: Redact | undefined;
   readonly approvals: Approvals<Context>;
   readonly propagate: boolean | undefined;
-  readonly interrupt: (reason: string) => Promise<ToolReceipt>;
-  /** Called before this records an interrupt of its own: its latency counts from here. */
-  readonly noteInterrupt: () => void;
+  readonly owner: CallsOwner;
   /** Counts the calls that run, abandoned ones included, so that closing can wait for them. */
   readonly tasks: Pick<Tasks, "adopt" | "enter" | "leave">;
+}
+
+/** Who has the run whose calls these are. */
+export interface CallsOwner {
+  interruptByTool(reason: string): Promise<ToolReceipt>;
+  /** To be called before an interrupt is recorded: its latency counts from here. */
+  noteInterrupt(): void;
 }
 
 interface Executing {
@@ -193,7 +198,7 @@ class RunsCalls<Context> implements ToolCalls {
       this.approvals.look();
       if (unknown.length > 0 && !stopped) {
         const reason = `Nobody knows how ${unknown.join(", ")} ended: the process that ran it is gone.`;
-        this.options.noteInterrupt();
+        this.options.owner.noteInterrupt();
         this.head.record([{ type: "interrupt", data: { by: "recovery", reason, mode: "step" } }], cause);
       }
     });
@@ -386,7 +391,7 @@ class RunsCalls<Context> implements ToolCalls {
         head.record([{ type: "custom", data: { name, data: toJson(data), callId } }], entry.start.seq);
       },
       interrupt: (reason = "") =>
-        entry.settled ? Promise.resolve({ accepted: false, reason: "settled" }) : options.interrupt(reason),
+        entry.settled ? Promise.resolve({ accepted: false, reason: "settled" }) : options.owner.interruptByTool(reason),
     });
     entry.abortable = context;
     return context;

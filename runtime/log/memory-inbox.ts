@@ -10,19 +10,24 @@ interface Posted {
   answer: Json | undefined;
 }
 
+/** Which owner is the newest. */
+interface Epochs {
+  epochOf(runId: string): number;
+}
+
 /** Commands between the agents of one process. */
-export function memoryInbox(newestEpoch: (runId: string) => number): Inbox {
-  return new MemoryInbox(newestEpoch);
+export function memoryInbox(epochs: Epochs): Inbox {
+  return new MemoryInbox(epochs);
 }
 
 /** A class whose map is made for the first command: every agent without a log of its own has one of these, and most are sent nothing. */
 class MemoryInbox implements Inbox {
-  private readonly newestEpoch: (runId: string) => number;
+  private readonly epochs: Epochs;
   private readonly watching = new Watchers();
   private commands: Map<string, Posted> | undefined;
 
-  constructor(newestEpoch: (runId: string) => number) {
-    this.newestEpoch = newestEpoch;
+  constructor(epochs: Epochs) {
+    this.epochs = epochs;
   }
 
   post(runId: string, command: Json): string {
@@ -34,7 +39,7 @@ class MemoryInbox implements Inbox {
   }
 
   take(runId: string, epoch: number): PostedCommand[] {
-    if (this.commands === undefined || epoch !== this.newestEpoch(runId)) return [];
+    if (this.commands === undefined || epoch !== this.epochs.epochOf(runId)) return [];
     const waiting = [...this.commands].filter(([, posted]) => posted.runId === runId && !posted.taken);
     return waiting.map(([id, posted]) => {
       posted.taken = true;

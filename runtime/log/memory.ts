@@ -1,8 +1,18 @@
-import { firstSeq, isHot, type Event } from "../../machines/events.ts";
+import { firstSeq, type Event } from "../../machines/events.ts";
 import { hashText } from "../../machines/hash.ts";
-import type { AppendBatch, EventLog, Holder } from "./event-log.ts";
+import type { Status } from "../../machines/state.ts";
+import type {
+  AppendBatch,
+  Claim,
+  ClaimOptions,
+  EventLog,
+  Holder,
+  LogHead,
+  ReadRange,
+  RunSummary,
+} from "./event-log.ts";
+import { tokenEvents, type HeldTokens } from "./held-tokens.ts";
 import { memoryInbox } from "./memory-inbox.ts";
-import { tokenEvents } from "./held-tokens.ts";
 import { packedEvents, type PackedEvents } from "./packed-events.ts";
 import { prunable, type SeqRange } from "./prunable.ts";
 import { checkContiguous, checkFollows, checkNewRun, inUse, notOwner, runExists } from "./refusals.ts";
@@ -14,161 +24,254 @@ interface StoredRun {
   epoch: number;
   owned: boolean;
   events: PackedEvents;
-  readonly summary: OpenSummary;
+  /** Up to which seq it was made. Nobody may ever ask for it. */
+  summary: OpenSummary | undefined;
+  summed: number;
   /** Its owner, while that keeps events to itself. */
   holder: Holder | undefined;
 }
 
-/** A log that lives and dies with the process. An append is durable at once, as far as anything here is. */
-export function memoryLog(): EventLog {
-  const runs = new Map<string, StoredRun>();
-  const watching = new Watchers();
+/** What a memory log holds. A class: an agent without a log of its own has one of these, and of many agents at once each would be a dozen closures. */
+class MemoryRuns {
+  readonly watching = new Watchers();
+  readonly snapshots = new MemorySnapshots();
+  private readonly runs = new Map<string, StoredRun>();
   // The run that was written to last, which is most often the next one too: looking it up costs as much as storing a token.
-  let latestId: string | undefined;
-  let latest: StoredRun | undefined;
+  private latestId: string | undefined;
+  private latest: StoredRun | undefined;
 
-  function storedRun(runId: string): StoredRun | undefined {
-    if (runId !== latestId) {
-      latestId = runId;
-      latest = runs.get(runId);
+  private storedRun(runId: string): StoredRun | undefined {
+    if (runId !== this.latestId) {
+      this.latestId = runId;
+      this.latest = this.runs.get(runId);
     }
-    return latest;
-  }
-  const snapshots = new MemorySnapshots();
-
-  function add(run: StoredRun, events: readonly Event[]): void {
-    for (const event of events) {
-      run.events.append(event);
-      if (!isHot(event)) summarize(run.summary, event);
-    }
+    return this.latest;
   }
 
-  function create(runId: string, { epoch, events }: AppendBatch, first: Event): void {
+  private create(runId: string, { epoch, events }: AppendBatch, first: Event): void {
     checkNewRun(runId, first);
     checkContiguous(runId, events);
     const created: StoredRun = {
       epoch,
       owned: true,
       events: packedEvents(),
-      summary: emptySummary(runId, first),
+      summary: undefined,
+      summed: 0,
       holder: undefined,
     };
-    runs.set(runId, created);
+    this.runs.set(runId, created);
+    this.latest = created;
     add(created, events);
-    watching.wake(runId);
+    this.watching.wake(runId);
   }
 
   /** Whoever looks at a run sees all of it. */
-  function whole(runId: string): StoredRun | undefined {
-    const run = runs.get(runId);
+  private whole(runId: string): StoredRun | undefined {
+    const run = this.runs.get(runId);
     run?.holder?.flush();
     return run;
   }
 
-  const log: EventLog = {
-    durability: "memory",
-    append(runId, batch) {
-      const { epoch, events } = batch;
-      const first = events[0];
-      if (first === undefined) return undefined;
-      const stored = storedRun(runId);
-      // Nearly every batch is this one: a single event that follows.
-      if (
-        events.length === 1 &&
-        stored?.epoch === epoch &&
-        stored.owned &&
-        first.seq === stored.events.length + 1 &&
-        first.type !== "gap"
-      ) {
-        stored.holder = undefined;
-        stored.events.append(first);
-        if (!isHot(first)) summarize(stored.summary, first);
-        watching.wake(runId);
-        return undefined;
-      }
-      if (stored === undefined) {
-        create(runId, batch, first);
-        latest = runs.get(runId);
-        return undefined;
-      }
-      if (firstSeq(first) === 1) throw runExists(runId);
-      if (epoch !== stored.epoch || !stored.owned) throw notOwner(runId, stored.epoch, epoch);
-      checkFollows(runId, stored.events.length, events);
+  append(runId: string, batch: AppendBatch): undefined {
+    const { epoch, events } = batch;
+    const first = events[0];
+    if (first === undefined) return undefined;
+    const stored = this.storedRun(runId);
+    // Nearly every batch is this one: a single event that follows.
+    if (
+      events.length === 1 &&
+      stored?.epoch === epoch &&
+      stored.owned &&
+      first.seq === stored.events.length + 1 &&
+      first.type !== "gap"
+    ) {
       stored.holder = undefined;
-      add(stored, events);
-      watching.wake(runId);
+      stored.events.append(first);
+      this.watching.wake(runId);
       return undefined;
-    },
-    hold(writer, holder) {
-      const stored = storedRun(holder.runId);
-      if (stored === undefined || writer.append !== log.append || watching.watched(holder.runId)) return false;
-      // One that lost the run would take the place of the owner whose tokens a reader has to ask for.
-      if (!stored.owned || stored.epoch !== holder.epoch) return false;
-      stored.holder = holder;
-      return true;
-    },
-    keep(runId, epoch, tokens) {
-      const stored = storedRun(runId);
-      if (stored?.epoch !== epoch || !stored.owned) throw notOwner(runId, stored?.epoch ?? 0, epoch);
-      if (tokens.seq !== stored.events.length + 1)
-        checkFollows(runId, stored.events.length, tokenEvents(runId, tokens));
-      stored.holder = undefined;
-      stored.events.appendTokens(runId, tokens);
-    },
-    read: (runId, { after, limit }) => whole(runId)?.events.read(after, limit) ?? [],
-    head(runId) {
-      const run = whole(runId);
-      return { seq: run?.events.length ?? 0, epoch: run?.epoch ?? 0, owned: run?.owned ?? false };
-    },
-    claim(runId, { takeover = false } = {}) {
-      const run = whole(runId);
-      if (run === undefined) return { claimed: false, reason: "unknown_run" };
-      if (run.owned && !takeover) return { claimed: false, reason: "owned" };
-      run.epoch++;
-      run.owned = true;
-      watching.wake(runId);
-      return { claimed: true, epoch: run.epoch, seq: run.events.length };
-    },
-    release(runId, epoch) {
-      const run = whole(runId);
-      if (run?.epoch !== epoch) return;
-      run.owned = false;
-      watching.wake(runId);
-    },
-    watch(runId, onChange) {
-      whole(runId);
-      return watching.watch(runId, onChange);
-    },
-    list(filter) {
-      for (const { holder } of runs.values()) holder?.flush();
-      const summaries = [...runs.values()].map(({ summary, events, owned }) => {
-        const [last] = events.read(events.length - 1, 1);
-        return { ...summary, owned, seq: events.length, updatedAt: last?.timestamp ?? summary.updatedAt };
-      });
-      return filter?.status === undefined ? summaries : summaries.filter(({ status }) => status === filter.status);
-    },
-    delete(runId) {
-      latestId = undefined;
-      latest = undefined;
-      whole(runId);
-      const deleted = runs.delete(runId);
-      snapshots.forget(runId);
-      if (deleted) watching.wake(runId);
-      return deleted;
-    },
-    prune(runId) {
-      const run = whole(runId);
-      if (run === undefined) return 0;
-      if (run.owned) throw inUse(runId);
-      const all = run.events.read(0, run.events.length);
-      const drop = prunable();
-      for (const event of all) drop.take(event);
-      const ranges = drop.ranges();
-      run.events = withGaps(all, ranges);
-      return ranges.reduce((count, { from, to }) => count + to - from + 1, 0);
-    },
-    snapshots,
-    inbox: memoryInbox((runId) => runs.get(runId)?.epoch ?? 0),
+    }
+    if (stored === undefined) {
+      this.create(runId, batch, first);
+      return undefined;
+    }
+    if (firstSeq(first) === 1) throw runExists(runId);
+    if (epoch !== stored.epoch || !stored.owned) throw notOwner(runId, stored.epoch, epoch);
+    checkFollows(runId, stored.events.length, events);
+    stored.holder = undefined;
+    add(stored, events);
+    this.watching.wake(runId);
+    return undefined;
+  }
+
+  hold(holder: Holder): boolean {
+    const stored = this.storedRun(holder.runId);
+    if (stored === undefined || this.watching.watched(holder.runId)) return false;
+    // One that lost the run would take the place of the owner whose tokens a reader has to ask for.
+    if (!stored.owned || stored.epoch !== holder.epoch) return false;
+    stored.holder = holder;
+    return true;
+  }
+
+  keep(runId: string, epoch: number, tokens: HeldTokens): void {
+    const stored = this.storedRun(runId);
+    if (stored?.epoch !== epoch || !stored.owned) throw notOwner(runId, stored?.epoch ?? 0, epoch);
+    if (tokens.seq !== stored.events.length + 1) checkFollows(runId, stored.events.length, tokenEvents(runId, tokens));
+    stored.holder = undefined;
+    stored.events.appendTokens(runId, tokens);
+  }
+
+  read(runId: string, { after, limit }: ReadRange): readonly Event[] {
+    return this.whole(runId)?.events.read(after, limit) ?? [];
+  }
+
+  head(runId: string): LogHead {
+    const run = this.whole(runId);
+    return { seq: run?.events.length ?? 0, epoch: run?.epoch ?? 0, owned: run?.owned ?? false };
+  }
+
+  claim(runId: string, { takeover = false }: ClaimOptions = {}): Claim {
+    const run = this.whole(runId);
+    if (run === undefined) return { claimed: false, reason: "unknown_run" };
+    if (run.owned && !takeover) return { claimed: false, reason: "owned" };
+    run.epoch++;
+    run.owned = true;
+    this.watching.wake(runId);
+    return { claimed: true, epoch: run.epoch, seq: run.events.length };
+  }
+
+  release(runId: string, epoch: number): void {
+    const run = this.whole(runId);
+    if (run?.epoch !== epoch) return;
+    run.owned = false;
+    this.watching.wake(runId);
+  }
+
+  watch(runId: string, onChange: () => void): () => void {
+    this.whole(runId);
+    return this.watching.watch(runId, onChange);
+  }
+
+  list(filter: { readonly status?: Status } | undefined): readonly RunSummary[] {
+    for (const { holder } of this.runs.values()) holder?.flush();
+    const summaries = Array.from(this.runs, ([runId, run]) => {
+      const { events, owned } = run;
+      const summary = summaryOf(runId, run);
+      const [last] = events.read(events.length - 1, 1);
+      return { ...summary, owned, seq: events.length, updatedAt: last?.timestamp ?? summary.updatedAt };
+    });
+    return filter?.status === undefined ? summaries : summaries.filter(({ status }) => status === filter.status);
+  }
+
+  delete(runId: string): boolean {
+    this.latestId = undefined;
+    this.latest = undefined;
+    this.whole(runId);
+    const deleted = this.runs.delete(runId);
+    this.snapshots.forget(runId);
+    if (deleted) this.watching.wake(runId);
+    return deleted;
+  }
+
+  prune(runId: string): number {
+    const run = this.whole(runId);
+    if (run === undefined) return 0;
+    if (run.owned) throw inUse(runId);
+    const all = run.events.read(0, run.events.length);
+    const drop = prunable();
+    for (const event of all) drop.take(event);
+    const ranges = drop.ranges();
+    run.events = withGaps(all, ranges);
+    return ranges.reduce((count, { from, to }) => count + to - from + 1, 0);
+  }
+
+  /** Without a look at what its owner keeps to itself. */
+  epochOf(runId: string): number {
+    return this.runs.get(runId)?.epoch ?? 0;
+  }
+}
+
+function add(run: StoredRun, events: readonly Event[]): void {
+  for (const event of events) run.events.append(event);
+}
+
+function summaryOf(runId: string, run: StoredRun): OpenSummary {
+  const { events } = run;
+  run.summary ??= emptySummary(runId, events.read(0, 1)[0] ?? { timestamp: 0, seq: 0 });
+  for (const event of events.readSettled(run.summed)) summarize(run.summary, event);
+  run.summed = events.length;
+  return run.summary;
+}
+
+/** The functions of all memory logs. They find what a log holds in the object that they are called on, which a copy of it (`{ ...log }`) has too. */
+const RUNS = Symbol("runs");
+
+interface MemoryLog extends EventLog {
+  readonly [RUNS]: MemoryRuns;
+}
+
+function append(this: MemoryLog, runId: string, batch: AppendBatch) {
+  return this[RUNS].append(runId, batch);
+}
+
+function hold(this: MemoryLog, writer: EventLog, holder: Holder) {
+  return writer.append === append && this[RUNS].hold(holder);
+}
+
+function keep(this: MemoryLog, runId: string, epoch: number, tokens: HeldTokens) {
+  this[RUNS].keep(runId, epoch, tokens);
+}
+
+function read(this: MemoryLog, runId: string, range: ReadRange) {
+  return this[RUNS].read(runId, range);
+}
+
+function head(this: MemoryLog, runId: string) {
+  return this[RUNS].head(runId);
+}
+
+function claim(this: MemoryLog, runId: string, options?: ClaimOptions) {
+  return this[RUNS].claim(runId, options);
+}
+
+function release(this: MemoryLog, runId: string, epoch: number) {
+  this[RUNS].release(runId, epoch);
+}
+
+function watch(this: MemoryLog, runId: string, onChange: () => void) {
+  return this[RUNS].watch(runId, onChange);
+}
+
+function list(this: MemoryLog, filter?: { readonly status?: Status }) {
+  return this[RUNS].list(filter);
+}
+
+function forget(this: MemoryLog, runId: string) {
+  return this[RUNS].delete(runId);
+}
+
+function prune(this: MemoryLog, runId: string) {
+  return this[RUNS].prune(runId);
+}
+
+/** A log that lives and dies with the process. An append is durable at once, as far as anything here is. Its functions are to be called on it, or on a copy of it. */
+export function memoryLog(): EventLog {
+  const runs = new MemoryRuns();
+  const log: MemoryLog = {
+    [RUNS]: runs,
+    durability: "memory",
+    append,
+    hold,
+    keep,
+    read,
+    head,
+    claim,
+    release,
+    watch,
+    list,
+    delete: forget,
+    prune,
+    snapshots: runs.snapshots,
+    inbox: memoryInbox(runs),
   };
   return log;
 }

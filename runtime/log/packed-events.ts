@@ -1,4 +1,4 @@
-import { EVENT_TYPES, firstSeq, type Event, type EventOf } from "../../machines/events.ts";
+import { EVENT_TYPES, firstSeq, isHot, type Event, type EventOf } from "../../machines/events.ts";
 import { tokenEvents, type HeldTokens } from "./held-tokens.ts";
 
 /**
@@ -17,6 +17,8 @@ export interface PackedEvents {
   appendTokens(runId: string, tokens: HeldTokens): void;
   /** At most `limit` events with a seq above `after`. */
   read(after: number, limit: number): Event[];
+  /** All of them that are no deltas. */
+  readSettled(after: number): Event[];
 }
 
 /** Tokens that follow each other in one kind of one message. The time of the first stands among the facts. */
@@ -193,6 +195,18 @@ class Packed implements PackedEvents {
       else if (isKeptWhole(segment)) events.push(segment);
       else throw new TypeError("unreachable: this kind says what is kept");
       seq = (events.at(-1)?.seq ?? this.length) + 1;
+    }
+    return events;
+  }
+
+  readSettled(after: number): Event[] {
+    const events: Event[] = [];
+    for (let at = this.segmentOf(after + 1); at < this.segments.length; at++) {
+      const segment = this.segments[at];
+      const kind = (this.facts[at * FACTS] ?? WHOLE) % KINDS;
+      if (segment === undefined || kind === TOKENS) continue;
+      const event = kind === WHOLE && isKeptWhole(segment) ? segment : this.eventAt(at, segment, kind);
+      if (event.seq > after && !isHot(event)) events.push(event);
     }
     return events;
   }
