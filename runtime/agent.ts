@@ -144,7 +144,7 @@ class OneAgent<Context> implements Agent<Context> {
     this.#limits = settings.limits;
     this.#newRunId = settings.newRunId;
     this.#model = models[0];
-    this.#models = models.map((model) => heard(model, redact));
+    this.#models = redact === undefined ? models : models.map((model) => redactedModel(model, redact));
     const toolMap = checkTools(tools);
     const descriptions = describeTools(tools);
     this.#shared = {

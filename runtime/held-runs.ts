@@ -113,7 +113,7 @@ export class HeldRuns<Owned extends OwnedRun<never>> {
     for (const owned of this.atRest) {
       if (owned.busy()) continue;
       this.atRest.delete(owned);
-      this.leaving ??= createTasks({ max: Number.POSITIVE_INFINITY, onFailure() {} });
+      this.leaving ??= createTasks(Number.POSITIVE_INFINITY, { taskFailed() {} });
       this.leaving.adopt("letting go of a run", owned.letGo());
       return;
     }

@@ -23,7 +23,7 @@ import { publicRun, type Answered, type PublicRunParts } from "./public-run.ts";
 import { readPublished } from "./reader.ts";
 import type { Receipt, Run } from "./run.ts";
 import type { Listener } from "./subscriber.ts";
-import { createTasks, type Tasks } from "./tasks.ts";
+import { createTasks, type Tasks, type TasksOwner } from "./tasks.ts";
 
 interface ClaimPlan extends RecoverOptions {
   /** Why a run in this state is not to be taken over after all. */
@@ -45,7 +45,7 @@ export function createRun<Context>(setup: RunSetup<Context>, found?: Found): Own
 }
 
 /** A class: of many runs at once each is one object and not two dozen closures, which every collection would have to look at. */
-class LiveRun<Context> implements OwnedRun<Context>, PublicRunParts, OwnersRun, BusSource {
+class LiveRun<Context> implements OwnedRun<Context>, PublicRunParts, OwnersRun, BusSource, TasksOwner {
   readonly runId: string;
   readonly log: EventLog;
   readonly clock: Clock;
@@ -83,12 +83,7 @@ class LiveRun<Context> implements OwnedRun<Context>, PublicRunParts, OwnersRun, 
     this.log = log;
     this.clock = clock;
     this.bus = createBus(this);
-    this.tasks = createTasks({
-      max: MAX_BACKGROUND_TASKS,
-      onFailure: (name, error) => {
-        this.noteFailure(name, error);
-      },
-    });
+    this.tasks = createTasks(MAX_BACKGROUND_TASKS, this);
     if (found === undefined) this.possessed = this.own(1, initialState());
     else this.following = this.follow(found);
     this.run = publicRun(this);
@@ -102,7 +97,7 @@ class LiveRun<Context> implements OwnedRun<Context>, PublicRunParts, OwnersRun, 
     return this.head().publishedSeq;
   }
 
-  private noteFailure(name: string, error: unknown): void {
+  taskFailed(name: string, error: unknown): void {
     const message = `Background work "${name}" failed: ${messageOf(error)}`;
     const data: EventData<"error"> = {
       source: "background",

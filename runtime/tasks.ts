@@ -3,7 +3,7 @@ import { RubatoError } from "./errors.ts";
 /**
  * Owns every promise that nobody awaits.
  *
- * K1 Bounded: `start` refuses when there are `max` at a time. K2 A task removes itself when it ends. K3 A failure is reported once, to `onFailure`, and is never an
+ * K1 Bounded: `start` refuses when there are `max` at a time. K2 A task removes itself when it ends. K3 A failure is reported once, to the owner, and is never an
  * unhandled rejection, also where the report itself fails. K4 Closing aborts the signal that every task was given.
  */
 export interface Tasks {
@@ -22,27 +22,30 @@ export interface Tasks {
   idle(): Promise<void>;
 }
 
-export interface TasksOptions {
-  readonly max: number;
-  readonly onFailure: (name: string, error: unknown) => void;
+/** Who is told of a failure. */
+export interface TasksOwner {
+  taskFailed(name: string, error: unknown): void;
 }
 
-export function createTasks(options: TasksOptions): Tasks {
-  return new OwnedTasks(options);
+/** `max`: how many may be started that are not over. */
+export function createTasks(max: number, owner: TasksOwner): Tasks {
+  return new OwnedTasks(max, owner);
 }
 
 /** A class whose sets are made when needed: every run has one of these, and most own nothing. */
 class OwnedTasks implements Tasks {
   failures = 0;
-  private readonly options: TasksOptions;
+  private readonly max: number;
+  private readonly owner: TasksOwner;
   private entered = 0;
   private closed = false;
   private running: Set<Promise<void>> | undefined;
   private left: Set<() => void> | undefined;
   private controller: AbortController | undefined;
 
-  constructor(options: TasksOptions) {
-    this.options = options;
+  constructor(max: number, owner: TasksOwner) {
+    this.max = max;
+    this.owner = owner;
   }
 
   get size(): number {
@@ -67,7 +70,7 @@ class OwnedTasks implements Tasks {
   private fail(name: string, error: unknown): void {
     this.failures++;
     try {
-      this.options.onFailure(name, error);
+      this.owner.taskFailed(name, error);
     } catch {
       // It is counted; there is nobody else to tell.
     }
@@ -86,7 +89,7 @@ class OwnedTasks implements Tasks {
   }
 
   start(name: string, task: (signal: AbortSignal) => Promise<unknown>): boolean {
-    if (this.closed || (this.running?.size ?? 0) >= this.options.max) return false;
+    if (this.closed || (this.running?.size ?? 0) >= this.max) return false;
     this.controller ??= new AbortController();
     this.adopt(name, untilStopped(task, this.controller.signal));
     return true;

@@ -326,22 +326,20 @@ class RunsCalls<Context> implements ToolCalls {
     // Not for a call that was stopped while it began: its grace runs already.
     if (entry.stop === undefined) this.watchDeadlines(entry.deadline);
     this.options.tasks.enter();
-    // Settled one promise later: what leaving the last call switches off is off only then, and what comes next makes its promises without it.
-    entry.work = Promise.resolve(answer)
-      .then(
-        (value: unknown): Ending => {
-          leave(entry);
-          return returned(found.tool, value);
-        },
-        (error: unknown): Ending => {
-          leave(entry);
-          return thrown(entry.stop, error, timeoutMs);
-        },
-      )
-      .then((ending) => {
-        this.options.tasks.leave();
-        this.settle(entry, ending);
-      });
+    entry.work = Promise.resolve(answer).then(
+      (value: unknown) => {
+        this.ended(entry, returned(found.tool, value));
+      },
+      (error: unknown) => {
+        this.ended(entry, thrown(entry.stop, error, timeoutMs));
+      },
+    );
+  }
+
+  private ended(entry: Executing, ending: Ending): void {
+    leave(entry);
+    this.options.tasks.leave();
+    this.settle(entry, ending);
   }
 
   /** Sees to it that the watch rings at this moment or before. It is not moved when a call ends early: setting timers costs, ringing once does not. */

@@ -32,9 +32,8 @@ export class Core {
     this.guard = createGuard({ ...settings, anyAddress });
     this.runs = new ServedRuns(settings.agents, settings.others);
     this.connections = new Connections(settings.limits);
-    this.tasks = createTasks({
-      max: Number.POSITIVE_INFINITY,
-      onFailure: (_name, error) => {
+    this.tasks = createTasks(Number.POSITIVE_INFINITY, {
+      taskFailed: (_name, error) => {
         this.report(error);
       },
     });

@@ -31,7 +31,7 @@ async function quiet(): Promise<void> {
 
 function newTasks(max = 10) {
   const failures: [string, unknown][] = [];
-  const tasks = createTasks({ max, onFailure: (name, error) => failures.push([name, error]) });
+  const tasks = createTasks(max, { taskFailed: (name, error) => failures.push([name, error]) });
   return { tasks, failures };
 }
 
@@ -76,9 +76,8 @@ describe("tasks", () => {
   });
 
   it("K3 also where the report itself fails", async () => {
-    const tasks = createTasks({
-      max: 3,
-      onFailure() {
+    const tasks = createTasks(3, {
+      taskFailed() {
         throw new Error("the report");
       },
     });

@@ -57,7 +57,7 @@ export async function serveRuns(io: Io, { port, host, token, origins, others, sa
     return EXIT.usage;
   }
   const { agent, notice } = setup;
-  const reports = createTasks({ max: 100, onFailure() {} });
+  const reports = createTasks(100, { taskFailed() {} });
   try {
     // Loaded here: no other command pays for a server.
     const { serve } = await import("../../server/serve.ts");
