@@ -10,7 +10,7 @@ let ending = false;
 /**
  * Milliseconds since 1970 by the system's clock, for what comes in bursts: looking at the clock costs as much as all the rest of a token. A look is
  * answered with the one before it only where nothing was waited for in between (the same turn of the microtask queue), where two looks before it saw
- * the same millisecond, and for 15 looks at most. So it is never early, and late only by what the process did meanwhile without a pause.
+ * the same millisecond, and for 15 looks at most. So a time is old only by what the process did meanwhile without a pause.
  */
 export function burstTime(): number {
   if (left > 0) {

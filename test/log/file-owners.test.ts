@@ -2,7 +2,7 @@ import { appendFileSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { fileLog } from "rubato";
+import { fileLog, type Event } from "rubato";
 import { openFileLog } from "../../runtime/log/file.ts";
 import { isAlive, thisProcess } from "../../runtime/log/file/owner.ts";
 import { owners } from "../../runtime/log/file/owners.ts";
@@ -141,6 +141,32 @@ describe("owners of a run in files (P21, I16)", () => {
       expect((await next("released")).code).toBe("not_owner");
       const gone = await next("deleted");
       expect([gone.code, gone.message.includes("was deleted while it was in use")]).toEqual(["log", true]);
+    }
+  });
+
+  it("an owner whose run was deleted finds out before a tool starts and before the run ends", async () => {
+    const at = { timestamp: 1_700, runId: "r" };
+    const leadOn: Event[] = [
+      { ...at, seq: 4, type: "thinking", data: { step: 1, attempt: 1, messageId: "m1", model: "m" } },
+      {
+        ...at,
+        seq: 5,
+        type: "token_stream",
+        data: { kind: "text", text: "x", messageId: "m1", attempt: 1, offset: 0 },
+      },
+      { ...at, seq: 6, type: "tool_result", data: { callId: "1.0", attempt: 1, outcome: "ok", from: "running" } },
+    ];
+    const acts: Event[] = [
+      { ...at, seq: 7, type: "tool_start", data: { callId: "1.0", attempt: 1, name: "t", idempotencyKey: "r:1.0" } },
+      { ...at, seq: 7, type: "interrupt", data: { by: "user", reason: "", mode: "now" } },
+    ];
+    for (const act of acts) {
+      const folder = newFolder();
+      const log = fileLog(folder);
+      await log.append("r", { epoch: 1, events: events("r", 1, 3) });
+      await fileLog(folder).delete("r");
+      for (const event of leadOn) await log.append("r", { epoch: 1, events: [event] });
+      expect((await refusal(() => log.append("r", { epoch: 1, events: [act] }))).code, act.type).toBe("log");
     }
   });
 
