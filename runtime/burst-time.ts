@@ -1,7 +1,7 @@
 import { nextTick } from "node:process";
 
 /** So many looks are answered with one look at the clock. */
-const BURST = 16;
+const BURST = 8;
 
 let left = 0;
 let latest = 0;
@@ -10,7 +10,7 @@ let ending = false;
 /**
  * Milliseconds since 1970 by the system's clock, for what comes in bursts: looking at the clock costs as much as all the rest of a token. A look is
  * answered with the one before it only where nothing was waited for in between (the same turn of the microtask queue), where two looks before it saw
- * the same millisecond, and for 15 looks at most. So a time is old only by what the process did meanwhile without a pause.
+ * the same millisecond, and for 7 looks at most. So a time is old only by what the process did meanwhile without a pause.
  */
 export function burstTime(): number {
   if (left > 0) {

@@ -70,8 +70,6 @@ class Reading implements ModelCall, Watched {
   private readonly options: ModelCallOptions;
   private readonly asked: Asked;
   private readonly signal = new LazySignal();
-  /** It was told that no more is read, once. */
-  private closed = false;
   /** Set while it is held up. */
   private unhold: (() => void) | undefined;
   private argsLength: number[] | undefined;
@@ -188,8 +186,6 @@ class Reading implements ModelCall, Watched {
 
   /** Leaves a stream that has not ended. How long it takes to close, and what it throws then, is of no interest to the run. */
   private close(): void {
-    if (this.closed) return;
-    this.closed = true;
     const { tasks } = this.options;
     const leave = (): void => {
       tasks.leave();
@@ -294,8 +290,6 @@ class Reading implements ModelCall, Watched {
     this.flushHalves();
     const { partial } = this.head.state;
     this.end();
-    // Before the calls of this answer run: while one does, every promise of the process costs more.
-    this.close();
     if (partial === undefined) return;
     // Reading a character makes one flat string of the many pieces: the log then keeps the text and not the pieces.
     partial.text.charCodeAt(0);

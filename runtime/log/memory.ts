@@ -1,6 +1,7 @@
 import { firstSeq, type Event } from "../../machines/events.ts";
 import { hashText } from "../../machines/hash.ts";
 import type { Status } from "../../machines/state.ts";
+import { RubatoError } from "../errors.ts";
 import type {
   AppendBatch,
   Claim,
@@ -163,10 +164,11 @@ class MemoryRuns {
   }
 
   delete(runId: string): boolean {
-    this.latestId = undefined;
-    this.latest = undefined;
     this.whole(runId);
     const deleted = this.runs.delete(runId);
+    // Behind the look at all of it, which is a write to it where its owner kept something.
+    this.latestId = undefined;
+    this.latest = undefined;
     this.snapshots.forget(runId);
     if (deleted) this.watching.wake(runId);
     return deleted;
@@ -209,48 +211,58 @@ interface MemoryLog extends EventLog {
   readonly [RUNS]: MemoryRuns;
 }
 
+/** Whoever takes a function off a log calls it on something else, or on nothing. */
+function runsOf(log: Partial<MemoryLog> | undefined): MemoryRuns {
+  const runs = log?.[RUNS];
+  if (runs !== undefined) return runs;
+  throw new RubatoError(
+    "invalid_option",
+    "A function of a memory log was called without it. Call it on the log, or on a copy: { ...log, append }.",
+  );
+}
+
 function append(this: MemoryLog, runId: string, batch: AppendBatch) {
-  return this[RUNS].append(runId, batch);
+  return runsOf(this).append(runId, batch);
 }
 
 function hold(this: MemoryLog, writer: EventLog, holder: Holder) {
-  return writer.append === append && this[RUNS].hold(holder);
+  return writer.append === append && runsOf(this).hold(holder);
 }
 
 function keep(this: MemoryLog, runId: string, epoch: number, tokens: HeldTokens) {
-  this[RUNS].keep(runId, epoch, tokens);
+  runsOf(this).keep(runId, epoch, tokens);
 }
 
 function read(this: MemoryLog, runId: string, range: ReadRange) {
-  return this[RUNS].read(runId, range);
+  return runsOf(this).read(runId, range);
 }
 
 function head(this: MemoryLog, runId: string) {
-  return this[RUNS].head(runId);
+  return runsOf(this).head(runId);
 }
 
 function claim(this: MemoryLog, runId: string, options?: ClaimOptions) {
-  return this[RUNS].claim(runId, options);
+  return runsOf(this).claim(runId, options);
 }
 
 function release(this: MemoryLog, runId: string, epoch: number) {
-  this[RUNS].release(runId, epoch);
+  runsOf(this).release(runId, epoch);
 }
 
 function watch(this: MemoryLog, runId: string, onChange: () => void) {
-  return this[RUNS].watch(runId, onChange);
+  return runsOf(this).watch(runId, onChange);
 }
 
 function list(this: MemoryLog, filter?: { readonly status?: Status }) {
-  return this[RUNS].list(filter);
+  return runsOf(this).list(filter);
 }
 
 function forget(this: MemoryLog, runId: string) {
-  return this[RUNS].delete(runId);
+  return runsOf(this).delete(runId);
 }
 
 function prune(this: MemoryLog, runId: string) {
-  return this[RUNS].prune(runId);
+  return runsOf(this).prune(runId);
 }
 
 /** A log that lives and dies with the process. An append is durable at once, as far as anything here is. Its functions are to be called on it, or on a copy of it. */

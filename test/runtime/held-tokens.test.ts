@@ -187,3 +187,14 @@ it("H7 an owner that lost the run keeps nothing, and nothing of the new one is h
   expect(texts(await stored(log, first.id)).slice(1)).toEqual([...FIRST, ...SECOND]);
   expect(resumed.accepted && (await resumed.run.settled()).status).toBe("done");
 });
+
+it("H7 a run that is deleted while its tokens wait is gone: it fails, and its id is free", async () => {
+  const gate = deferred();
+  const { agent, log } = testAgent({ log: memoryLog(), model: twoParts(gate.promise) });
+  const run = agent.run("go");
+  await quiet();
+  expect(await log.delete(run.id)).toBe(true);
+  gate.resolve();
+  expect(await run.settled()).toMatchObject({ status: "failed", error: { code: "log" } });
+  expect(await agent.run("again", { runId: run.id }).settled()).toMatchObject({ status: "done" });
+});

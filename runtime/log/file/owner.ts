@@ -15,8 +15,12 @@ export interface Owner {
 }
 
 export function thisProcess(): Owner {
-  return { pid: process.pid, started: startOf(process.pid) ?? "", host: hostname(), boot: bootId() };
+  started ??= startOf(process.pid) ?? "";
+  return { pid: process.pid, started, host: hostname(), boot: bootId() };
 }
+
+/** Of this process: it is written into every run that it makes. */
+let started: string | undefined;
 
 /** Whether it lives, as far as this process can tell. One on another host counts as alive: taking over from it is a decision. */
 export function isAlive({ pid, started, host, boot }: Owner): boolean {

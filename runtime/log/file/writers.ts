@@ -24,11 +24,6 @@ export interface WritersOptions {
   readonly onChange: (runId: string) => void;
 }
 
-/** No tool is started by it and no run ends with it. */
-function leadsOn(event: Event): boolean {
-  return isHot(event) || event.type === "tool_result" || event.type === "thinking";
-}
-
 /** The runs that this log owns. */
 export interface Writers {
   readonly append: (runId: string, batch: AppendBatch) => undefined | Promise<undefined>;
@@ -75,8 +70,8 @@ export function writers({ root, disk, owners, power, now, onChange }: WritersOpt
     try {
       writer.write(events);
       writer.check();
-      // What only leads to the next answer may go into a file that is gone: the message that ends it finds out, before anything is done.
-      if (!events.every(leadsOn)) writer.checkThere();
+      // Deltas alone may go into a file that is gone: the control event that follows them finds out.
+      if (!events.every(isHot)) writer.checkThere();
     } catch (error) {
       if (error instanceof RubatoError && error.code === "not_owner") forget(writer);
       throw error;
