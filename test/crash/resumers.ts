@@ -41,16 +41,17 @@ export async function resumeAtOnce(count: number): Promise<void> {
 /** I16: an owner that is stopped, loses its run to another process, and goes on: nothing of its epoch enters the log, and nothing starts twice. */
 export async function takeOverFromStopped(): Promise<void> {
   await inFolder(async (folder) => {
-    const first = startChild(folder, "parallel", ["pace", "200"]);
+    // Long enough to be stopped in the middle of it, also by a process that gets no time for a while.
+    const first = startChild(folder, "parallel", ["pace", "2000"]);
     await first.says("ready");
-    const log = fileLog(join(folder, "runs"));
-    // Until its tools run.
-    for (;;) {
-      const { owned } = await log.head(RUN_ID);
-      if (owned && readLedger(folder).length > 0) break;
-      await new Promise((resolve) => setImmediate(resolve));
-    }
+    // Until its tools run. What it began it can only end when they do.
+    while (readLedger(folder).length === 0) await new Promise((resolve) => setImmediate(resolve));
     first.kill("SIGSTOP");
+    expect(await fileLog(join(folder, "runs")).head(RUN_ID), "its tools were over before it was stopped").toMatchObject(
+      {
+        owned: true,
+      },
+    );
     const polite = startChild(folder, "parallel", ["resume", "1"]);
     await polite.says("ready");
     polite.go();
