@@ -144,7 +144,7 @@ class OneAgent<Context> implements Agent<Context> {
     this.#limits = settings.limits;
     this.#newRunId = settings.newRunId;
     this.#model = models[0];
-    this.#models = redact === undefined ? models : models.map((model) => redactedModel(model, redact));
+    this.#models = heard(models, redact);
     const toolMap = checkTools(tools);
     const descriptions = describeTools(tools);
     this.#shared = {
@@ -261,7 +261,7 @@ class OneAgent<Context> implements Agent<Context> {
   }
 
   #create(runId: string, context: Context | undefined, { signal, found, model: own }: Existing = {}): Owned<Context> {
-    const models = own === undefined ? this.#models : [heard(own, this.#shared.redact)];
+    const models = own === undefined ? this.#models : heard([own], this.#shared.redact);
     return createRun({ agent: this.#shared, runId, context, models, signal, held: this.#runs }, found);
   }
 
@@ -371,8 +371,9 @@ class OneAgent<Context> implements Agent<Context> {
   }
 }
 
-function heard(model: ChatModel, redact: Redact | undefined): ChatModel {
-  return redact === undefined ? model : redactedModel(model, redact);
+/** The models as their answers are recorded. */
+function heard(models: readonly ChatModel[], redact: Redact | undefined): readonly ChatModel[] {
+  return redact === undefined ? models : models.map((model) => redactedModel(model, redact));
 }
 
 function agentClosed(): RubatoError {

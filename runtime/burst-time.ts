@@ -1,4 +1,5 @@
 import { nextTick } from "node:process";
+import { systemClock } from "./clock.ts";
 
 /** So many looks are answered with one look at the clock. */
 const BURST = 8;
@@ -17,7 +18,7 @@ export function burstTime(): number {
     left--;
     return latest;
   }
-  const now = Date.now();
+  const now = systemClock.now();
   if (now === latest) {
     left = BURST - 1;
     if (!ending) {

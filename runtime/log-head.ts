@@ -64,7 +64,6 @@ class OpenHead implements Head {
   private heldDelays: number[] = NOTHING;
   /** A token's time is looked up once for several, and never before this one. */
   private latestTime = 0;
-  private readonly bursts: boolean;
   private latest: AgentState;
   failure: RubatoError | undefined;
   private storedSeq: number;
@@ -104,7 +103,6 @@ class OpenHead implements Head {
     this.lingers = options.log.afterTurn !== undefined;
     this.epoch = options.epoch;
     this.clock = options.clock;
-    this.bursts = options.clock === systemClock;
     this.redact = options.redact;
     this.probe = options.probe;
     this.audience = options.audience;
@@ -255,7 +253,7 @@ class OpenHead implements Head {
 
   /** Not before what it follows, unless the clock itself went back. */
   private tokenTime(): number {
-    if (!this.bursts) return this.clock.now();
+    if (this.clock !== systemClock) return this.clock.now();
     const time = burstTime();
     if (time >= this.latestTime) return time;
     this.latestTime = this.clock.now();

@@ -34,7 +34,7 @@ export interface ModelCallOptions {
   readonly tasks: Pick<Tasks, "leave">;
   readonly watch: ModelWatch;
   readonly retry: RetryPolicy;
-  /** All that the agent has: there may be another to ask. */
+  /** In the order in which they are asked: the first, and the next where one fails for good. */
   readonly models: readonly ChatModel[];
 }
 

@@ -194,8 +194,7 @@ class PublicRun implements Run {
     const { mode = "step", graceMs, by = "user" } = options;
     checkOption("mode", mode, mode === "step" || mode === "now", '"step" or "now"');
     checkGrace(graceMs);
-    checkOption("reason", reason, typeof reason === "string", "a text");
-    checkOption("by", by, typeof by === "string", "a text");
+    checkWords({ reason, by });
     const { bus, clock, stopping } = this.#parts;
     const inside = insideCall(this.id) || bus.delivering;
     const asked = clock.monotonic();

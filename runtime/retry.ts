@@ -95,7 +95,7 @@ function policyOf(options: RetryOptions, random: () => number): RetryPolicy {
 }
 
 /** One for all agents that ask for no other. */
-const DEFAULT = policyOf({}, Math.random);
+const DEFAULT = policyOf({}, () => Math.random());
 
 /** A bucket of somebody's own that throws gives nothing: the failure that is at hand has to be told. */
 function takeFrom(bucket: RetryBucket, now: number): boolean {

@@ -101,6 +101,7 @@ class RunsCalls<Context> implements ToolCalls {
   private readonly tools: ReadonlyMap<string, Tool<Context>>;
   private readonly calls: CallCheck<Context>;
   private readonly approvals: ApprovalWatch;
+  /** What the keys of all calls begin with. */
   private readonly keys: string;
   // Lists, not maps: mostly of one, and there are two for every run.
   private prepared: Prepared<Context>[] = [];

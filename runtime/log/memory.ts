@@ -25,8 +25,9 @@ interface StoredRun {
   epoch: number;
   owned: boolean;
   events: PackedEvents;
-  /** Up to which seq it was made. Nobody may ever ask for it. */
+  /** Nobody may ever ask for it. */
   summary: OpenSummary | undefined;
+  /** Up to which seq it was made. */
   summed: number;
   /** Its owner, while that keeps events to itself. */
   holder: Holder | undefined;
@@ -204,7 +205,7 @@ function summaryOf(runId: string, run: StoredRun): OpenSummary {
   return run.summary;
 }
 
-/** The functions of all memory logs. They find what a log holds in the object that they are called on, which a copy of it (`{ ...log }`) has too. */
+/** Where the functions below, which all memory logs share, find what a log holds: in what they are called on, which may be a copy (`{ ...log }`). */
 const RUNS = Symbol("runs");
 
 interface MemoryLog extends EventLog {

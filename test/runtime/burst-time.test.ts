@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import { createAgent, defineTool, memoryLog, type ModelChunk } from "rubato";
 import { z } from "zod";
 import { burstTime } from "../../runtime/burst-time.ts";
+import { quiet } from "../support/agents.ts";
 import { stored } from "../support/logs.ts";
 
 /** The system's clock, and how often it was looked at. */
@@ -12,18 +13,13 @@ function clock(read: (look: number) => number) {
   return { looks: () => looks };
 }
 
-/** What is scheduled now, microtasks included, is over. */
-function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
-}
-
 afterEach(() => {
   vi.restoreAllMocks();
 });
 
 describe("burstTime", () => {
   it("looks once for eight, where two looks saw the same millisecond", async () => {
-    await turn();
+    await quiet();
     let now = 5_000;
     const { looks } = clock(() => now);
     expect([burstTime(), burstTime(), looks()]).toEqual([5_000, 5_000, 2]);
@@ -36,7 +32,7 @@ describe("burstTime", () => {
   });
 
   it("looks again after anything was waited for", async () => {
-    await turn();
+    await quiet();
     let now = 6_000;
     clock(() => now);
     burstTime();
@@ -44,7 +40,7 @@ describe("burstTime", () => {
     await Promise.resolve();
     now = 6_500;
     expect(burstTime(), "nothing was waited for").toBe(6_000);
-    await turn();
+    await quiet();
     expect(burstTime()).toBe(6_500);
   });
 });
