@@ -10,6 +10,7 @@ import type { SeenHead } from "./current-head.ts";
 import { messageOf, RubatoError } from "./errors.ts";
 import { followHead, type FollowHead } from "./follow-head.ts";
 import { afterwards, goOn, isUnderWay, refusalOf, resumeOf } from "./go-on.ts";
+import type { Answered } from "./interrupt-run.ts";
 import type { Lane } from "./lane.ts";
 import type { EventLog } from "./log/event-log.ts";
 import type { ReadAfter } from "./mailbox.ts";
@@ -19,7 +20,7 @@ import { createOwner, type Owner, type OwnersRun } from "./owner.ts";
 import { FIRST_INPUT } from "./input-id.ts";
 import type { EventPattern } from "./pattern.ts";
 import { askOwner, serveInbox, type Verb } from "./post.ts";
-import { publicRun, type Answered, type PublicRunParts } from "./public-run.ts";
+import { publicRun, type PublicRunParts } from "./public-run.ts";
 import { readPublished } from "./reader.ts";
 import type { Receipt, Run } from "./run.ts";
 import type { Listener } from "./subscriber.ts";
@@ -42,6 +43,10 @@ const MAX_BACKGROUND_TASKS = 1_000;
  */
 export function createRun<Context>(setup: RunSetup<Context>, found?: Found): OwnedRun<Context> {
   return new LiveRun(setup, found);
+}
+
+function answeredHere(here: Receipt): Answered {
+  return { here };
 }
 
 /** A class: of many runs at once each is one object and not two dozen closures, which every collection would have to look at. */
@@ -191,10 +196,10 @@ class LiveRun<Context> implements OwnedRun<Context>, PublicRunParts, OwnersRun, 
     await this.possessed?.command({ type: "interrupt", by, reason, mode: "now" });
   }
 
-  private commandHere(asked: Command, graceMs: number | undefined, to: Owner): Promise<Receipt> {
-    if (to.head.failure !== undefined) return Promise.resolve({ accepted: false, reason: to.head.failure.code });
+  private commandHere(asked: Command, graceMs: number | undefined, to: Owner): Receipt | Promise<Receipt> {
+    if (to.head.failure !== undefined) return { accepted: false, reason: to.head.failure.code };
     if (this.agent.isClosed() && (asked.type === "send" || asked.type === "resume"))
-      return Promise.resolve({ accepted: false, reason: "closed" });
+      return { accepted: false, reason: "closed" };
     return this.setup.signal === undefined ? to.command(asked, graceMs) : this.commandWatched(asked, graceMs, to);
   }
 
@@ -210,8 +215,13 @@ class LiveRun<Context> implements OwnedRun<Context>, PublicRunParts, OwnersRun, 
   }
 
   /** L2. */
-  async command(asked: Command, verb: () => Verb, graceMs?: number): Promise<Answered> {
-    if (this.possessed !== undefined) return { here: await this.commandHere(asked, graceMs, this.possessed) };
+  command(asked: Command, verb: () => Verb, graceMs?: number): Answered | Promise<Answered> {
+    if (this.possessed === undefined) return this.commandThere(asked, verb, graceMs);
+    const here = this.commandHere(asked, graceMs, this.possessed);
+    return here instanceof Promise ? here.then(answeredHere) : { here };
+  }
+
+  private async commandThere(asked: Command, verb: () => Verb, graceMs: number | undefined): Promise<Answered> {
     try {
       return await this.commandElsewhere(asked, verb, graceMs);
     } catch (error) {

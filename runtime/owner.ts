@@ -5,7 +5,7 @@ import type { AgentState } from "../machines/state.ts";
 import type { TraceHeaders } from "../machines/trace-context.ts";
 import type { Tool } from "../tools/tool.ts";
 import type { Price } from "../machines/limits.ts";
-import { checkAnswer, isUnfit, type Approvals } from "./approvals.ts";
+import { checkAnswer, isUnfit, type Approvals, type Unfit } from "./approvals.ts";
 import type { Bus } from "./bus.ts";
 import type { Clock } from "./clock.ts";
 import { createEffects, type Effects, type EffectsOptions } from "./effects.ts";
@@ -63,8 +63,8 @@ export interface TakeOverMore {
 export interface Owner {
   readonly head: Head;
   readonly epoch: number;
-  /** Decides what a command means now and records it. Resolves when it is durable. */
-  command(asked: Command, graceMs?: number): Promise<Receipt>;
+  /** Decides what a command means now and records it. Answers when it is durable, which may be at once. */
+  command(asked: Command, graceMs?: number): Receipt | Promise<Receipt>;
   /** Records the first events of a run. */
   begin(drafts: readonly Draft[]): void;
   /** Records that this owner took over, together with what `after` asks of the state that it finds then. */
@@ -158,7 +158,7 @@ class RunsOwner<Context> implements Owner, HeadOwner, CallsOwner {
   }
 
   interruptByTool(reason: string): Promise<Receipt> {
-    return this.command({ type: "interrupt", by: "tool", reason, mode: "step" });
+    return Promise.resolve(this.command({ type: "interrupt", by: "tool", reason, mode: "step" }));
   }
 
   noteInterrupt(): void {
@@ -204,13 +204,16 @@ class RunsOwner<Context> implements Owner, HeadOwner, CallsOwner {
     return receipt;
   }
 
-  async command(given: Command, graceMs?: number): Promise<Receipt> {
+  command(given: Command, graceMs?: number): Receipt | Promise<Receipt> {
     const { failure, state } = this.head;
     if (failure !== undefined) return { accepted: false, reason: failure.code };
     const { tools, redact, clock } = this.agent;
     const checked = checkAnswer(given, state, { tools, redact, now: clock.now() });
     // Only what has to wait does: of all other commands the first that is given is the first that is recorded.
-    const asked = checked instanceof Promise ? await checked : checked;
+    return checked instanceof Promise ? checked.then((late) => this.take(late, graceMs)) : this.take(checked, graceMs);
+  }
+
+  private take(asked: Command | Unfit, graceMs: number | undefined): Receipt | Promise<Receipt> {
     if (isUnfit(asked)) return asked;
     const receipt = this.decide(asked, graceMs);
     // A log in memory has stored it by now: waiting for that would cost a stop several turns of the microtask queue.

@@ -5,58 +5,31 @@ import type { TraceHeaders } from "../machines/trace-context.ts";
 import { checkBudget } from "./agent-options.ts";
 import { toJson } from "./arguments.ts";
 import { checkBatchOptions, readBatches } from "./batches.ts";
-import type { Bus } from "./bus.ts";
 import { insideCall } from "./call-scope.ts";
 import { checkCaller, checkGrace, checkKeys, checkOption, checkText, checkWords, isInputId } from "./checks.ts";
-import { milliseconds, type Clock } from "./clock.ts";
-import { CurrentHead, type SeenHead } from "./current-head.ts";
+import { CurrentHead } from "./current-head.ts";
 import type { FollowHead } from "./follow-head.ts";
 import { FIRST_INPUT, newInputId } from "./input-id.ts";
+import { interruptRun, type StoppableRun } from "./interrupt-run.ts";
 import { Lane } from "./lane.ts";
 import type { EventLog } from "./log/event-log.ts";
 import { notRunning, outcomeOf, type Outcome } from "./outcome.ts";
-import type { Owner } from "./owner.ts";
 import { checkSubscribeOptions } from "./overflow.ts";
 import { checkPattern } from "./pattern.ts";
-import type { OwnersAnswer, Verb } from "./post.ts";
+import type { Verb } from "./post.ts";
 import { checkReadOptions, readEvents, readHistory } from "./reader.ts";
-import type {
-  ApproveOptions,
-  InterruptOptions,
-  InterruptReceipt,
-  Receipt,
-  RejectOptions,
-  ResumeOptions,
-  Run,
-  SendOptions,
-  SendReceipt,
-} from "./run.ts";
+import type { ApproveOptions, Receipt, RejectOptions, ResumeOptions, Run, SendOptions, SendReceipt } from "./run.ts";
 import type { Tasks } from "./tasks.ts";
 
-/** What a command was answered by: this process, or the one that owns the run. */
-export type Answered = { readonly here: Receipt } | { readonly there: Exclude<OwnersAnswer, "unowned"> };
-
-export interface PublicRunParts {
-  readonly runId: string;
+export interface PublicRunParts extends StoppableRun {
   readonly log: EventLog;
-  readonly clock: Clock;
-  readonly bus: Bus;
   readonly tasks: Tasks;
-  /** To be woken when the log fails: interrupts that wait to become effective. */
-  readonly stopping: Set<() => void>;
-  /** The head that counts now. */
-  head(): SeenHead;
-  owner(): Owner | undefined;
   follower(): FollowHead | undefined;
-  command(asked: Command, verb: () => Verb, graceMs?: number): Promise<Answered>;
   isClosed(): boolean;
   /** Somebody began to listen. */
   onListening(): void;
   onBackground(): void;
 }
-
-/** What an accepted interrupt ends in. */
-const STOPS = ["interrupted", "cancelled"] as const;
 
 type CancelOptions = NonNullable<Parameters<Run["cancel"]>[1]>;
 type CallResult = Parameters<Run["settleCall"]>[1];
@@ -136,7 +109,7 @@ class PublicRun implements Run {
   }
 
   get interrupt(): Run["interrupt"] {
-    return (reason, options) => this.#stop(reason, options);
+    return (reason, options) => interruptRun(this.#parts, reason, options);
   }
 
   get resume(): Run["resume"] {
@@ -189,58 +162,14 @@ class PublicRun implements Run {
     return "here" in answered ? answered.here : answered.there;
   }
 
-  /** Waits on the inside for what an interrupt ends in. */
-  async #stop(reason = "", options: InterruptOptions = {}): Promise<InterruptReceipt> {
-    const { mode = "step", graceMs, by = "user" } = options;
-    checkOption("mode", mode, mode === "step" || mode === "now", '"step" or "now"');
-    checkGrace(graceMs);
-    checkWords({ reason, by });
-    const { bus, clock, stopping } = this.#parts;
-    const inside = insideCall(this.id) || bus.delivering;
-    const asked = clock.monotonic();
-    const stops: { readonly event: Event; readonly latencyMs: number }[] = [];
-    let next = (): void => {};
-    const wake = (): void => {
-      next();
-    };
-    const note = (event: Event): void => {
-      stops.push({ event, latencyMs: milliseconds(clock.monotonic() - asked) });
-      wake();
-    };
-    // A tap: it is no listener, and a stop has no time to become one.
-    const off = bus.tap(STOPS, note);
-    stopping.add(wake);
-    try {
-      const answered = await this.#parts.command(
-        { type: "interrupt", by, reason, mode },
-        () => ({ verb: "interrupt", reason, mode, by, ...(graceMs === undefined ? {} : { graceMs }) }),
-        graceMs,
-      );
-      if ("there" in answered) return effectThere(answered.there);
-      const receipt = answered.here;
-      if (!receipt.accepted) return receipt;
-      // Also where somebody had asked before: the shorter grace counts.
-      if (mode === "now" && graceMs !== undefined) this.#parts.owner()?.hurry(graceMs);
-      // An accepted interrupt ends in one of the two events, or the log fails and the run rests without them.
-      const { seq } = receipt;
-      // What was recorded before this command was asked for by somebody else, also where this one waited for its turn.
-      const mine = (): (typeof stops)[number] | undefined => stops.find(({ event }) => event.seq > seq);
-      while (mine() === undefined && !inside && this.#parts.head().failure === undefined) {
-        await new Promise<void>((resolve) => {
-          next = resolve;
-        });
-      }
-      const stop = mine();
-      if (stop?.event.type !== "interrupted") return { accepted: true, seq, effective: false };
-      const { where, step, keptChars } = stop.event.data;
-      return { accepted: true, seq, effective: true, where, step, keptChars, latencyMs: stop.latencyMs };
-    } finally {
-      stopping.delete(wake);
-      off();
-    }
+  #atRest(): Promise<Outcome> {
+    const head = this.#parts.owner()?.head;
+    return head?.atRest === true
+      ? Promise.resolve(outcomeOf(head.state, head.failure, head.durableSeq))
+      : this.#untilRest();
   }
 
-  async #atRest(): Promise<Outcome> {
+  async #untilRest(): Promise<Outcome> {
     const following = this.#parts.follower();
     if (following !== undefined) await following.refresh().catch(() => {});
     for (;;) {
@@ -371,18 +300,4 @@ class PublicRun implements Run {
 
 function calledBy(caller: TraceHeaders | undefined): { readonly caller?: TraceHeaders } {
   return caller === undefined ? {} : { caller };
-}
-
-function effectThere(answer: Extract<Answered, { there: unknown }>["there"]): InterruptReceipt {
-  if (!answer.accepted) return { accepted: false, reason: answer.reason };
-  const { seq, effective, where, step, keptChars, latencyMs } = answer;
-  return {
-    accepted: true,
-    seq,
-    effective: effective === true,
-    ...(typeof where === "string" ? { where } : {}),
-    ...(typeof step === "number" ? { step } : {}),
-    ...(typeof keptChars === "number" ? { keptChars } : {}),
-    ...(typeof latencyMs === "number" ? { latencyMs } : {}),
-  };
 }

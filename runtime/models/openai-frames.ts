@@ -2,6 +2,7 @@ import { STOPPED } from "../lazy-signal.ts";
 import type { BodyReader } from "./openai-client.ts";
 import { sseParser } from "./sse.ts";
 import { isRecord } from "../is-record.ts";
+import { withoutStacks } from "./without-stacks.ts";
 
 /** The frames of one streamed answer, as many at a time as have arrived. Throws for a frame that is no JSON or that reports an error. */
 export type Frames = AsyncIterable<readonly unknown[]>;
@@ -51,8 +52,10 @@ export async function* streamFrames(
 
 /** Closes the connection at once and ends the reading quietly. Cheaper than an abort, which goes through every signal of the request. */
 export function closeBody(reader: BodyReader): void {
-  // It rejects where the connection broke before, which the reading has seen.
-  reader.cancel(STOPPED).then(undefined, () => {});
+  withoutStacks(() => {
+    // It rejects where the connection broke before, which the reading has seen.
+    reader.cancel(STOPPED).then(undefined, () => {});
+  });
 }
 
 function frameOf(data: string): unknown {
