@@ -1,5 +1,6 @@
 import { getEventListeners } from "node:events";
-import { describe, expect, it } from "vitest";
+import { EventEmitter } from "eventemitter3";
+import { describe, expect, it, vi } from "vitest";
 import { z } from "zod";
 import { defineTool, pause, scriptedModel, toolCalls, type ChatModel } from "rubato";
 import { checkLog } from "../support/invariants.ts";
@@ -25,6 +26,51 @@ describe("interrupt", () => {
       { data: { by: "user", reason: "wrong way", mode: "now" } },
     ]);
     checkLog(await stored(log, run.id));
+  });
+
+  it("I2 now, with a log in memory: the receipt is there in the next turn of the microtasks, and nothing was listened to", async () => {
+    const gate = pause();
+    const { agent } = testAgent({ model: scriptedModel([["text", gate]]) });
+    const run = agent.run("?");
+    await gate.reached;
+    const listens = vi.spyOn(EventEmitter.prototype, "on");
+    const receipts: unknown[] = [];
+    const stopped = run.interrupt("", { mode: "now" }).then((receipt) => receipts.push(receipt));
+    await Promise.resolve();
+    expect(receipts).toMatchObject([{ accepted: true, effective: true, keptChars: 4 }]);
+    expect(listens).not.toHaveBeenCalled();
+    listens.mockRestore();
+    await stopped;
+  });
+
+  it("I1 of a run with a signal, whose commands are answered later: the stop that came before the answer counts", async () => {
+    const gate = pause();
+    const { agent } = testAgent({ model: scriptedModel([["text", gate]]) });
+    const run = agent.run("?", { signal: new AbortController().signal });
+    await gate.reached;
+    expect(await run.interrupt("", { mode: "now" })).toMatchObject({ effective: true, step: 1, keptChars: 4 });
+  });
+
+  it("I1 a stop from before the command is not what it ends in", async () => {
+    const [first, second] = [pause(), pause()];
+    const tool = defineTool({ name: "t", description: "t", input: z.object({}), execute: () => "x" });
+    const model = scriptedModel([
+      ["one", first],
+      ["two", second, { calls: [{ name: "t" }] }],
+    ]);
+    const { agent } = testAgent({ model, tools: [tool] });
+    const run = agent.run("?");
+    await first.reached;
+    await run.interrupt("", { mode: "now" });
+    await run.resume("go on");
+    await second.reached;
+    const receipts: unknown[] = [];
+    const stopped = run.interrupt("at the boundary").then((receipt) => receipts.push(receipt));
+    await quiet();
+    expect(receipts).toEqual([]);
+    second.open();
+    await stopped;
+    expect(receipts).toMatchObject([{ accepted: true, effective: true, step: 2 }]);
   });
 
   it("step: waits for the boundary; the calls of the message that follows are skipped", async () => {
