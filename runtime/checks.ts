@@ -37,7 +37,7 @@ export function isDelay(value: number, least: number): boolean {
 
 /** Words of a command, which are recorded as they are. */
 export function checkWords(words: Readonly<Record<string, unknown>>): void {
-  for (const name of Object.keys(words)) checkOption(name, words[name], typeof words[name] === "string", "a text");
+  for (const [name, word] of Object.entries(words)) checkOption(name, word, typeof word === "string", "a text");
 }
 
 /** The trace context that a program gives, where it gives one. What comes over the wire is not the program's fault: there a wrong one is none. */

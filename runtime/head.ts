@@ -1,5 +1,5 @@
 import type { EffectName } from "../machines/agent.ts";
-import type { Draft, Event, EventOf, EventType, HotEvent } from "../machines/events.ts";
+import type { Draft, Event, EventType, HotEvent } from "../machines/events.ts";
 import type { AgentState } from "../machines/state.ts";
 import type { Clock } from "./clock.ts";
 import type { RubatoError } from "./errors.ts";
@@ -33,8 +33,6 @@ export interface Head {
   /** The run needs a person or a program to go on, and all of it is durable; or its log failed. */
   readonly atRest: boolean;
   readonly failure: RubatoError | undefined;
-  /** The latest event that this head recorded and that a stop ended in. It may not be durable yet. */
-  readonly lastStop: StopEvent | undefined;
   /**
    * Steps and queues events, in order; the others after the first have it as their cause unless they say otherwise. Answers the seq of the
    * first, or undefined when it was refused; a refused one ends the batch.
@@ -64,9 +62,6 @@ export interface Head {
   /** Wakes who waits for something new: from here on it comes from another head. */
   leave(): void;
 }
-
-/** What an accepted interrupt ends in. */
-export type StopEvent = EventOf<"interrupted" | "cancelled">;
 
 /** What tokens say about where they belong. */
 export interface Answering {

@@ -1,37 +1,12 @@
-import type { Command } from "../machines/command.ts";
 import type { Event } from "../machines/events.ts";
-import type { Bus } from "./bus.ts";
 import { insideCall } from "./call-scope.ts";
 import { checkGrace, checkOption, checkWords } from "./checks.ts";
-import { milliseconds, type Clock } from "./clock.ts";
-import type { SeenHead } from "./current-head.ts";
-import type { Owner } from "./owner.ts";
-import type { OwnersAnswer, Verb } from "./post.ts";
-import type { InterruptOptions, InterruptReceipt, Receipt } from "./run.ts";
+import { milliseconds } from "./clock.ts";
+import type { Answered } from "./post.ts";
+import type { InterruptOptions, InterruptReceipt } from "./run.ts";
+import type { RunParts } from "./run-parts.ts";
 
-/**
- * The command that stops a run, and the wait for what it ends in.
- *
- * I1 An accepted interrupt ends in `interrupted` or `cancelled`, or the log fails and the run rests without them. The receipt tells which.
- * I2 Where the run has stopped by the time the command is answered, nothing is listened to and nothing waited for: a stop has no time for it.
- */
-
-/** What a command was answered by: this process, or the one that owns the run. */
-export type Answered = { readonly here: Receipt } | { readonly there: Exclude<OwnersAnswer, "unowned"> };
-
-/** What a run gives to be stopped. */
-export interface StoppableRun {
-  readonly runId: string;
-  readonly clock: Clock;
-  readonly bus: Bus;
-  /** To be woken when the log fails: interrupts that wait to become effective. */
-  readonly stopping: Set<() => void>;
-  /** The head that counts now. */
-  head(): SeenHead;
-  owner(): Owner | undefined;
-  command(asked: Command, verb: () => Verb, graceMs?: number): Answered | Promise<Answered>;
-}
-
+/** What an accepted interrupt ends in. */
 const STOPS = ["interrupted", "cancelled"] as const;
 
 interface Stop {
@@ -39,8 +14,17 @@ interface Stop {
   readonly latencyMs: number;
 }
 
+type Parts = Pick<RunParts, "runId" | "bus" | "clock" | "stopping" | "head" | "owner" | "command">;
+
+/**
+ * The command that stops a run, and the wait for what it ends in.
+ *
+ * I1 An accepted interrupt ends in the first `interrupted` or `cancelled` behind it, or the log fails and the run rests without one. The receipt
+ *    tells which.
+ * I2 Where the command is answered at once and the run has stopped by then, nothing is waited for.
+ */
 export async function interruptRun(
-  run: StoppableRun,
+  parts: Parts,
   reason = "",
   options: InterruptOptions = {},
 ): Promise<InterruptReceipt> {
@@ -48,88 +32,55 @@ export async function interruptRun(
   checkOption("mode", mode, mode === "step" || mode === "now", '"step" or "now"');
   checkGrace(graceMs);
   checkWords({ reason, by });
+  const { bus, clock } = parts;
   // Before the command, which may end the tool that it is given in.
-  const inside = insideCall(run.runId) || run.bus.delivering;
-  const asked = run.clock.monotonic();
-  const answered = run.command(
-    { type: "interrupt", by, reason, mode },
-    () => ({ verb: "interrupt", reason, mode, by, ...(graceMs === undefined ? {} : { graceMs }) }),
-    graceMs,
-  );
-  const stop = stopSoFar(run, asked);
-  if (!(answered instanceof Promise) && "here" in answered) {
-    const { here } = answered;
-    if (!here.accepted) return here;
-    if (isBehind(stop, here.seq)) return effectOf(here.seq, stop);
-  }
-  return untilStopped(run, answered, { asked, inside, stop, hurry: mode === "now" ? graceMs : undefined });
-}
-
-/** The latest that was told. */
-function stopSoFar(run: StoppableRun, asked: number): Stop | undefined {
-  const head = run.owner()?.head;
-  const event = head?.lastStop;
-  if (head === undefined || event === undefined || event.seq > head.publishedSeq) return undefined;
-  return { event, latencyMs: milliseconds(run.clock.monotonic() - asked) };
-}
-
-/** What was recorded before a command was asked for by somebody else, also where the command waited for its turn. */
-function isBehind(stop: Stop | undefined, seq: number): stop is Stop {
-  return stop !== undefined && stop.event.seq > seq;
-}
-
-interface Waiting {
-  readonly asked: number;
-  /** The caller holds up what it would wait for. */
-  readonly inside: boolean;
-  /** What was told when the command had been given. */
-  readonly stop: Stop | undefined;
-  /** The grace of an interrupt in mode `now`. */
-  readonly hurry: number | undefined;
-}
-
-async function untilStopped(
-  run: StoppableRun,
-  answered: Answered | Promise<Answered>,
-  { asked, inside, stop: early, hurry }: Waiting,
-): Promise<InterruptReceipt> {
-  const { bus, clock, stopping } = run;
-  const stops = early === undefined ? [] : [early];
-  let next = (): void => {};
-  const wake = (): void => {
-    next();
-  };
-  // A tap: it is no listener, so the log is the same with it and without it.
+  const inside = insideCall(parts.runId) || bus.delivering;
+  const asked = clock.monotonic();
+  const stops: Stop[] = [];
+  let wake = (): void => {};
+  // A tap: it is no listener, and a stop has no time to become one.
   const off = bus.tap(STOPS, (event) => {
     stops.push({ event, latencyMs: milliseconds(clock.monotonic() - asked) });
     wake();
   });
-  stopping.add(wake);
   try {
-    const answer = await answered;
+    const answered = parts.command(
+      { type: "interrupt", by, reason, mode },
+      () => ({ verb: "interrupt", reason, mode, by, ...(graceMs === undefined ? {} : { graceMs }) }),
+      graceMs,
+    );
+    const answer = answered instanceof Promise ? await answered : answered;
     if ("there" in answer) return effectThere(answer.there);
     const receipt = answer.here;
     if (!receipt.accepted) return receipt;
     // Also where somebody had asked before: the shorter grace counts.
-    if (hurry !== undefined) run.owner()?.hurry(hurry);
+    if (mode === "now" && graceMs !== undefined) parts.owner()?.hurry(graceMs);
     const { seq } = receipt;
-    const mine = (): Stop | undefined => stops.find((stop) => isBehind(stop, seq));
-    while (mine() === undefined && !inside && run.head().failure === undefined) {
-      await new Promise<void>((resolve) => {
-        next = resolve;
-      });
+    // What was recorded before this command was asked for by somebody else, also where this one waited for its turn.
+    const mine = (): Stop | undefined => stops.find(({ event }) => event.seq > seq);
+    let stop = mine();
+    if (stop === undefined && !inside) {
+      const onFailure = (): void => {
+        wake();
+      };
+      const { stopping } = parts;
+      stopping.add(onFailure);
+      try {
+        while ((stop = mine()) === undefined && parts.head().failure === undefined) {
+          await new Promise<void>((resolve) => {
+            wake = resolve;
+          });
+        }
+      } finally {
+        stopping.delete(onFailure);
+      }
     }
-    return effectOf(seq, mine());
+    if (stop?.event.type !== "interrupted") return { accepted: true, seq, effective: false };
+    const { where, step, keptChars } = stop.event.data;
+    return { accepted: true, seq, effective: true, where, step, keptChars, latencyMs: stop.latencyMs };
   } finally {
-    stopping.delete(wake);
     off();
   }
-}
-
-function effectOf(seq: number, stop: Stop | undefined): InterruptReceipt {
-  if (stop?.event.type !== "interrupted") return { accepted: true, seq, effective: false };
-  const { where, step, keptChars } = stop.event.data;
-  return { accepted: true, seq, effective: true, where, step, keptChars, latencyMs: stop.latencyMs };
 }
 
 /** What another process answered counts as it is: it was made by the same functions there. */

@@ -10,7 +10,6 @@ import type { SeenHead } from "./current-head.ts";
 import { messageOf, RubatoError } from "./errors.ts";
 import { followHead, type FollowHead } from "./follow-head.ts";
 import { afterwards, goOn, isUnderWay, refusalOf, resumeOf } from "./go-on.ts";
-import type { Answered } from "./interrupt-run.ts";
 import type { Lane } from "./lane.ts";
 import type { EventLog } from "./log/event-log.ts";
 import type { ReadAfter } from "./mailbox.ts";
@@ -19,10 +18,11 @@ import type { Found, OwnedRun, RecoverOptions, ResumeWay, RunsAgent, RunSetup, T
 import { createOwner, type Owner, type OwnersRun } from "./owner.ts";
 import { FIRST_INPUT } from "./input-id.ts";
 import type { EventPattern } from "./pattern.ts";
-import { askOwner, serveInbox, type Verb } from "./post.ts";
-import { publicRun, type PublicRunParts } from "./public-run.ts";
+import { askOwner, serveInbox, type Answered, type Verb } from "./post.ts";
+import { publicRun } from "./public-run.ts";
 import { readPublished } from "./reader.ts";
 import type { Receipt, Run } from "./run.ts";
+import type { RunParts } from "./run-parts.ts";
 import type { Listener } from "./subscriber.ts";
 import { createTasks, type Tasks, type TasksOwner } from "./tasks.ts";
 
@@ -50,7 +50,7 @@ function answeredHere(here: Receipt): Answered {
 }
 
 /** A class: of many runs at once each is one object and not two dozen closures, which every collection would have to look at. */
-class LiveRun<Context> implements OwnedRun<Context>, PublicRunParts, OwnersRun, BusSource, TasksOwner {
+class LiveRun<Context> implements OwnedRun<Context>, RunParts, OwnersRun, BusSource, TasksOwner {
   readonly runId: string;
   readonly log: EventLog;
   readonly clock: Clock;

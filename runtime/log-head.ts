@@ -8,7 +8,7 @@ import { added } from "./added.ts";
 import { burstTime } from "./burst-time.ts";
 import { systemClock, type Clock } from "./clock.ts";
 import { messageOf, RubatoError } from "./errors.ts";
-import type { Answering, Audience, Head, HeadOptions, HeadOwner, StopEvent } from "./head.ts";
+import type { Answering, Audience, Head, HeadOptions, HeadOwner } from "./head.ts";
 import type { EventLog } from "./log/event-log.ts";
 import type { Probe } from "./metrics/probe.ts";
 import { isPromiseLike } from "./promise-like.ts";
@@ -66,7 +66,6 @@ class OpenHead implements Head {
   private latestTime = 0;
   private latest: AgentState;
   failure: RubatoError | undefined;
-  lastStop: StopEvent | undefined;
   private storedSeq: number;
   private toldSeq: number;
   private pending: Event[] = NOTHING;
@@ -170,7 +169,6 @@ class OpenHead implements Head {
       if (!result.accepted) break;
       first ??= event.seq;
       this.latest = result.state;
-      if (event.type === "interrupted" || event.type === "cancelled") this.lastStop = event;
       this.pending = added(this.pending, event);
       this.unpublished = added(this.unpublished, event);
       for (const effect of result.effects) {

@@ -157,8 +157,8 @@ class RunsOwner<Context> implements Owner, HeadOwner, CallsOwner {
     this.effects = createEffects(options, this.toolCalls);
   }
 
-  interruptByTool(reason: string): Promise<Receipt> {
-    return Promise.resolve(this.command({ type: "interrupt", by: "tool", reason, mode: "step" }));
+  async interruptByTool(reason: string): Promise<Receipt> {
+    return this.command({ type: "interrupt", by: "tool", reason, mode: "step" });
   }
 
   noteInterrupt(): void {

@@ -8,34 +8,22 @@ import { checkBatchOptions, readBatches } from "./batches.ts";
 import { insideCall } from "./call-scope.ts";
 import { checkCaller, checkGrace, checkKeys, checkOption, checkText, checkWords, isInputId } from "./checks.ts";
 import { CurrentHead } from "./current-head.ts";
-import type { FollowHead } from "./follow-head.ts";
 import { FIRST_INPUT, newInputId } from "./input-id.ts";
-import { interruptRun, type StoppableRun } from "./interrupt-run.ts";
+import { interruptRun } from "./interrupt-run.ts";
 import { Lane } from "./lane.ts";
-import type { EventLog } from "./log/event-log.ts";
 import { notRunning, outcomeOf, type Outcome } from "./outcome.ts";
 import { checkSubscribeOptions } from "./overflow.ts";
 import { checkPattern } from "./pattern.ts";
 import type { Verb } from "./post.ts";
 import { checkReadOptions, readEvents, readHistory } from "./reader.ts";
 import type { ApproveOptions, Receipt, RejectOptions, ResumeOptions, Run, SendOptions, SendReceipt } from "./run.ts";
-import type { Tasks } from "./tasks.ts";
-
-export interface PublicRunParts extends StoppableRun {
-  readonly log: EventLog;
-  readonly tasks: Tasks;
-  follower(): FollowHead | undefined;
-  isClosed(): boolean;
-  /** Somebody began to listen. */
-  onListening(): void;
-  onBackground(): void;
-}
+import type { RunParts } from "./run-parts.ts";
 
 type CancelOptions = NonNullable<Parameters<Run["cancel"]>[1]>;
 type CallResult = Parameters<Run["settleCall"]>[1];
 
 /** The public face of a run, whoever owns it. */
-export function publicRun(parts: PublicRunParts): Run {
+export function publicRun(parts: RunParts): Run {
   return new PublicRun(parts);
 }
 
@@ -45,10 +33,10 @@ export function publicRun(parts: PublicRunParts): Run {
  */
 class PublicRun implements Run {
   readonly id: string;
-  readonly #parts: PublicRunParts;
+  readonly #parts: RunParts;
   readonly #current: CurrentHead;
 
-  constructor(parts: PublicRunParts) {
+  constructor(parts: RunParts) {
     this.id = parts.runId;
     this.#parts = parts;
     this.#current = new CurrentHead(parts);
@@ -162,6 +150,7 @@ class PublicRun implements Run {
     return "here" in answered ? answered.here : answered.there;
   }
 
+  /** At once where this process has the run and it rests: a stop is waited for with this as well. */
   #atRest(): Promise<Outcome> {
     const head = this.#parts.owner()?.head;
     return head?.atRest === true

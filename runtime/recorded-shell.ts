@@ -134,7 +134,6 @@ class ForeseeingHead implements Head {
   foreseen: Event[] = [];
   readonly atRest = false;
   readonly failure = undefined;
-  readonly lastStop = undefined;
   readonly crowded = false;
 
   constructor(runId: string) {
