@@ -144,6 +144,24 @@ describe("interrupt", () => {
     expect(await eventsOf(log, run, "interrupted")).toHaveLength(1);
   });
 
+  it("again with a shorter grace: a tool that ignores its signal is given up that much sooner", async () => {
+    const tool = defineTool({
+      name: "deaf",
+      description: "d",
+      input: z.object({}),
+      execute: () => new Promise<never>(() => {}),
+    });
+    const { agent, clock } = testAgent({ model: scriptedModel([{ calls: [{ name: "deaf" }] }]), tools: [tool] });
+    const run = agent.run("?");
+    await until(run, "tool_start");
+    const patient = run.interrupt("", { mode: "now", graceMs: 60_000 });
+    const hurried = run.interrupt("", { mode: "now", graceMs: 5 });
+    await quiet();
+    clock.advance(5);
+    expect(await Promise.all([patient, hurried])).toMatchObject([{ effective: true }, { effective: true }]);
+    expect([...run.state.toolCalls.values()].map(({ outcome }) => outcome)).toEqual(["unknown"]);
+  });
+
   it("a cancel that overtakes it: effective false", async () => {
     const gate = deferred();
     const tool = defineTool({ name: "deaf", description: "d", input: z.object({}), execute: () => gate.promise });
