@@ -2,7 +2,7 @@
 
 import { createAgent } from "rubato";
 import { demoModel } from "./support/model.ts";
-import { goOn } from "./support/person.ts";
+import { goOn, stoppable } from "./support/person.ts";
 import { gist, say, show } from "./support/print.ts";
 
 const agent = createAgent({ name: "hello", instructions: "Be kind.", model: demoModel() });
@@ -10,6 +10,7 @@ const agent = createAgent({ name: "hello", instructions: "Be kind.", model: demo
 say("agent.run() starts at once and answers a Run. Iterating it gives every event from the first on, tokens included.");
 await goOn("start");
 const run = agent.run("Hi!");
+stoppable(run);
 
 for await (const event of run) {
   console.log(`${String(event.seq).padStart(4)} ${event.type.padEnd(16)}${gist(event)}`);

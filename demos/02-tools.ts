@@ -2,21 +2,20 @@
 
 import { createAgent } from "rubato";
 import { demoModel } from "./support/model.ts";
-import { goOn } from "./support/person.ts";
+import { goOn, stoppable } from "./support/person.ts";
 import { say, show, watch } from "./support/print.ts";
 import { weather } from "./support/tools.ts";
 
 const agent = createAgent({ name: "forecast", model: demoModel(), tools: [weather], toolConcurrency: 2 });
 
+say("One question, three calls, at most two at a time (toolConcurrency: 2).");
 say(
-  "One question, three calls, at most two at a time (toolConcurrency: 2). tool_call_delta: the arguments as they stream;",
-);
-console.log(
-  "tool_call: parsed and valid; tool_start: the licence to run; tool_progress: what it streams; tool_result: its one outcome.",
+  "tool_call_delta: the arguments as they stream; tool_call: parsed and valid; tool_start: the licence to run; tool_progress: what it streams; tool_result: its one outcome.",
 );
 await goOn("ask");
 
 const run = agent.run("How warm is it in Paris, Rome and Oslo?");
+stoppable(run);
 const most = { running: 0 };
 run.subscribe("tool_*", () => {
   const running = [...run.state.toolCalls.values()].filter(({ phase }) => phase === "running").length;

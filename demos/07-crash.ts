@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createAgent, fileLog, verify } from "rubato";
 import { demoModel } from "./support/model.ts";
-import { goOn } from "./support/person.ts";
+import { goOn, stoppable } from "./support/person.ts";
 import { gist, say, show, watch } from "./support/print.ts";
 import { pay, weather } from "./support/tools.ts";
 
@@ -41,6 +41,7 @@ say(
 await goOn("resume");
 const answer = await agent.resume("ticket");
 show("accepted", answer.accepted);
+stoppable(run);
 await watch(run, before);
 const { pending = [] } = await run.settled();
 for (const call of pending) show("nobody knows how it ended", `${call.name} ${JSON.stringify(call.args)}`);
@@ -51,6 +52,7 @@ for (const { callId } of pending) {
   show("run.settleCall()", await run.settleCall(callId, { output: "paid, the account says" }));
 }
 await run.resume();
+stoppable(run);
 await run.settled();
 show("output", run.state.output);
 

@@ -2,7 +2,7 @@
 
 import { createAgent, diffRuns, memoryLog, replay, stateAt } from "rubato";
 import { demoModel } from "./support/model.ts";
-import { goOn } from "./support/person.ts";
+import { goOn, stoppable } from "./support/person.ts";
 import { say, show } from "./support/print.ts";
 import { weather } from "./support/tools.ts";
 
@@ -10,6 +10,7 @@ const log = memoryLog();
 const model = demoModel();
 const agent = createAgent({ name: "traveller", model, tools: [weather], log });
 const run = agent.run("How warm is it in Paris and Rome?", { runId: "original" });
+stoppable(run);
 await run.settled();
 show("output", run.state.output);
 const asked = model.requests.length;
@@ -36,6 +37,7 @@ show("partial", state.partial?.text);
 say("agent.fork(): a run of its own from there on. The past is the same, the future is another.");
 await goOn("fork");
 const fork = await agent.fork("original", { at: moment, runId: "fahrenheit", instruction: "In Fahrenheit, please." });
+stoppable(fork);
 await fork.settled();
 show("original", run.state.output);
 show("fork", fork.state.output);
@@ -49,6 +51,7 @@ const edited = await agent.fork("original", {
   instruction: "And now?",
   results: { "1.0": { output: { city: "Paris", celsius: 40 } } },
 });
+stoppable(edited);
 await edited.settled();
 show("fork", edited.state.output);
 

@@ -3,7 +3,7 @@
 import { z } from "zod";
 import { createAgent, defineTool, type Run } from "rubato";
 import { lastWords, paced } from "./support/model.ts";
-import { choose, goOn } from "./support/person.ts";
+import { choose, goOn, stoppable } from "./support/person.ts";
 import { say, show, watch, you } from "./support/print.ts";
 
 const sent: string[] = [];
@@ -34,6 +34,7 @@ const agent = createAgent({ name: "secretary", model, tools: [mail] });
 say("1. Two calls wait. The run is at rest meanwhile, its state says for what, and any process may answer.");
 await goOn("ask for two mails");
 const run = agent.run("Write to Ann and Bob.");
+stoppable(run);
 await watch(run);
 show("status", run.state.status);
 for (const { callId, name, args } of run.state.pendingApprovals) show(`${callId} ${name}`, args);
@@ -58,6 +59,7 @@ async function next(of: Run, text: string): Promise<void> {
   you(text);
   const from = of.state.seq;
   await of.send(text);
+  stoppable(of);
   await watch(of, from);
 }
 
@@ -80,5 +82,6 @@ async function answerAll(of: Run, ...scripted: ("y" | "n" | "e" | "a")[]): Promi
       show("receipt", await of.approve(callId, { argsHash, args: { to, text: "See you at 10." } }));
     } else show("receipt", await of.approve(callId, { argsHash }));
   }
+  stoppable(of);
   await watch(of, from);
 }

@@ -2,7 +2,7 @@
 
 import { createAgent } from "rubato";
 import { lastWords, paced } from "./support/model.ts";
-import { goOn } from "./support/person.ts";
+import { goOn, stoppable } from "./support/person.ts";
 import { say, show, watch, you } from "./support/print.ts";
 import { weather } from "./support/tools.ts";
 
@@ -18,6 +18,7 @@ const thrifty = createAgent({
   prices: { teller: { input: 0.4, output: 1.6 } },
 });
 const run = thrifty.run("How warm is it in Paris?");
+stoppable(run);
 await watch(run);
 const { status, error, usage } = await run.settled();
 show("status", status);
@@ -30,6 +31,7 @@ show("run.resume()", await run.resume());
 const from = run.state.seq;
 you("run.resume(undefined, { budget: { outputTokens: 500 } })");
 show("receipt", await run.resume(undefined, { budget: { outputTokens: 500 } }));
+stoppable(run);
 await watch(run, from);
 
 say(
@@ -41,6 +43,7 @@ const stubborn = paced("stubborn", ({ messages }) =>
 );
 const circling = createAgent({ name: "circling", model: stubborn, tools: [weather], maxRepeats: 3 });
 const round = circling.run("How warm is it in Paris?");
+stoppable(round);
 await watch(round);
 show("limit", round.state.limit);
 
@@ -49,5 +52,6 @@ await goOn("say something else");
 const before = round.state.seq;
 you('run.resume("Never mind, guess.")');
 show("receipt", await round.resume("Never mind, guess."));
+stoppable(round);
 await watch(round, before);
 show("steps", (await round.settled()).steps);

@@ -6,6 +6,8 @@ import type { Event, Run } from "rubato";
 /** True when somebody is there: keys can be read and the screen can be seen. */
 export const live = process.stdin.isTTY && process.stdout.isTTY;
 
+const ESC = "\x1b";
+
 /** Space and Enter, Esc, or a letter. */
 type Key = string;
 const listeners = new Set<(key: Key) => void>();
@@ -28,6 +30,19 @@ export async function escape(run: Run, when: (event: Event) => boolean): Promise
   const pressed = await Promise.race([key.pressed, run.settled().then(() => false)]);
   key.forget();
   return pressed;
+}
+
+/** While it works Esc stops it, whatever the demo is about. The scripted person lets it run. */
+export function stoppable(run: Run): void {
+  if (!live) return;
+  const key = nextKey("escape");
+  const over = run.settled().then(() => false);
+  Promise.race([key.pressed, over])
+    .then((pressed) => (pressed ? run.interrupt("Esc", { mode: "now" }) : undefined))
+    .finally(key.forget)
+    .catch((error: unknown) => {
+      console.error(error);
+    });
 }
 
 /** The key that the person presses of those offered, each with what it means. The scripted person presses `scripted`. */
@@ -98,7 +113,14 @@ function listen(): void {
   process.stdin.setEncoding("utf8").on("data", (bytes: string) => {
     // In raw mode Ctrl-C is a key like any other.
     if (bytes.includes("\x03")) process.exit(130);
-    const key = bytes === "\x1b" ? "escape" : bytes === " " || bytes === "\r" ? "space" : bytes;
+    const key = keyOf(bytes);
     for (const onKey of listeners) onKey(key);
   });
+}
+
+/** Esc and what is pressed right behind it may come as one; longer sequences are other keys. */
+function keyOf(bytes: string): Key {
+  const rest = bytes.startsWith(ESC) ? bytes.slice(1) : undefined;
+  if (rest !== undefined && (rest.length < 2 || rest.startsWith(ESC)) && rest !== "[" && rest !== "O") return "escape";
+  return bytes === " " || bytes === "\r" ? "space" : bytes;
 }

@@ -4,7 +4,20 @@ const dim = (text: string): string => (process.stdout.isTTY ? `\x1b[2m${text}\x1
 
 /** A sentence to whoever watches. */
 export function say(text: string): void {
-  process.stdout.write(`\n${text}\n`);
+  process.stdout.write(`\n${process.stdout.isTTY ? wrapped(text, process.stdout.columns) : text}\n`);
+}
+
+/** Broken between words. */
+function wrapped(text: string, columns: number): string {
+  let column = 0;
+  return text
+    .split(" ")
+    .map((word, index) => {
+      const breaks = index > 0 && column + 1 + word.length > columns;
+      column = breaks || index === 0 ? word.length : column + 1 + word.length;
+      return index === 0 ? word : `${breaks ? "\n" : " "}${word}`;
+    })
+    .join("");
 }
 
 /** What the person does. */

@@ -34,8 +34,8 @@ export async function answerPending(
       await io.out.write(`recorded at seq ${receipt.seq}\n`);
       return EXIT.done;
     }
-    const { out, err, onSignal, onUnread, program, askLine } = io;
-    return await showRun(run, seq, { agent, json, out, err, onSignal, onUnread, goOn: program, askLine });
+    const { out, err, onSignal, onUnread, goOn, askLine } = io;
+    return await showRun(run, seq, { agent, json, out, err, onSignal, onUnread, goOn, askLine });
   } finally {
     await agent.close();
   }
@@ -65,7 +65,7 @@ async function chosen(
   }
   const which = callId === undefined ? "several calls wait, name one" : `call ${oneLine(callId, 40)} does not wait`;
   const lines = pending.map(
-    (one) => `  ${pendingLine(one)}\n    ${io.program} ${verb} ${name} ${one.callId}${words(verb, one)}\n`,
+    (one) => `  ${pendingLine(one)}\n    ${io.goOn} ${verb} ${name} ${one.callId}${words(verb, one)}\n`,
   );
   await io.err.write(`rubato: Run ${name}: ${which}:\n${lines.join("")}`);
   return callId === undefined ? EXIT.usage : EXIT.failed;

@@ -4,7 +4,7 @@ import type { Run } from "../run.ts";
 import { describeState, whenOf } from "./describe-state.ts";
 import { EXIT } from "./exit-code.ts";
 import { shortId } from "./find-run.ts";
-import { decide, hintOf, isWorking, phaseOf, readKeys, type Key, type Situation } from "./keys.ts";
+import { decide, hintOf, isWorking, phaseOf, readKeys, type Press, type Situation } from "./keys.ts";
 import { createPacer } from "./pacer.ts";
 import { createPrompt } from "./prompt.ts";
 import { oneLine } from "./sanitizer.ts";
@@ -43,7 +43,7 @@ export interface ChatOptions {
 
 /** Talks in the terminal until the person leaves. Answers the exit code. Closes the agent, and gives the terminal back whatever happens. */
 export async function chat({ setup, pickedUp, goOn }: ChatOptions): Promise<number> {
-  const { agent, log, modelName, notice, warning } = setup;
+  const { agent, log, modelName, notice, change, warning } = setup;
   const theme = createTheme(wantsColour(process.env));
   const transcript = createTranscript(theme);
   let scrubber: Scrubber | undefined;
@@ -188,16 +188,17 @@ export async function chat({ setup, pickedUp, goOn }: ChatOptions): Promise<numb
   }
 
   function onKey(bytes: string): void {
-    if (scrubber !== undefined && !leaving) {
+    const presses = readKeys(bytes, prompt.text);
+    if (scrubber === undefined || leaving) for (const press of presses) act(press);
+    else {
       if (!scrubber.key(bytes)) scrubber = undefined;
-      pacer.request();
-      return;
+      // Who looks at the log can stop the run all the same.
+      if (presses[0]?.key === "ctrl-c" && isWorking(phaseOf(talk.run?.state))) act(presses[0]);
     }
-    for (const key of readKeys(bytes)) act(key, bytes);
     pacer.request();
   }
 
-  function act(key: Key, bytes: string): void {
+  function act({ key, bytes }: Press): void {
     const text = prompt.text;
     const state = talk.run?.state;
     const asks = asker.call === undefined ? "no" : asker.editing ? "editing" : "asking";
@@ -221,6 +222,10 @@ export async function chat({ setup, pickedUp, goOn }: ChatOptions): Promise<numb
       case "follow_up":
         prompt.set("");
         say(text, "done");
+        return;
+      case "enter":
+        prompt.set("");
+        onEnter(text);
         return;
       case "clear":
         prompt.set("");
@@ -307,7 +312,7 @@ export async function chat({ setup, pickedUp, goOn }: ChatOptions): Promise<numb
     onKey("\u0003");
   }, leave);
   transcript.add("info", `rubato, model ${oneLine(modelName, 60)}`);
-  if (notice !== undefined) transcript.add("note", notice);
+  for (const text of [notice, change]) if (text !== undefined) transcript.add("note", text);
   if (warning !== undefined) transcript.add("error", warning);
   if (pickedUp !== undefined) talk.pickUp(pickedUp.run, pickedUp);
   pacer.request();

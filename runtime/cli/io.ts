@@ -25,6 +25,8 @@ export interface Io {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** How this program was called, for sentences that say what to type. */
   readonly program: string;
+  /** The same, for commands that go on with a run: with the model and the tools that were asked for. */
+  readonly goOn: string;
   readonly now: () => number;
   /** Resolves after so many ms, or when the signal aborts. */
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;

@@ -1,5 +1,6 @@
 import { matchesKey } from "@earendil-works/pi-tui";
 import { isAtRest, type AgentState } from "../../machines/state.ts";
+import { readSlash } from "./slash.ts";
 
 /** A key that means something to the chat. Everything else is for the prompt. */
 export type Key = "escape" | "ctrl-c" | "ctrl-d" | "alt-enter" | "edit";
@@ -25,19 +26,40 @@ export type Action =
   | { readonly type: "interrupt"; readonly mode: "step" | "now" }
   | { readonly type: "redirect" }
   | { readonly type: "follow_up" }
+  /** What Enter does. */
+  | { readonly type: "enter" }
   | { readonly type: "clear" }
   | { readonly type: "leave_edit" }
   | { readonly type: "leave" };
 
-/** The keys in the bytes of one: two ESC that come at once are one sequence for the terminal. */
-export function readKeys(bytes: string): Key[] {
-  if (bytes === "\u001b\u001b") return ["escape", "escape"];
-  if (matchesKey(bytes, "escape")) return ["escape"];
-  if (matchesKey(bytes, "ctrl+c")) return ["ctrl-c"];
-  if (matchesKey(bytes, "ctrl+d")) return ["ctrl-d"];
-  if (matchesKey(bytes, "alt+enter") || bytes === "\u001b\r" || bytes === "\u001b\n") return ["alt-enter"];
-  return ["edit"];
+/** A key, and the bytes that are its own. */
+export interface Press {
+  readonly key: Key;
+  readonly bytes: string;
 }
+
+const ESC = "\u001b";
+/** What the prompt does with Alt and a letter: by words, and with what was cut. */
+const ALT_EDITS = ["b", "f", "d", "y"];
+
+/**
+ * The keys in the bytes of one. Esc and what is typed right behind it come as one where the program was busy when they did, and are no Alt key then:
+ * a stop must not be lost. Only what the prompt knows with Alt is left to it, where there is something to edit.
+ */
+export function readKeys(bytes: string, text: string): Press[] {
+  if (bytes === ESC + ESC) return [escape, escape];
+  if (matchesKey(bytes, "escape")) return [{ key: "escape", bytes }];
+  if (matchesKey(bytes, "ctrl+c")) return [{ key: "ctrl-c", bytes }];
+  if (matchesKey(bytes, "ctrl+d")) return [{ key: "ctrl-d", bytes }];
+  if (matchesKey(bytes, "alt+enter") || bytes === `${ESC}\r` || bytes === `${ESC}\n`)
+    return [{ key: "alt-enter", bytes }];
+  const typed = bytes.startsWith(ESC) ? bytes.slice(1) : "";
+  const one = /^\P{Cc}$/u.test(typed);
+  if (one && (text === "" || !ALT_EDITS.includes(typed))) return [escape, { key: "edit", bytes: typed }];
+  return [{ key: "edit", bytes }];
+}
+
+const escape: Press = { key: "escape", bytes: ESC };
 
 export function phaseOf(state: AgentState | undefined): Phase {
   if (state === undefined) return "idle";
@@ -66,7 +88,8 @@ export function decide(key: Key, { phase, stopAsked, text, asks, again }: Situat
       return { type: "edit" };
     case "alt-enter":
       // What is typed at a question is for nobody else.
-      return empty || asks !== "no" ? { type: "nothing" } : { type: "follow_up" };
+      if (empty || asks !== "no") return { type: "nothing" };
+      return readSlash(text) === undefined ? { type: "follow_up" } : { type: "enter" };
     case "ctrl-d":
       return empty ? { type: "leave" } : { type: "edit" };
     case "ctrl-c":
@@ -76,7 +99,8 @@ export function decide(key: Key, { phase, stopAsked, text, asks, again }: Situat
     case "escape":
       if (asks === "editing") return { type: "leave_edit" };
       if (!isWorking(phase)) return { type: "nothing" };
-      if (!empty && asks === "no") return { type: "redirect" };
+      // A command of the chat's is nothing to tell a model: it stays in the prompt.
+      if (!empty && asks === "no" && readSlash(text) === undefined) return { type: "redirect" };
       // A tool may finish its step, once; text stops at once.
       return { type: "interrupt", mode: phase === "acting" && !stopAsked ? "step" : "now" };
   }

@@ -6,6 +6,7 @@ import type { Run } from "../run.ts";
 import { isQuestion, pendingLines } from "./answer.ts";
 import { askAll } from "./ask-all.ts";
 import type { AskLine } from "./ask-line.ts";
+import { otherModel } from "./begun-with.ts";
 import { raiseOf } from "./budget.ts";
 import { describeApproval } from "./describe-approval.ts";
 import { describeDuration } from "./describe-duration.ts";
@@ -71,12 +72,20 @@ export async function showRun(run: Run, from: number, shot: Shown): Promise<numb
   shot.onUnread(() => {
     stop(EXIT.brokenPipe, "nobody reads the answer");
   });
+  let told = from === 0;
+  const tellModel = async ({ state }: Run, model: string): Promise<void> => {
+    if (told) return;
+    told = true;
+    const other = otherModel(state.core.start?.model ?? model, [model]);
+    if (other !== undefined) await err.write(`${other}\n`);
+  };
   try {
     const printer = shot.json ? eventPrinter(out) : answerPrinter(out, err);
     for (let shown = from; ;) {
       // What came shortly before is not shown, but it says what the events after it are about.
       const events = run.events({ from: shown === from ? Math.max(0, from - BEFORE) : shown });
       for await (const event of events) {
+        if (event.type === "thinking" && event.seq > from) await tellModel(run, event.data.model);
         await printer(event, event.seq > from);
         shown = Math.max(shown, event.seq);
       }

@@ -1,5 +1,5 @@
 import { askLine } from "./ask-line.ts";
-import { toolsOfRun } from "./begun-with.ts";
+import { begunWith } from "./begun-with.ts";
 import { confirm } from "./confirm.ts";
 import type { Io } from "./io.ts";
 import { openExistingLog, openLog } from "./open-log.ts";
@@ -35,14 +35,15 @@ export function processIo({ settings, out, err, screen, onUnread }: ProcessIo): 
     keyboard: process.stdin.isTTY,
     theme: createTheme(screen && wantsColour(process.env)),
     env: process.env,
-    program: programName(),
+    program: `${programName()}${settings.again.log}`,
+    goOn: goOnAs(settings),
     now: Date.now,
     sleep,
     openLog: () => openExistingLog(settings.log),
     makeLog: () => openLog(settings.log),
     place: settings.log.kind === "folder" ? settings.log.folder : "none",
     async openAgent(log, runId) {
-      const setup = await prepare(settings, log, await toolsOfRun(log, runId));
+      const setup = await prepare(settings, log, await begunWith(log, runId));
       if (typeof setup === "string") return setup;
       if (setup.warning !== undefined) await err.write(`${setup.warning}\n`);
       return setup.agent;
@@ -56,8 +57,13 @@ export function processIo({ settings, out, err, screen, onUnread }: ProcessIo): 
   };
 }
 
+/** What to type to go on with a run. */
+export function goOnAs({ again }: Settings): string {
+  return `${programName()}${again.log}${again.agent}`;
+}
+
 /** What to type to call this program again. */
-export function programName(): string {
+function programName(): string {
   return process.env["npm_lifecycle_event"] === "start" ? "npm start --" : "rubato";
 }
 

@@ -1,6 +1,6 @@
 import { createRequire } from "node:module";
 import { messageOf, RubatoError } from "../errors.ts";
-import { toolsOfRun } from "./begun-with.ts";
+import { begunWith } from "./begun-with.ts";
 import { chat } from "./chat.ts";
 import { EXIT } from "./exit-code.ts";
 import { findRun, lastRun, needLog } from "./find-run.ts";
@@ -9,7 +9,7 @@ import type { Io } from "./io.ts";
 import { openLog } from "./open-log.ts";
 import { parseCommand, type PickUp } from "./options.ts";
 import { MAX_PIPED, readAll } from "./piped.ts";
-import { processIo, programName } from "./process-io.ts";
+import { goOnAs, processIo } from "./process-io.ts";
 import { oneLine } from "./sanitizer.ts";
 import type { Settings } from "./settings.ts";
 import { prepare } from "./setup.ts";
@@ -31,13 +31,13 @@ export async function program(argv: readonly string[]): Promise<number> {
   };
 
   async function task(text: string, json: boolean, settings: Settings): Promise<number> {
-    if (text.trim() === "") return wrong("The task is empty.");
+    if (text.trim() === "") return wrong("The task is empty. Try rubato --help.");
     const setup = await prepare(settings, openLog(settings.log));
     if (typeof setup === "string") return wrong(setup);
     const { agent, notice, warning } = setup;
     for (const text of [notice, warning]) if (text !== undefined) await err.write(`${text}\n`);
     const { askLine } = processIo({ settings, out, err, screen, onUnread });
-    const goOn = settings.log.kind === "memory" ? undefined : programName();
+    const goOn = settings.log.kind === "memory" ? undefined : goOnAs(settings);
     return runTask({ agent, task: text.trimEnd(), json, out, err, onSignal, onUnread, goOn, askLine });
   }
 
@@ -46,7 +46,7 @@ export async function program(argv: readonly string[]): Promise<number> {
     // Before a folder is made and before the terminal is taken: what cannot be picked up is one sentence.
     const runId = pickUp === undefined ? undefined : await pickedRun(io, pickUp.run);
     const opened = openLog(settings.log);
-    const setup = await prepare(settings, opened, runId === undefined ? undefined : await toolsOfRun(opened, runId));
+    const setup = await prepare(settings, opened, runId === undefined ? undefined : await begunWith(opened, runId));
     if (typeof setup === "string") return wrong(setup);
     const { agent, log } = setup;
     const pickedUp =
@@ -57,7 +57,7 @@ export async function program(argv: readonly string[]): Promise<number> {
             run: await agent.open(runId),
             allowChanged: pickUp?.allowChanged === true,
           };
-    return chat({ setup, pickedUp, goOn: settings.log.kind === "memory" ? undefined : programName() });
+    return chat({ setup, pickedUp, goOn: settings.log.kind === "memory" ? undefined : goOnAs(settings) });
   }
 
   async function wrong(message: string): Promise<number> {

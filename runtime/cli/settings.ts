@@ -2,6 +2,7 @@ import { join } from "node:path";
 import type { Price } from "../../machines/limits.ts";
 import type { Budget } from "../agent-options.ts";
 import { durationOf } from "./duration.ts";
+import { oneLine } from "./sanitizer.ts";
 import type { OptionName, Values } from "./values.ts";
 
 /** What the model will be. `offline` needs no network and no key. */
@@ -35,6 +36,13 @@ export interface Settings {
   /** Of every model. */
   readonly price: Price | undefined;
   readonly log: LogChoice;
+  readonly again: Again;
+}
+
+/** What has to be typed again to come back to the same runs, and to go on with them as they were: options as they were given, each behind a space. */
+export interface Again {
+  readonly log: string;
+  readonly agent: string;
 }
 
 /** What the command line is read in. */
@@ -86,7 +94,25 @@ export function settingsOf(values: Values, around: Surroundings): Settings | str
   const log = logOf(values, around);
   if (typeof log === "string") return log;
   const maxSteps = steps === undefined ? undefined : Number(steps);
-  return { model, root: values.root ?? cwd, tools, yes, maxSteps, ...limits, log };
+  const again = { log: typed(values, LOG_OPTIONS), agent: typed(values, SAME_AGENT) };
+  return { model, root: values.root ?? cwd, tools, yes, maxSteps, ...limits, log, again };
+}
+
+/** Not `yes`: whoever goes on decides that anew. */
+const SAME_AGENT: readonly OptionName[] = ["model", "base-url", "offline", "root", "tools"];
+
+function typed(values: Values, names: readonly OptionName[]): string {
+  const words = names.map((name) => {
+    const value = values[name];
+    if (value === true) return ` --${name}`;
+    return typeof value === "string" ? ` --${name} ${quoted(oneLine(value, 1_000))}` : "";
+  });
+  return words.join("");
+}
+
+/** As a POSIX shell reads it as one word. */
+function quoted(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
 /** Tokens, cost and time. */

@@ -7,6 +7,7 @@ import { RubatoError } from "../errors.ts";
 import { offlineModel } from "../models/offline.ts";
 import { openaiModel } from "../models/openai.ts";
 import type { EventLog } from "../log/event-log.ts";
+import { otherModel, type BegunWith } from "./begun-with.ts";
 import type { ModelChoice, Settings, ToolChoice } from "./settings.ts";
 
 const INSTRUCTIONS = `You are rubato, an assistant in a person's terminal.
@@ -22,6 +23,8 @@ export interface Setup {
   readonly modelName: string;
   readonly offline: boolean;
   readonly notice: string | undefined;
+  /** That the run was begun with another model. */
+  readonly change: string | undefined;
   /** What must not be overlooked. */
   readonly warning: string | undefined;
 }
@@ -32,12 +35,8 @@ export const OFFLINE_NOTICE =
 export const YES_NOTICE =
   "--yes: NOBODY IS ASKED. Commands run, files are written and addresses are fetched as the model likes.";
 
-/** Makes the agent, for a new run or for one that was begun with these tools. What cannot work is a sentence for the person who typed the command. */
-export async function prepare(
-  settings: Settings,
-  log: EventLog,
-  begunWith?: readonly string[],
-): Promise<Setup | string> {
+/** Makes the agent, for a new run or for one that was begun before. What cannot work is a sentence for the person who typed the command. */
+export async function prepare(settings: Settings, log: EventLog, begun?: BegunWith): Promise<Setup | string> {
   const { model: choice, root, maxSteps, budget, price, yes } = settings;
   const isFolder = await stat(root).then(
     (stats) => stats.isDirectory(),
@@ -46,7 +45,7 @@ export async function prepare(
   if (!isFolder) return `--root must be a folder that exists, got ${JSON.stringify(root)}.`;
   try {
     const models = modelsOf(choice);
-    const tools = settings.tools ?? chosenBy(begunWith);
+    const tools = settings.tools ?? chosenBy(begun?.tools);
     const agent = createAgent({
       name: "rubato",
       instructions: INSTRUCTIONS,
@@ -65,6 +64,13 @@ export async function prepare(
       modelName: models.map(({ name }) => name).join(", "),
       offline,
       notice: offline ? OFFLINE_NOTICE : undefined,
+      change:
+        begun === undefined
+          ? undefined
+          : otherModel(
+              begun.model,
+              models.map(({ name }) => name),
+            ),
       warning: yes && tools === "all" ? YES_NOTICE : undefined,
     };
   } catch (error) {
@@ -84,6 +90,6 @@ function toolsOf(tools: ToolChoice, root: string): Tool[] {
 }
 
 /** A run goes on with the tools that it was begun with: others would be another agent. */
-function chosenBy(begunWith: readonly string[] | undefined): ToolChoice {
-  return begunWith === undefined || begunWith.includes("run_command") ? "all" : "read";
+function chosenBy(begun: readonly string[] | undefined): ToolChoice {
+  return begun === undefined || begun.includes("run_command") ? "all" : "read";
 }

@@ -23,8 +23,24 @@ describe("keys", () => {
     ["\r", ["edit"]],
     ["x", ["edit"]],
     ["\u001b[A", ["edit"]],
+    ["\u001bb", ["edit"]],
+    ["\u001b\u007f", ["edit"]],
   ])("%j", (bytes, keys) => {
-    expect(readKeys(bytes)).toEqual(keys);
+    expect(readKeys(bytes, "text").map(({ key }) => key)).toEqual(keys);
+  });
+
+  it.each([
+    ["\u001bB", "text", "B"],
+    ["\u001b/", "", "/"],
+    ["\u001b[", "", "["],
+    ["\u001b停", "text", "停"],
+    // Nothing to go through by words.
+    ["\u001bb", "", "b"],
+  ])("Esc and what is typed right behind it, read as one: %j", (bytes, text, typed) => {
+    expect(readKeys(bytes, text)).toEqual([
+      { key: "escape", bytes: "\u001b" },
+      { key: "edit", bytes: typed },
+    ]);
   });
 
   const cases: readonly [string, Key, Partial<Situation>, Action][] = [
@@ -33,6 +49,12 @@ describe("keys", () => {
     ["a second Esc stops it", "escape", { phase: "acting", stopAsked: true }, { type: "interrupt", mode: "now" }],
     ["Esc with text redirects", "escape", { phase: "thinking", text: "x" }, { type: "redirect" }],
     ["Esc with text redirects a tool", "escape", { phase: "acting", text: "x" }, { type: "redirect" }],
+    [
+      "Esc with a command of the chat's stops",
+      "escape",
+      { phase: "acting", text: "/state" },
+      { type: "interrupt", mode: "step" },
+    ],
     ["Esc at rest is nothing", "escape", { phase: "done", text: "x" }, { type: "nothing" }],
     ["Esc stops what waits", "escape", { phase: "waiting", asks: "asking" }, { type: "interrupt", mode: "now" }],
     [
@@ -50,6 +72,7 @@ describe("keys", () => {
     ["Ctrl-D leaves", "ctrl-d", { phase: "thinking" }, { type: "leave" }],
     ["Ctrl-D in a text deletes", "ctrl-d", { text: "x" }, { type: "edit" }],
     ["Alt-Enter follows up", "alt-enter", { phase: "thinking", text: "x" }, { type: "follow_up" }],
+    ["Alt-Enter does a command", "alt-enter", { phase: "thinking", text: "/after x" }, { type: "enter" }],
     ["Alt-Enter says something", "alt-enter", { text: " " }, { type: "nothing" }],
     ["others edit", "edit", { phase: "acting" }, { type: "edit" }],
   ];

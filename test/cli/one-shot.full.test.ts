@@ -41,7 +41,7 @@ describe.concurrent("rubato with a task, as a process", () => {
 
   it("answers an empty pipe with one sentence and 2", async () => {
     const { code, err } = await rubato([], "");
-    expect([code, err]).toEqual([2, "rubato: The task is empty.\n"]);
+    expect([code, err]).toEqual([2, "rubato: The task is empty. Try rubato --help.\n"]);
   });
 
   it("answers an endpoint that is not there with one sentence and 1", async () => {

@@ -15,6 +15,7 @@ const offline = {
   budget: {},
   price: undefined,
   log: { kind: "folder", folder: "/home/ann/.rubato/runs", ours: true },
+  again: { log: "", agent: "" },
 };
 
 function modelOf(command: Command): unknown {
@@ -32,7 +33,12 @@ describe("the command", () => {
     [["--", "-x"], { kind: "task", task: "-x", json: false, settings: offline }],
     [
       ["x", "--root", "/r", "--max-steps", "3"],
-      { kind: "task", task: "x", json: false, settings: { ...offline, root: "/r", maxSteps: 3 } },
+      {
+        kind: "task",
+        task: "x",
+        json: false,
+        settings: { ...offline, root: "/r", maxSteps: 3, again: { log: "", agent: " --root /r" } },
+      },
     ],
     [
       [
@@ -59,6 +65,21 @@ describe("the command", () => {
           yes: true,
           budget: { outputTokens: 900, inputTokens: 4_000, cost: 0.5, wallMs: 600_000 },
           price: { input: 1, output: 2.5 },
+          again: { log: "", agent: " --tools read" },
+        },
+      },
+    ],
+    [
+      ["x", "--log", "my runs", "--offline", "--root", "it's"],
+      {
+        kind: "task",
+        task: "x",
+        json: false,
+        settings: {
+          ...offline,
+          root: "it's",
+          log: { kind: "folder", folder: "my runs", ours: false },
+          again: { log: " --log 'my runs'", agent: " --offline --root 'it'\\''s'" },
         },
       },
     ],

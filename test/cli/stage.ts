@@ -133,6 +133,7 @@ function plainIo(out: Writer, err: Writer): Io {
     theme: createTheme(false),
     env: {},
     program: "rubato",
+    goOn: "rubato",
     now: () => Date.now(),
     sleep: async () => {},
     openLog: () => undefined,

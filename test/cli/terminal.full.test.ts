@@ -34,6 +34,24 @@ describe("the answer", { timeout: 600_000 }, () => {
     await pane.until(/\(goes on\)[\s\S]*interrupted[\s\S]*INTERRUPTED/);
   });
 
+  it("is stopped by an Esc that is read together with what is typed behind it", async () => {
+    const pane = await chat();
+    await pane.keys("write a long answer about tides", "Enter");
+    await pane.until(/longer text about tides/);
+    await pane.keys("-H", "1b", "2f", "68");
+    await pane.until(/interrupted, step 1, [\s\S]*INTERRUPTED[^\n]*\n› \/h/);
+  });
+
+  it("is stopped by Ctrl-C while somebody looks at its log", async () => {
+    const pane = await chat();
+    await pane.keys("write a long answer about tides", "Enter");
+    await pane.until(/longer text about tides/);
+    await pane.keys("/log", "Enter");
+    await pane.until(/q back/);
+    await pane.keys("C-c");
+    await pane.until(/interrupted, step 1, [\s\S]*INTERRUPTED/);
+  });
+
   it("is redirected by Esc with a text", async () => {
     const pane = await chat();
     await pane.keys("write a long answer about tides", "Enter");

@@ -67,17 +67,17 @@ async function fork(io: Io, { run: word, text, at, results, json }: Wanted): Pro
   const opened = await openAgent(io, word);
   if (typeof opened === "number") return opened;
   const { agent, runId } = opened;
-  const { out, err, onSignal, onUnread, program, askLine } = io;
+  const { out, err, onSignal, onUnread, goOn, askLine } = io;
   try {
     const run = await agent.fork(runId, { at, results, ...(text === undefined ? {} : { instruction: text }) });
     const edited = Object.keys(results);
     const more = edited.length === 0 ? "" : `, with other results of ${edited.join(", ")}`;
     await err.write(`fork of ${shortId(runId)} at seq ${at}${more}: ${run.id}\n`);
     if (text !== undefined) {
-      return await showRun(run, at, { agent, json, out, err, onSignal, onUnread, goOn: program, askLine });
+      return await showRun(run, at, { agent, json, out, err, onSignal, onUnread, goOn, askLine });
     }
     await out.write(`${run.id}\n`);
-    await err.write(`to go on: ${program} resume ${shortId(run.id)} ["instruction"]\n`);
+    await err.write(`to go on: ${goOn} resume ${shortId(run.id)} ["instruction"]\n`);
     return EXIT.done;
   } finally {
     await agent.close();

@@ -65,13 +65,13 @@ async function resume(io: Io, wanted: Wanted): Promise<number> {
     if (!answer.accepted) {
       const message =
         answer.reason === "done"
-          ? `its answer is complete. Say something new: ${io.program} send ${shortId(runId)} "TEXT".`
+          ? `its answer is complete. Say something new: ${io.goOn} send ${shortId(runId)} "TEXT".`
           : (answer.message ?? (await whatNow(io, log, runId, answer.reason)));
       return await refused(io, { reason: answer.reason, ...(message === undefined ? {} : { message }) }, { id: runId });
     }
-    const { out, err, onSignal, onUnread, program, askLine } = io;
+    const { out, err, onSignal, onUnread, goOn, askLine } = io;
     // From what was there before, so that the takeover and what it settles are shown too.
-    return await showRun(answer.run, seq, { agent, json, out, err, onSignal, onUnread, goOn: program, askLine });
+    return await showRun(answer.run, seq, { agent, json, out, err, onSignal, onUnread, goOn, askLine });
   } finally {
     await agent.close();
   }
@@ -80,6 +80,6 @@ async function resume(io: Io, wanted: Wanted): Promise<number> {
 /** What it rests at, where resuming is not what it waits for. */
 async function whatNow(io: Io, log: EventLog, runId: string, reason: string): Promise<string | undefined> {
   if (reason !== "running" && reason !== "limit") return undefined;
-  const lines = await standsNow(log, runId, io.program, io.now());
+  const lines = await standsNow(log, runId, io.goOn, io.now());
   return lines.length === 0 ? undefined : `${lines.join("; ")}.`;
 }

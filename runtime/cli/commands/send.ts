@@ -36,8 +36,8 @@ async function send(io: Io, word: string, text: string, when: When, json: boolea
     const receipt = await run.send(text, { when });
     if (!receipt.accepted) return await refused(io, receipt, run);
     if (!owned) {
-      const { out, err, onSignal, onUnread, program, askLine } = io;
-      return await showRun(run, receipt.seq - 1, { agent, json, out, err, onSignal, onUnread, goOn: program, askLine });
+      const { out, err, onSignal, onUnread, goOn, askLine } = io;
+      return await showRun(run, receipt.seq - 1, { agent, json, out, err, onSignal, onUnread, goOn, askLine });
     }
     await io.out.write(`sent at seq ${receipt.seq}, ${HEARD[when]}\n`);
     return EXIT.done;
