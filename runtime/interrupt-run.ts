@@ -1,11 +1,12 @@
 import type { Event } from "../machines/events.ts";
 import { insideCall } from "./call-scope.ts";
-import { checkGrace, checkOption, checkWords } from "./checks.ts";
+import { checkGrace, checkKeys, checkOption, checkWords } from "./checks.ts";
 import { milliseconds } from "./clock.ts";
 import type { Answered } from "./post.ts";
 import type { InterruptOptions, InterruptReceipt } from "./run.ts";
 import type { RunParts } from "./run-parts.ts";
 
+const KEYS = ["mode", "graceMs", "by"];
 /** What an accepted interrupt ends in. */
 const STOPS = ["interrupted", "cancelled"] as const;
 
@@ -29,6 +30,7 @@ export async function interruptRun(
   options: InterruptOptions = {},
 ): Promise<InterruptReceipt> {
   const { mode = "step", graceMs, by = "user" } = options;
+  checkKeys("interrupt", options, KEYS);
   checkOption("mode", mode, mode === "step" || mode === "now", '"step" or "now"');
   checkGrace(graceMs);
   checkWords({ reason, by });

@@ -19,6 +19,8 @@ import { checkReadOptions, readEvents, readHistory } from "./reader.ts";
 import type { ApproveOptions, Receipt, RejectOptions, ResumeOptions, Run, SendOptions, SendReceipt } from "./run.ts";
 import type { RunParts } from "./run-parts.ts";
 
+const CALLER_KEYS = ["traceparent", "tracestate"];
+
 type CancelOptions = NonNullable<Parameters<Run["cancel"]>[1]>;
 type CallResult = Parameters<Run["settleCall"]>[1];
 
@@ -51,7 +53,10 @@ class PublicRun implements Run {
   }
 
   get events(): Run["events"] {
-    return (options) => readEvents(this.#current, this.#parts.log, checkReadOptions(options));
+    return (options = {}) => {
+      checkKeys("events", options, ["from", "types", "follow"]);
+      return readEvents(this.#current, this.#parts.log, checkReadOptions(options));
+    };
   }
 
   get batches(): Run["batches"] {
@@ -176,6 +181,7 @@ class PublicRun implements Run {
 
   async #goOn(instruction?: string, options: ResumeOptions = {}): Promise<Receipt> {
     const { partial = "keep", budget, by = "user" } = options;
+    checkKeys("resume", options, ["partial", "budget", "by", ...CALLER_KEYS]);
     checkOption(
       "partial",
       partial,
@@ -200,6 +206,7 @@ class PublicRun implements Run {
 
   async #say(said: string, options: SendOptions = {}): Promise<SendReceipt> {
     const { when = "step", id = newInputId() } = options;
+    checkKeys("send", options, ["when", "id", ...CALLER_KEYS]);
     checkText("send", said);
     // Half a character is refused by endpoints, for good: it stays in the conversation.
     const text = said.toWellFormed();
@@ -218,6 +225,7 @@ class PublicRun implements Run {
 
   async #end(reason = "", options: CancelOptions = {}): Promise<Receipt> {
     const { graceMs, by = "user" } = options;
+    checkKeys("cancel", options, ["graceMs", "by"]);
     checkGrace(graceMs);
     checkWords({ reason, by });
     const inside = insideCall(this.id) || this.#parts.bus.delivering;
@@ -234,7 +242,7 @@ class PublicRun implements Run {
 
   async #allow(callId: string, options: ApproveOptions = {}): Promise<Receipt> {
     const { args, answer, forRun, argsHash, by = "user" } = options;
-    checkKeys("approve", options, ["args", "answer", "forRun", "argsHash", "by", "traceparent", "tracestate"]);
+    checkKeys("approve", options, ["args", "answer", "forRun", "argsHash", "by", ...CALLER_KEYS]);
     checkWords({
       callId,
       by,
@@ -259,6 +267,7 @@ class PublicRun implements Run {
 
   async #refuse(callId: string, why = "", options: RejectOptions = {}): Promise<Receipt> {
     const { by = "user" } = options;
+    checkKeys("reject", options, ["by", ...CALLER_KEYS]);
     checkWords({ callId, reason: why, by });
     const reason = why.toWellFormed();
     const caller = checkCaller(options);

@@ -13,6 +13,7 @@ import { CallCheck, type Checked, type Prepared } from "./call-check.ts";
 import { CallContext } from "./call-context.ts";
 import { resultOf, returned, thrown, type Ending, type StopReason } from "./call-ending.ts";
 import { enterCall, leaveCall } from "./call-scope.ts";
+import { checkOption, checkWords } from "./checks.ts";
 import type { Clock } from "./clock.ts";
 import type { Head } from "./head.ts";
 import { LazySignal } from "./lazy-signal.ts";
@@ -386,11 +387,14 @@ class RunsCalls<Context> implements ToolCalls {
         head.delta({ seq: head.nextSeq, timestamp: clock.now(), runId, type: "tool_progress", data });
       },
       emit(name, data = null) {
+        checkOption("name", name, typeof name === "string" && name !== "", "a text that is not empty");
         if (entry.settled) return;
         head.record([{ type: "custom", data: { name, data: toJson(data), callId } }], entry.start.seq);
       },
-      interrupt: (reason = "") =>
-        entry.settled ? Promise.resolve({ accepted: false, reason: "settled" }) : options.owner.interruptByTool(reason),
+      async interrupt(reason = "") {
+        checkWords({ reason });
+        return entry.settled ? { accepted: false, reason: "settled" } : options.owner.interruptByTool(reason);
+      },
     });
     entry.abortable = context;
     return context;

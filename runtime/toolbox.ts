@@ -29,6 +29,7 @@ export function checkTools<Context>(tools: readonly Tool<Context>[]): ReadonlyMa
         `The tool "${name}" was not made by defineTool. Wrap it: defineTool({ name, ... }).`,
       );
     }
+    if (tool.problem !== undefined) throw new RubatoError("invalid_tool", `The tool "${name}" ${tool.problem}`);
     if (!["never", "always", "depends"].includes(tool.approval)) {
       throw new RubatoError(
         "invalid_tool",

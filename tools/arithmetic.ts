@@ -116,7 +116,7 @@ function apply(math: MathJsInstance, name: string, shown: string, nodes: readonl
 /** The parser makes decimals of what is written, and a plain number of the 100 in a percentage. */
 function literal(math: MathJsInstance, value: unknown): BigNumber {
   if (math.isBigNumber(value)) return inRange(value);
-  if (typeof value === "number") return math.bignumber(value);
+  if (typeof value === "number" && Number.isFinite(value)) return inRange(math.bignumber(value));
   throw notArithmetic();
 }
 

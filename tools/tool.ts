@@ -83,6 +83,8 @@ export interface Tool<Context = unknown> {
   readonly exclusive: boolean;
   readonly onCrash: CrashPolicy;
   readonly timeoutMs: number | undefined;
+  /** What is wrong with its definition, said when an agent is created with it. */
+  readonly problem?: string | undefined;
   /** Validates arguments against the input schema. Answers a promise only where the schema has asynchronous checks. */
   prepare(args: unknown): PreparedCall<Context> | Promise<PreparedCall<Context>>;
 }
@@ -118,7 +120,7 @@ export interface DefinedTool<Input extends z.ZodType, Context> extends Tool<Cont
 }
 
 /**
- * Defines a tool. The definition is checked when an agent is created with it: name, uniqueness, and that the input is a zod object.
+ * Defines a tool. The definition is checked when an agent is created with it: its options, its name, and that the input is a zod object.
  */
 export function defineTool<Input extends z.ZodType, Context = unknown>(
   spec: ToolSpec<Input, Context>,
@@ -141,6 +143,7 @@ export function defineTool<Input extends z.ZodType, Context = unknown>(
     exclusive: spec.exclusive ?? false,
     onCrash: spec.onCrash ?? (spec.idempotent === true ? "rerun" : "ask"),
     timeoutMs: spec.timeoutMs,
+    problem: problemOf(spec),
     execute: (input, ctx) => spec.execute(input, ctx),
     prepare(args) {
       let parsed: z.ZodSafeParseResult<z.output<Input>>;
@@ -153,6 +156,34 @@ export function defineTool<Input extends z.ZodType, Context = unknown>(
       return parsed.success ? ready(parsed.data) : refused(parsed.error);
     },
   };
+}
+
+const KEYS: readonly (keyof ToolSpec<z.ZodType, unknown>)[] = [
+  "name",
+  "description",
+  "input",
+  "output",
+  "approval",
+  "asks",
+  "idempotent",
+  "exclusive",
+  "onCrash",
+  "timeoutMs",
+  "execute",
+];
+
+/** What the types forbid, for programs without them. */
+function problemOf(spec: object): string | undefined {
+  const known: readonly string[] = KEYS;
+  const { execute, description, input }: { execute?: unknown; description?: unknown; input?: unknown } = spec;
+  const foreign = Object.keys(spec).find((key) => !known.includes(key));
+  // A key that nothing reads is a spelling mistake that would stay silent.
+  if (foreign !== undefined) return `has no option "${foreign}". Its options: ${known.join(", ")}.`;
+  if (typeof execute !== "function") return "needs a function execute(input, ctx).";
+  if (typeof description !== "string") return "needs a description, which the model reads to decide when to call it.";
+  if (typeof input !== "object" || input === null || !("safeParse" in input))
+    return "needs an input: z.object({ ... }).";
+  return undefined;
 }
 
 const no = () => false;

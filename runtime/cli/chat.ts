@@ -1,3 +1,4 @@
+import { preloadCalculate } from "../../tools/calculate.ts";
 import { createAsker } from "./asker.ts";
 import type { Event } from "../../machines/events.ts";
 import type { Run } from "../run.ts";
@@ -311,6 +312,8 @@ export async function chat({ setup, pickedUp, goOn }: ChatOptions): Promise<numb
   const signals = onTermination(() => {
     onKey("\u0003");
   }, leave);
+  // Now and not when the first Esc may be pressed: loading holds the keys up.
+  preloadCalculate();
   transcript.add("info", `rubato, model ${oneLine(modelName, 60)}`);
   for (const text of [notice, change]) if (text !== undefined) transcript.add("note", text);
   if (warning !== undefined) transcript.add("error", warning);
