@@ -11,7 +11,8 @@ const model = scriptedModel(() => "answer");
 const tool = defineTool({ name: "t", description: "t", input: z.object({}), execute: () => null });
 
 describe("bad input is one clear sentence that says what to do", () => {
-  const named = (name: string) => defineTool({ name, description: "", input: z.object({}), execute: () => null });
+  const spec = (name: string) => ({ name, description: "", input: z.object({}), execute: () => null });
+  const named = (name: string) => defineTool(spec(name));
   const wrong: readonly (readonly [string, () => unknown, RubatoErrorCode, RegExp])[] = [
     ["no name", () => createAgent({ name: " ", model }), "invalid_option", /"name" must be a name; received " "/],
     [
@@ -66,6 +67,30 @@ describe("bad input is one clear sentence that says what to do", () => {
         }),
       "invalid_tool",
       /cannot be told to a model/,
+    ],
+    [
+      "a misspelt option of a tool",
+      () => createAgent({ name: "a", model, tools: [defineTool(Object.assign(spec("s"), { timeoutMS: 3 }))] }),
+      "invalid_tool",
+      /The tool "s" has no option "timeoutMS".*timeoutMs/,
+    ],
+    [
+      "a tool that does nothing",
+      () => createAgent({ name: "a", model, tools: [defineTool({ ...spec("s"), execute: JSON.parse("null") })] }),
+      "invalid_tool",
+      /needs a function execute/,
+    ],
+    [
+      "a tool that says nothing of itself",
+      () => createAgent({ name: "a", model, tools: [defineTool({ ...spec("s"), description: JSON.parse("null") })] }),
+      "invalid_tool",
+      /needs a description/,
+    ],
+    [
+      "a tool without an input",
+      () => createAgent({ name: "a", model, tools: [defineTool({ ...spec("s"), input: JSON.parse("null") })] }),
+      "invalid_tool",
+      /needs an input: z\.object/,
     ],
     [
       "an approval that is none",
@@ -160,10 +185,19 @@ describe("bad input is one clear sentence that says what to do", () => {
     const { seq } = run.state;
     await expect(run.send(" ")).rejects.toThrow(/not empty/);
     await expect(run.interrupt("", { graceMs: -1 })).rejects.toThrow(/graceMs/);
+    // Misspelt, they would do something else, silently.
+    const misspelt: Record<string, never> = JSON.parse('{"partail":"discard","wen":"now","mod":"now","form":5}');
+    await expect(run.interrupt("", misspelt)).rejects.toThrow(/interrupt has no option "partail".*mode, graceMs, by/);
+    await expect(run.resume("", misspelt)).rejects.toThrow(/resume has no option "partail".*partial/);
+    await expect(run.send("x", misspelt)).rejects.toThrow(/send has no option "partail".*when/);
+    await expect(run.cancel("", misspelt)).rejects.toThrow(/cancel has no option/);
+    await expect(run.approve("1.0", misspelt)).rejects.toThrow(/approve has no option/);
+    await expect(run.reject("1.0", "", misspelt)).rejects.toThrow(/reject has no option/);
+    expect(() => run.events(misspelt)).toThrow(/events has no option "partail".*from, types, follow/);
     expect(() => run.events({ from: -1 })).toThrow(/"from"/);
     expect(() => run.history("*", 0)).toThrow(/"limit"/);
-    const misspelt: "*" = JSON.parse('"tools_*"');
-    for (const subscribe of [() => run.subscribe(misspelt, () => {}), () => agent.subscribe(misspelt, () => {})]) {
+    const none: "*" = JSON.parse('"tools_*"');
+    for (const subscribe of [() => run.subscribe(none, () => {}), () => agent.subscribe(none, () => {})]) {
       expect(subscribe).toThrow(/"pattern" must be an event type, a prefix/);
     }
     expect(await run.approve("1.0")).toEqual({ accepted: false, reason: "not_waiting" });

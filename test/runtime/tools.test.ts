@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
-import { defineTool, pause, scriptedModel, toolCalls, type Tool, type ToolContext } from "rubato";
+import { defineTool, pause, scriptedModel, toolCalls, verify, type Tool, type ToolContext } from "rubato";
 import { checkLog } from "../support/invariants.ts";
 import { deferred, eventsOf, quiet, testAgent, until } from "../support/agents.ts";
 import { slowLog, stored } from "../support/logs.ts";
@@ -439,6 +439,32 @@ describe("results", () => {
     const run = agent.run("go");
     await run.settled();
     expect(run.state.toolCalls.get("1.0")).toMatchObject({ outcome: "error", error: { code: "output" } });
+  });
+});
+
+describe("what a tool says", () => {
+  it("is checked before it is recorded: what is no text is the tool's error, and the log stays valid", async () => {
+    const five: string = JSON.parse("5");
+    const { agent, log } = testAgent({
+      model: scriptedModel([{ calls: [{ name: "emits" }, { name: "interrupts" }, { name: "unnamed" }] }, "end"]),
+      tools: [
+        tool("emits", (ctx) => {
+          ctx.emit(five);
+        }),
+        tool("interrupts", (ctx) => ctx.interrupt(five)),
+        tool("unnamed", (ctx) => {
+          ctx.emit("");
+        }),
+      ],
+    });
+    const run = agent.run("go");
+    expect(await run.settled()).toMatchObject({ status: "done" });
+    expect([...run.state.toolCalls.values()].map(({ outcome, error }) => [outcome, error?.message])).toEqual([
+      ["error", expect.stringMatching(/"name" must be a text that is not empty; received 5/)],
+      ["error", expect.stringMatching(/"reason" must be a text; received 5/)],
+      ["error", expect.stringMatching(/"name" must be a text that is not empty; received ""/)],
+    ]);
+    expect(await verify(log, run.id)).toMatchObject({ ok: true });
   });
 });
 

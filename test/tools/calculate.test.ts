@@ -68,6 +68,9 @@ describe("the parser's programming language is closed", () => {
     "3 cm",
     "1; 2",
     "true",
+    "Infinity",
+    "1 / Infinity",
+    "NaN",
     "x",
     " ",
   ])("%s", async (expression) => {
