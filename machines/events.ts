@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { DeepReadonly } from "./deep-readonly.ts";
 import { messageSchema, requestedCallSchema, toolOutcomeSchema } from "./messages.ts";
 
 /**
@@ -338,8 +339,8 @@ export const eventSchema = z.discriminatedUnion("type", [
   event("cancelled", z.object({ by: z.string(), reason: z.string(), ...restFields })),
 ]);
 
-/** Anything that happened in a run. */
-export type Event = z.infer<typeof eventSchema>;
+/** Anything that happened in a run. Read-only: what is handed out is what the log holds, and to change it would change what happened. */
+export type Event = DeepReadonly<z.infer<typeof eventSchema>>;
 export type EventType = Event["type"];
 export type EventOf<Type extends EventType> = Extract<Event, { type: Type }>;
 export type EventData<Type extends EventType> = EventOf<Type>["data"];

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { DeepReadonly } from "./deep-readonly.ts";
 
 /** A call as the model asked for it. `callId` is ours (`step.index`); the provider's id may repeat or be empty and is only a note. */
 export const requestedCallSchema = z.object({
@@ -8,7 +9,7 @@ export const requestedCallSchema = z.object({
   /** The arguments as JSON text, exactly as streamed. May be invalid: nothing runs before it is parsed and validated. */
   args: z.string(),
 });
-export type RequestedCall = z.infer<typeof requestedCallSchema>;
+export type RequestedCall = Readonly<z.infer<typeof requestedCallSchema>>;
 
 /** How a tool call ended. `open` is the placeholder of a call that has no outcome yet. */
 export const toolOutcomeSchema = z.enum(["ok", "error", "rejected", "skipped", "aborted", "timeout", "unknown"]);
@@ -37,7 +38,7 @@ export const messageSchema = z.discriminatedUnion("role", [
     outcome: z.union([toolOutcomeSchema, z.literal("open")]),
   }),
 ]);
-export type Message = Readonly<z.infer<typeof messageSchema>>;
+export type Message = DeepReadonly<z.infer<typeof messageSchema>>;
 
 /**
  * Says what a provider would refuse in a message list, or undefined when it is valid: every call has exactly one result,

@@ -1,5 +1,5 @@
 import { hashArgs } from "../machines/command.ts";
-import type { Draft, EventData, EventOf } from "../machines/events.ts";
+import type { Draft, EventOf } from "../machines/events.ts";
 import { callsAllowed, OVER_LIMIT } from "../machines/limits.ts";
 import type { ToolCallState } from "../machines/state.ts";
 import { callerOf } from "../machines/caller.ts";
@@ -410,9 +410,8 @@ class RunsCalls<Context> implements ToolCalls {
       this.executing.length === 1 && this.executing[0] === entry
         ? []
         : this.executing.filter((other) => other !== entry);
-    const data: EventData<"tool_result"> = resultOf(callId, attempt, ending);
-    if (late) data.late = true;
-    this.head.record([{ type: "tool_result", data }], entry.start.seq);
+    const data = resultOf(callId, attempt, ending);
+    this.head.record([{ type: "tool_result", data: late ? { ...data, late } : data }], entry.start.seq);
   }
 
   /** The first reason to stop decides the outcome, the earliest end of the grace when the call is given up. */

@@ -102,17 +102,15 @@ describe("the format of a log in files", () => {
         const given: Event[] = events(runId, 1, 1);
         let offset = 0;
         for (const { delta, time, cause, follows } of list) {
-          const event = eventOf({
+          const made = eventOf({
             seq: given.length + 1,
             timestamp: time,
             runId,
             ...delta,
             ...(cause === undefined ? {} : { cause }),
           });
-          if (event.type === "token_stream") {
-            if (follows) event.data.offset = offset;
-            offset = event.data.offset + event.data.text.length;
-          }
+          const event = made.type === "token_stream" && follows ? { ...made, data: { ...made.data, offset } } : made;
+          if (event.type === "token_stream") offset = event.data.offset + event.data.text.length;
           given.push(event);
         }
         let at = 0;

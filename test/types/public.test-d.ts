@@ -365,3 +365,20 @@ expectTypeOf(traceOf([event])).toEqualTypeOf<SpanRecord[]>();
 const tracing = traceAgent(watched, { tracer: otel.trace.getTracer("watched"), api: otel, ids: traceIds() });
 expectTypeOf(tracing.flush()).toEqualTypeOf<Promise<TracingLeft>>();
 expectTypeOf(new BasicTracerProvider({ idGenerator: traceIds() }).getTracer("a")).toExtend<otel.Tracer>();
+
+// --- what is handed out is the log's own ---------------------------------------------------------------------------------------------
+
+watched.subscribe("*", (event) => {
+  // @ts-expect-error An event stays as it happened.
+  event.seq = 1;
+  if (event.type !== "message") return;
+  // @ts-expect-error Its data too.
+  event.data.text = "";
+  // @ts-expect-error At any depth.
+  event.data.calls.length = 0;
+});
+scriptedModel(({ messages }) => {
+  // @ts-expect-error The conversation is the run's, not the model's.
+  if (messages[0] !== undefined) messages[0].content = "";
+  return "";
+});
