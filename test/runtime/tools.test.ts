@@ -503,6 +503,62 @@ describe("the tool's context", () => {
     expect(JSON.stringify(await stored(log, run.id))).not.toContain("Lovelace");
   });
 
+  it("is dead once its call has an outcome, also while the run goes on", async () => {
+    const kept: ToolContext[] = [];
+    const gate = deferred();
+    const { agent, log } = testAgent({
+      model: calling({ name: "short" }, { name: "long" }),
+      tools: [tool("short", (ctx) => kept.push(ctx)), tool("long", () => gate.promise)],
+    });
+    const run = agent.run("go");
+    await until(run, "tool_result", ({ data }) => data.callId === "1.0");
+    await quiet();
+    const { seq } = run.state;
+    const [ctx] = kept;
+    ctx?.emit("late");
+    ctx?.progress("late");
+    expect(await ctx?.interrupt("late")).toEqual({ accepted: false, reason: "settled" });
+    expect(run.state.value).toBe("acting.executing");
+    expect(run.state.seq).toBe(seq);
+    gate.resolve();
+    expect(await run.settled()).toMatchObject({ status: "done" });
+    expect(JSON.stringify(await stored(log, run.id))).not.toContain("late");
+    checkLog(await stored(log, run.id));
+  });
+
+  it("interrupts at the step boundary: the other calls of the step are not told to stop, and end well", async () => {
+    const aborted: string[] = [];
+    const gate = deferred<string>();
+    const polite = tool("polite", ({ callId, signal }) => {
+      signal.addEventListener("abort", () => aborted.push(callId));
+      return Promise.race([
+        gate.promise,
+        new Promise((_resolve, reject) => {
+          signal.addEventListener("abort", () => {
+            reject(new Error("stopped"));
+          });
+        }),
+      ]);
+    });
+    const model = scriptedModel([{ calls: [{ name: "polite" }, { name: "stopper" }] }, "after"]);
+    const { agent, log } = testAgent({ model, tools: [polite, tool("stopper", (ctx) => ctx.interrupt("enough"))] });
+    const run = agent.run("go");
+    await until(run, "tool_result", ({ data }) => data.callId === "1.1");
+    await quiet();
+    expect(run.state.interruptRequested).toBe(true);
+    expect(run.state.value).toBe("acting.executing");
+    gate.resolve("finished");
+    expect(await run.settled()).toMatchObject({ status: "interrupted" });
+    expect(aborted).toEqual([]);
+    expect(run.state.toolCalls.get("1.0")).toMatchObject({ outcome: "ok", output: "finished" });
+    expect(run.state.toolCalls.get("1.1")).toMatchObject({ outcome: "ok" });
+    expect(model.requests).toHaveLength(1);
+    expect(await eventsOf(log, run, "interrupt")).toMatchObject([
+      { data: { by: "tool", reason: "enough", mode: "step" } },
+    ]);
+    checkLog(await stored(log, run.id));
+  });
+
   it("commands from inside a tool resolve when recorded, also deep in its awaits; the tool does not wait for itself", async () => {
     const answers: unknown[] = [];
     const { agent } = testAgent({
