@@ -45,10 +45,11 @@ export function understand(message: string): Reading {
   let rest = text.replaceAll(chinese, spaces).replaceAll(english, spaces).replaceAll(goOnWords, spaces);
   for (const { pattern, read } of rules) {
     rest = rest.replaceAll(pattern, (match: string, ...more: unknown[]) => {
-      const intent = read(groupsOf(more.at(-1)));
-      if (intent === undefined) return match;
+      const asked = read(groupsOf(more.at(-1)));
+      if (asked === undefined) return match;
       // Behind the place stand the whole text and, for a pattern with names, the groups.
-      found.push({ at: Number(more.at(typeof more.at(-1) === "object" ? -3 : -2)), intent });
+      const at = Number(more.at(typeof more.at(-1) === "object" ? -3 : -2));
+      for (const intent of [asked].flat()) found.push({ at, intent });
       return blank(match);
     });
   }

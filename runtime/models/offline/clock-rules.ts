@@ -1,0 +1,37 @@
+import type { Read, Row } from "./rule.ts";
+import * as words from "./words.ts";
+
+const { place, placeZh } = words;
+
+const time: Read = ({ place }) => {
+  const zone = words.zoneOf(place);
+  return zone === undefined ? { kind: "time" } : { kind: "time", zone };
+};
+const wait: Read = ({ amount, unit }) => ({ kind: "wait", seconds: words.secondsOf(amount ?? "", unit) });
+
+/** The time, and waiting. */
+export const clockRules: readonly Row[] = [
+  [
+    String.raw`\b(?:what(?:'s|’s|\s+is)?\s+)?(?:the\s+)?(?:current\s+)?(?:time|date|day)\s+is\s+it(?:\s+(?:right\s+)?(?:now|today))?(?:\s+in\s+(?<place>${place}))?(?:\s+(?:right\s+)?now)?`,
+    time,
+  ],
+  [
+    String.raw`\b(?:(?:what(?:'s|’s|\s+is)|tell\s+me)\s+the\s+(?:current\s+|local\s+)?(?:time|date)|(?:the\s+)?current\s+(?:time|date)|today(?:'s|’s)\s+date)(?:\s+(?:now|today))?(?:\s+in\s+(?<place>${place}))?`,
+    time,
+  ],
+  [String.raw`(?:(?<place>${placeZh})的?)?(?:现在|当前|此刻|目前)(?:是|的)?(?:几点|什么时间|时间)(?:了|钟)*`, time],
+  [String.raw`(?:现在|当前|此刻)(?<place>${placeZh})(?:是|的)?(?:几点|什么时间|时间)(?:了|钟)*`, time],
+  [
+    String.raw`(?:(?<place>${placeZh})的?)?(?:几点(?:了|钟)*|时间(?:是多少|是几点)?|今天(?:是)?(?:几号|几月几号|星期几|周几))`,
+    time,
+  ],
+
+  [
+    String.raw`\b(?:wait|sleep|pause)\s+(?:for\s+)?(?<amount>\d{1,9}(?:\.\d{1,6})?|an?|one)\s*(?<unit>milliseconds?|ms|seconds?|secs?|s|minutes?|mins?|m|hours?|h)?\b`,
+    wait,
+  ],
+  [
+    String.raw`(?:等待|等候|等|暂停)(?:一下)?\s*(?<amount>\d{1,9}(?:\.\d{1,6})?|一)\s*个?(?<unit>毫秒|秒钟?|分钟?|小时)`,
+    wait,
+  ],
+];
