@@ -27,10 +27,17 @@ export type ToolIntent = Exclude<Intent, { readonly kind: "write" | "greet" | "t
 
 export type Language = "en" | "zh";
 
-/** The language of a text, or undefined when it has no words (`17*23`). */
+/** A path, an address or a number in a text tells nothing of its language. */
+const names = /[\w@~-]*(?:[./]+[\w@~:-]+)+\/?/g;
+
+/** The language of a text, or undefined when it has none (`17*23`). */
 export function languageOf(text: string): Language | undefined {
-  const han = text.match(/\p{Script=Han}/gu)?.length ?? 0;
-  const words = text.match(/[A-Za-z]+/g)?.length ?? 0;
-  if (han === 0 && words === 0) return undefined;
-  return han >= words ? "zh" : "en";
+  const { han, words } = wordsIn(text.replaceAll(names, " "));
+  if (han + words > 0) return han >= words ? "zh" : "en";
+  if (/[，。？！；：（）]/.test(text)) return "zh";
+  return wordsIn(text).words > 0 ? "en" : undefined;
+}
+
+function wordsIn(text: string): { readonly han: number; readonly words: number } {
+  return { han: text.match(/\p{Script=Han}/gu)?.length ?? 0, words: text.match(/[A-Za-z]+/g)?.length ?? 0 };
 }
