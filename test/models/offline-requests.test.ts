@@ -82,3 +82,37 @@ describe("the language of the answer", () => {
     expect(plan.kind === "text" ? plan.text : "").toMatch(pattern);
   });
 });
+
+describe("what is forbidden is not done", () => {
+  test.each([
+    ["don't list the files, just tell me the time", ["current_time {}"]],
+    ["don't list the files but tell me the time", ["current_time {}"]],
+    ["不要列出文件，只告诉我时间", ["current_time {}"]],
+    ["别读 README.md，告诉我东京现在几点", ['current_time {"timeZone":"Asia/Tokyo"}']],
+    ["do not read a.md. what is 2+2?", [calculate("2+2")]],
+    ["I don't want you to run ls, what is 2+2?", [calculate("2+2")]],
+    ["list src and not docs", ['list_files {"path":"src"}']],
+    ["why don't you list the files", ['list_files {"path":"."}']],
+    ["don't forget to list the files", ['list_files {"path":"."}']],
+    ["I don't know how many files are in src", ['list_files {"path":"src","recursive":true}']],
+    ["你能不能列出文件", ['list_files {"path":"."}']],
+    ["特别说明：列出文件", ['list_files {"path":"."}']],
+    ["search for 'x, do not read a.md'", ['search_text {"query":"x, do not read a.md","path":"."}']],
+  ])("%s", (task, calls) => {
+    expect(callsOf(user(task))).toEqual(calls);
+  });
+
+  test.each([
+    ["do not read README.md", 'I left this out, as you said: "do not read README.md".'],
+    ["do not list files and tell me the time", /left this out.*tell me the time/],
+    ["不要列出文件", "按你说的，这个我没有做：“不要列出文件”。"],
+    ["write a long answer about how not to fail", /a longer text about how not to fail/],
+  ])("%s: it says so", (task, text) => {
+    expect(callsOf(user(task))).toEqual([]);
+    expect(textOf(user(task))).toMatch(text);
+  });
+
+  test("what was asked a moment before is not done either", () => {
+    expect(callsOf(user("read a.md and list the files"), user("don't read a.md"))).toEqual(['list_files {"path":"."}']);
+  });
+});

@@ -19,6 +19,7 @@ export interface CallResult extends Call {
 export function isToolIntent(intent: Intent): intent is ToolIntent {
   switch (intent.kind) {
     case "write":
+    case "leave":
     case "greet":
     case "thanks":
     case "help":

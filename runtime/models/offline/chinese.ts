@@ -60,6 +60,7 @@ export const chinese: Phrases = {
   fetched: ({ url, status, text }, { short }) =>
     `${url} 返回 ${status}${text.trim() === "" ? "，没有正文。" : `：\n\n${linesOf(text.trim(), short ? 3 : 12)}`}`,
   answered: (answer) => `你的回答是：${clip(answer)}`,
+  left: (text) => `按你说的，这个我没有做：“${clip(text, 80)}”。`,
   other: (intent, content) => `${describe(intent)}的结果是：${clip(content)}`,
   failed(intent, outcome, content) {
     const what = describe(intent);

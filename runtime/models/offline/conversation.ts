@@ -42,6 +42,7 @@ export function readConversation(messages: readonly Message[]): Conversation {
         const reading = understand(message.content);
         language = reading.wanted ?? reading.written ?? language;
         if (closed) asks = [];
+        asks = withoutForbidden(asks, reading);
         if (reading.intents.length === 0 && topic.length > 0) {
           const changed = topic.map((ask) => restyle(ask, reading, at));
           asks = [...asks.filter((ask) => !topic.includes(ask)), ...changed];
@@ -80,11 +81,18 @@ function asksOf({ intents, short }: Reading, text: string, language: Language, a
   return asked.map((intent) => ({ intent, language, short, at, since: at }));
 }
 
+/** What a later message forbids is not to be done any more. */
+function withoutForbidden(asks: readonly Ask[], { intents }: Reading): readonly Ask[] {
+  const forbidden = intents.flatMap((intent) => (intent.kind === "leave" ? intent.intents : []));
+  const keys = new Set(forbidden.map((intent) => JSON.stringify(intent)));
+  return asks.filter(({ intent }) => !keys.has(JSON.stringify(intent)));
+}
+
 /** The manner changes, the language only when it is asked for: "shorter" is no wish for English. */
 function restyle(ask: Ask, { wanted, short }: Reading, at: number): Ask {
   return { ...ask, at, language: wanted ?? ask.language, short: short || ask.short };
 }
 
 function isTopic({ kind }: Intent): boolean {
-  return kind !== "greet" && kind !== "thanks" && kind !== "unknown";
+  return kind !== "leave" && kind !== "greet" && kind !== "thanks" && kind !== "unknown";
 }

@@ -55,6 +55,7 @@ export const english: Phrases = {
   fetched: ({ url, status, text }, { short }) =>
     `${url} answered ${status}${text.trim() === "" ? " and no text." : `:\n\n${linesOf(text.trim(), short ? 3 : 12)}`}`,
   answered: (answer) => `You said: ${clip(answer)}`,
+  left: (text) => `I left this out, as you said: "${clip(text, 80)}".`,
   other: (intent, content) => `${capital(describe(intent))} gave: ${clip(content)}`,
   failed(intent, outcome, content) {
     const what = capital(describe(intent));

@@ -14,6 +14,8 @@ export type Intent =
   | { readonly kind: "ask"; readonly question: string; readonly options: readonly string[]; readonly lacks?: Unsaid }
   /** Without a topic: about nothing in particular. */
   | { readonly kind: "write"; readonly topic?: string }
+  /** What was forbidden: the words, and what they would have asked for. */
+  | { readonly kind: "leave"; readonly text: string; readonly intents: readonly Intent[] }
   | { readonly kind: "greet" }
   | { readonly kind: "thanks" }
   | { readonly kind: "help" }
@@ -23,7 +25,10 @@ export type Intent =
 export type Unsaid = "read" | "run" | "fetch";
 
 /** The intents that are answered with a tool's result. */
-export type ToolIntent = Exclude<Intent, { readonly kind: "write" | "greet" | "thanks" | "help" | "unknown" }>;
+export type ToolIntent = Exclude<
+  Intent,
+  { readonly kind: "write" | "leave" | "greet" | "thanks" | "help" | "unknown" }
+>;
 
 export type Language = "en" | "zh";
 

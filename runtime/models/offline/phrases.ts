@@ -30,6 +30,8 @@ export interface Phrases {
   fetched(result: Fetched, shown: Shown): string;
   /** What the person answered to a question of ours. */
   answered(answer: string): string;
+  /** What was forbidden, and so was not done. */
+  left(text: string): string;
   /** A tool of this name that answered in a form of its own. */
   other(intent: ToolIntent, content: string): string;
   /** A call that did not end well. `content` is what its result says. */

@@ -90,6 +90,8 @@ function sentenceFor(ask: Ask, result: CallResult | undefined): string[] {
   switch (intent.kind) {
     case "write":
       return [phrases.essay(intent.topic, ask)];
+    case "leave":
+      return [phrases.left(intent.text)];
     case "greet":
       return [phrases.greeting];
     case "thanks":

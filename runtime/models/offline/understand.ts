@@ -1,4 +1,5 @@
 import { languageOf, type Intent, type Language } from "./intent.ts";
+import { forbiddenIn } from "./negation.ts";
 import { rules } from "./rules.ts";
 import { quoted } from "./words.ts";
 
@@ -31,7 +32,7 @@ const goOnWords =
 
 /** Words around requests that ask for nothing themselves. */
 const fillers =
-  /\b(?:and|then|also|please|now|first|instead|can|could|would|will|you|i|me|us|to|want|like|the|a|an|it|that|this|is|are|be|in|of|for|make|do|say|tell|give|show|let|know|answer|reply|rewrite|translate|again|but|so|ok|okay|just|as|well|with|my|your|what|how|much|there|files?|folder|recursively|finally|after|before|next)\b|[的请然后再并且和还有也帮我给你把它说告诉回答重写一下用改成要想现在吧呢吗了个是这那在来先]/giu;
+  /\b(?:why|don['’]?t|worry|forget|hesitate|and|then|also|please|now|first|instead|can|could|would|will|you|i|me|us|to|want|like|the|a|an|it|that|this|is|are|be|in|of|for|make|do|say|tell|give|show|let|know|answer|reply|rewrite|translate|again|but|so|ok|okay|just|as|well|with|my|your|what|how|much|there|files?|folder|recursively|finally|after|before|next)\b|[的请然后再并且和还有也帮我给你把它说告诉回答重写一下用改成要想现在吧呢吗了个是这那在来先]/giu;
 
 /** Reads a message by the rules. Says `unknown` for a message, or a part of it, that no rule takes. */
 export function understand(message: string): Reading {
@@ -43,6 +44,12 @@ export function understand(message: string): Reading {
 
   const found: { readonly at: number; readonly intent: Intent }[] = [];
   let rest = text.replaceAll(chinese, spaces).replaceAll(english, spaces).replaceAll(goOnWords, spaces);
+  const forbidden: { readonly at: number; readonly intent: Intent }[] = [];
+  for (const { at, text: words, body } of forbiddenIn(rest)) {
+    rest = rest.slice(0, at) + blank(words) + rest.slice(at + words.length);
+    const intents = understand(body).intents.filter(({ kind }) => kind !== "unknown");
+    forbidden.push({ at, intent: { kind: "leave", text: words.trim(), intents } });
+  }
   for (const { pattern, read } of rules) {
     rest = rest.replaceAll(pattern, (match: string, ...more: unknown[]) => {
       const asked = read(groupsOf(more.at(-1)));
@@ -53,6 +60,9 @@ export function understand(message: string): Reading {
       return blank(match);
     });
   }
+  // Words that forbid nothing a rule knows are told only where there is nothing else to tell.
+  const telling = forbidden.filter(({ intent }) => intent.kind === "leave" && intent.intents.length > 0);
+  found.push(...(found.length > 0 ? telling : forbidden));
   const changes = wanted !== undefined || short || goOn;
   const left = leftOver(rest.replaceAll(shortWords, spaces), text, found.length === 0 && !changes);
   if (left !== undefined) found.push({ at: text.length, intent: { kind: "unknown", text: left } });
