@@ -71,10 +71,68 @@ describe("arithmetic", () => {
   });
 });
 
+const read = (path: string) => `read_file ${JSON.stringify({ path })}`;
+const list = (path: string) => `list_files ${JSON.stringify({ path })}`;
+const count = (path: string, pattern?: string) => `list_files ${JSON.stringify({ path, pattern, recursive: true })}`;
+const search = (query: string, path = ".") => `search_text ${JSON.stringify({ query, path })}`;
+
+describe("files", () => {
+  test.each([
+    ["read src/a.ts and src/b.ts", [read("src/a.ts"), read("src/b.ts")]],
+    ["read a.ts, b.ts and c.ts", [read("a.ts"), read("b.ts"), read("c.ts")]],
+    ["读 README.md 和 package.json", [read("README.md"), read("package.json")]],
+    ["读文件 src/a.ts 和 src/b.ts", [read("src/a.ts"), read("src/b.ts")]],
+    ["list src and docs", [list("src"), list("docs")]],
+    ["list files in src and docs and count files", [list("src"), list("docs"), count(".")]],
+    ["how many files are in src and docs?", [count("src"), count("docs")]],
+    ["count the .ts and .js files in src", [count("src", "*.ts"), count("src", "*.js")]],
+    ["how many ts files and js files are in src", [count("src", "*.ts"), count("src", "*.js")]],
+    ["src 下面有几个 ts 文件和几个 js 文件", [count("src", "*.ts"), count("src", "*.js")]],
+    ["search for TODO and export", [search("TODO"), search("export")]],
+    ["search for TODO in src and docs", [search("TODO", "src"), search("TODO", "docs")]],
+    ["search for \"a and b\" and 'c'", [search("a and b"), search("c")]],
+    ["find all occurrences of TODO", [search("TODO")]],
+    ["find all occurrences of TODO in src", [search("TODO", "src")]],
+    ["which files contain the word TODO?", [search("TODO")]],
+    ["which files in src mention TODO?", [search("TODO", "src")]],
+    ["does any file mention Hello?", [search("Hello")]],
+    ["找一下 Hello 在哪里", [search("Hello")]],
+    ["哪些文件里有 TODO？", [search("TODO")]],
+    ["在 README.md 里找 TODO", [search("TODO", "README.md")]],
+    ["查看 package.json 文件", [read("package.json")]],
+    ["read a.ts in src", [read("src/a.ts")]],
+    ["List the contents of the current directory", [list(".")]],
+    ["let me see package.json", [read("package.json")]],
+    ["看看 src 里面有什么", [list("src")]],
+    ["列一下 machines 目录", [list("machines")]],
+    ["把 src/b.ts 读给我", [read("src/b.ts")]],
+    ["how many rust files are here", [count(".", "*.rs")]],
+  ])("%s", (task, calls) => {
+    expect(callsOf(user(task))).toEqual(calls);
+  });
+
+  test.each([
+    ["list src and read a.md", [list("src"), read("a.md")]],
+    ["list src and what is 2+2", [list("src"), calculate("2+2")]],
+    ["search for foo bar and count files", [search("foo bar"), count(".")]],
+    ["search for TODO and list files", [search("TODO"), list(".")]],
+    ["count files in src, please", [count("src")]],
+    ["read a.ts in full", [read("a.ts")]],
+    ["machines 有哪些 ts 文件", [count("machines", "*.ts")]],
+    ["find 'x' in src", [search("x", "src")]],
+  ])("%s stays what it was", (task, calls) => {
+    expect(callsOf(user(task))).toEqual(calls);
+  });
+
+  test("a kind of file that it does not know is not counted as all files", () => {
+    expect(textOf(user("how many beautiful files are here"))).toContain('"how many beautiful files are here"');
+  });
+});
+
 describe("the language of the answer", () => {
   test.each([
     ["17×23=？", /[一-龥]/],
-    ["读文件 src/a.ts", /[一-龥]/],
+    ["读文件 src/a.ts 和 src/b.ts", /[一-龥]/],
     ["17×23=?", /needs/],
     ["read src/a.ts", /needs/],
   ])("%s", (task, pattern) => {

@@ -1,6 +1,6 @@
 import type { Intent, Unsaid } from "./intent.ts";
 
-type Groups = Readonly<Record<string, string | undefined>>;
+export type Groups = Readonly<Record<string, string | undefined>>;
 
 /** What a match asks for, or undefined when it is none after all: then the text stays for the rules that follow. */
 export type Read = (groups: Groups) => Intent | readonly Intent[] | undefined;

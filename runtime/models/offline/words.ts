@@ -7,10 +7,35 @@ export const path = String.raw`(?:${quoted}|[\w@.~/-]+)`;
 /** A path that can only be a file: it has an ending or a folder, or is a well-known name. */
 export const file = String.raw`(?:${quoted}|[\w@~/.-]*\.\w+|[\w@.~-]*/[\w@./~-]+|README|LICENSE|CHANGELOG|Makefile|Dockerfile)`;
 
-/** `in the machines folder`, `under src`; sets the group `path`. */
-export const inPath = String.raw`\s+(?:in|under|below|inside|within|of)\s+(?:the\s+)?(?:(?:folder|directory)\s+)?(?<path>${path})(?:\s+(?:folder|directory|project))?`;
-/** `machines 目录里`; sets the group `path`. */
-export const inPathZh = String.raw`(?:在\s*)?(?:(?<path>${path})|当前|这个|本)\s*(?:文件夹|目录|项目)?\s*(?:里面?|下面?|之?中|内)?`;
+/** The end of a part of a sentence. */
+export const end = String.raw`(?=\s*(?:$|[\n,;?!，。；？！]|\.(?:\s|$)|\s(?:and|then)\s))`;
+/** Words behind "and", or behind a comma, that begin or end something else. */
+const noItem = String.raw`(?!(?:and|or|then|the|please|thanks|thank|what|how|which|wait|continue|stop|list|count|read|search|tell|also|so|it|that|this|not|ok|okay|go|now|again)\b(?!\.))`;
+
+/** One thing or several: `src and docs`, `a.ts, b.ts and c.ts`. What stands behind the first must end a part of the sentence. */
+export function several(item: string): string {
+  const more = String.raw`(?:\s*,\s*|\s*,?\s+and\s+)(?:in\s+)?(?:the\s+)?${noItem}${item}(?:\s+(?:folder|directory))?`;
+  return String.raw`${item}(?:(?:${more})*(?:\s*,?\s+and\s+)(?:in\s+)?(?:the\s+)?${noItem}${item}(?:\s+(?:folder|directory|files?))?${end})?`;
+}
+
+/** The same in Chinese: `src 和 docs`, `a.ts、b.ts`. */
+export function severalZh(item: string): string {
+  return String.raw`${item}(?:\s*(?:和|与|跟|以及|还有|、|\band\b)\s*${item})*`;
+}
+
+/** The things of such a list. A mark inside quotation marks parts nothing. */
+export function itemsOf(list: string | undefined): string[] {
+  const parts = (list ?? "").matchAll(new RegExp(String.raw`(?<!\w)${quoted}(?!\w)|[^\s,、和与跟]+`, "gu"));
+  const extra = /^(?:and|in|the|folder|directory|files?|以及|还有|文件|目录)$/i;
+  return [...parts]
+    .map(([part]) => part.replace(/^(?:以及|还有)|(?:以及|还有)$/, ""))
+    .filter((part, at) => at === 0 || !extra.test(part));
+}
+
+/** `in the machines folder`, `under src and docs`; sets the group `path`. */
+export const inPath = String.raw`\s+(?:in|from|under|below|inside|within|of)\s+(?:the\s+)?(?:(?:folder|directory)\s+)?(?!(?:short|full|detail|general|order)\b)(?<path>${several(path)})(?:\s+(?:folder|directory|project))?`;
+/** `machines 目录里`, `src 和 docs 下面`; sets the group `path`. */
+export const inPathZh = String.raw`(?:在\s*)?(?:(?<path>${severalZh(path)})|当前|这个|本)\s*(?:文件夹|目录|项目)?\s*(?:里面?|下面?|之?中|内)?`;
 
 /** Takes the quotation marks, and the end of the sentence, off a word. */
 export function unquote(word: string): string {
@@ -20,6 +45,12 @@ export function unquote(word: string): string {
 }
 
 const here: ReadonlySet<string> = new Set(["", "this", "here", "current", "total", "it", "all", "my", "there"]);
+
+/** The folders a phrase names. */
+export function foldersOf(list: string | undefined): string[] {
+  const items = itemsOf(list);
+  return (items.length === 0 ? [""] : items).map(folderOf);
+}
 
 /** The folder a phrase names; "." when it names none ("in this folder", "in total"). */
 export function folderOf(word: string | undefined): string {
@@ -33,6 +64,9 @@ const endings: ReadonlyMap<string, string> = new Map([
   ["markdown", "md"],
   ["python", "py"],
   ["text", "txt"],
+  ["rust", "rs"],
+  ["java", "java"],
+  ["shell", "sh"],
   ...["ts", "tsx", "js", "jsx", "mjs", "json", "md", "txt", "py", "css", "html", "yml", "yaml", "csv"].map(
     (ending) => [ending, ending] as const,
   ),
