@@ -129,6 +129,59 @@ describe("files", () => {
   });
 });
 
+const time = (timeZone?: string) => `current_time ${JSON.stringify({ timeZone })}`;
+
+describe("the time", () => {
+  test.each([
+    ["what time is it in Tokyo and London?", [time("Asia/Tokyo"), time("Europe/London")]],
+    ["what time is it in New York and what is 2+2", [time("America/New_York"), calculate("2+2")]],
+    ["东京和伦敦现在几点？", [time("Asia/Tokyo"), time("Europe/London")]],
+    ["现在伦敦时间是几点", [time("Europe/London")]],
+    ["东京时间", [time("Asia/Tokyo")]],
+    ["time in London", [time("Europe/London")]],
+    ["今天是几月几日", [time()]],
+    ["what time is it in Tokyo, please", [time("Asia/Tokyo")]],
+  ])("%s", (task, calls) => {
+    expect(callsOf(user(task))).toEqual(calls);
+  });
+});
+
+describe("a long text", () => {
+  test.each([
+    ["give me a long explanation of TCP", /^This is a longer text about TCP\./],
+    ["write a long answer, about tea", /^This is a longer text about tea\./],
+    ["写一个很长的回答，关于音乐", /^下面是一篇关于音乐的长文。/],
+    ["写一篇长文介绍长城", /^下面是一篇关于长城的长文。/],
+    ["写一篇关于茶的长文", /^下面是一篇关于茶的长文。/],
+  ])("%s is about what it was asked for", (task, start) => {
+    expect(textOf(user(task))).toMatch(start);
+    expect(textOf(user(task))).not.toContain("offline model, and I do not");
+  });
+
+  const essay = user("write a long answer about rivers");
+  const cut: Message = { role: "assistant", content: "This is a longer", cut: true };
+  test.each([
+    ["no, about mountains instead", /^This is a longer text about mountains\./],
+    ["make it about mountains", /^This is a longer text about mountains\./],
+    ["about lakes instead", /^This is a longer text about lakes\./],
+    ["write about lakes instead", /^This is a longer text about lakes\./],
+    ["make it about lakes, shorter", /^In short, about lakes/],
+    ["不，写关于山的", /^下面是一篇关于山的长文。/],
+    ["换成山", /^下面是一篇关于山的长文。/],
+    ["不要写河流，写山", /^下面是一篇关于山的长文。/],
+    ["换成中文", /^下面是一篇关于rivers的长文。/],
+    ["use Celsius instead", /^I am the offline model, and I do not understand/],
+    ["写完了吗", /没有听懂“写完了吗”/],
+  ])("%s, after a cut one", (how, start) => {
+    expect(textOf(essay, cut, user(how))).toMatch(start);
+  });
+
+  test("where none was being written, another topic is not understood", () => {
+    expect(textOf(user("about lakes instead"))).toMatch(/do not understand "about lakes instead"/);
+    expect(textOf(essay, cut, user("what is 2+2"), cut, user("换成山"))).toMatch(/没有听懂“换成山”/);
+  });
+});
+
 describe("the language of the answer", () => {
   test.each([
     ["17×23=？", /[一-龥]/],

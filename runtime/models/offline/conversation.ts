@@ -43,7 +43,12 @@ export function readConversation(messages: readonly Message[]): Conversation {
         language = reading.wanted ?? reading.written ?? language;
         if (closed) asks = [];
         asks = withoutForbidden(asks, reading);
-        if (reading.intents.length === 0 && topic.length > 0) {
+        const turned = turnedTo(reading, topic, language, at);
+        if (turned !== undefined) {
+          asks = [...asks.filter((ask) => !topic.includes(ask) || ask.intent.kind !== "write"), turned];
+          topic = [turned];
+          said = "";
+        } else if (reading.intents.length === 0 && topic.length > 0) {
           const changed = topic.map((ask) => restyle(ask, reading, at));
           asks = [...asks.filter((ask) => !topic.includes(ask)), ...changed];
           topic = changed;
@@ -86,6 +91,24 @@ function withoutForbidden(asks: readonly Ask[], { intents }: Reading): readonly 
   const forbidden = intents.flatMap((intent) => (intent.kind === "leave" ? intent.intents : []));
   const keys = new Set(forbidden.map((intent) => JSON.stringify(intent)));
   return asks.filter(({ intent }) => !keys.has(JSON.stringify(intent)));
+}
+
+/** The text that was being written, about something else. */
+function turnedTo(
+  { turn, wanted, written, short }: Reading,
+  topic: readonly Ask[],
+  language: Language,
+  at: number,
+): Ask | undefined {
+  const text = topic.find(({ intent }) => intent.kind === "write");
+  if (turn === undefined || text === undefined) return undefined;
+  return {
+    intent: { kind: "write", topic: turn },
+    language: wanted ?? written ?? language,
+    short: short || text.short,
+    at,
+    since: at,
+  };
 }
 
 /** The manner changes, the language only when it is asked for: "shorter" is no wish for English. */

@@ -1,6 +1,7 @@
 import { languageOf, type Intent, type Language } from "./intent.ts";
 import { forbiddenIn } from "./negation.ts";
 import { rules } from "./rules.ts";
+import { turnOf } from "./turn.ts";
 import { quoted } from "./words.ts";
 
 /** What one user message asks for. */
@@ -14,6 +15,8 @@ export interface Reading {
   readonly short: boolean;
   /** "Go on": the rest of what was being said. */
   readonly goOn: boolean;
+  /** Another topic for the text that was being written, when the message says nothing else. Where there was no such text, it is not understood. */
+  readonly turn: string | undefined;
 }
 
 /** Characters of a message that are looked at. */
@@ -60,6 +63,8 @@ export function understand(message: string): Reading {
       return blank(match);
     });
   }
+  const turn =
+    found.length === 0 ? turnOf(rest.replaceAll(shortWords, spaces).replaceAll(/^\n+\s*[,，]?|\n+$/g, "")) : undefined;
   // Words that forbid nothing a rule knows are told only where there is nothing else to tell.
   const telling = forbidden.filter(({ intent }) => intent.kind === "leave" && intent.intents.length > 0);
   found.push(...(found.length > 0 ? telling : forbidden));
@@ -67,7 +72,7 @@ export function understand(message: string): Reading {
   const left = leftOver(rest.replaceAll(shortWords, spaces), text, found.length === 0 && !changes);
   if (left !== undefined) found.push({ at: text.length, intent: { kind: "unknown", text: left } });
   const intents = found.sort((a, b) => a.at - b.at).map(({ intent }) => intent);
-  return { intents, wanted, written: languageOf(text), short, goOn };
+  return { intents, wanted, written: languageOf(text), short, goOn, turn };
 }
 
 /** The part of the text that no rule took, if it says something. Nothing taken at all: the whole text. */

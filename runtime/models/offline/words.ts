@@ -115,6 +115,13 @@ const zones: ReadonlyMap<string, string> = new Map([
 export const place = String.raw`(?:${[...zones.keys()].filter((name) => /^\w/.test(name)).join("|")}|\w+(?:/\w+){1,2}|\w+)`;
 export const placeZh = String.raw`(?:${[...zones.keys()].filter((name) => !/^\w/.test(name)).join("|")}|\w+(?:/\w+){1,2})`;
 
+/** The places of a list: "New York and Tokyo". One that is not said is the place here. */
+export function placesOf(list: string | undefined): (string | undefined)[] {
+  return list === undefined
+    ? [undefined]
+    : list.split(/\s*(?:,\s*(?:and\s+)?(?:in\s+)?|\band\s+(?:in\s+)?|和|与|跟|以及|还有|、)\s*/i);
+}
+
 /** The time zone of a place, or the word as it is: the tool then says that it does not know it. */
 export function zoneOf(word: string | undefined): string | undefined {
   if (word === undefined || here.has(word.toLowerCase())) return undefined;
