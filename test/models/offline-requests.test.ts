@@ -227,3 +227,12 @@ describe("what is forbidden is not done", () => {
     expect(callsOf(user("read a.md and list the files"), user("don't read a.md"))).toEqual(['list_files {"path":"."}']);
   });
 });
+
+test.each(["不要", "don't list ", "no, ", "1加2再", "src和", "TODO and ", "换成"])(
+  "a long run of %j does not hold it up",
+  (text) => {
+    const begin = performance.now();
+    callsOf(user(text.repeat(2000)));
+    expect(performance.now() - begin).toBeLessThan(5000);
+  },
+);

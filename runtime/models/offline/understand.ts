@@ -45,24 +45,15 @@ export function understand(message: string): Reading {
   const short = has(unquoted, shortWords);
   const goOn = has(unquoted, goOnWords);
 
-  const found: { readonly at: number; readonly intent: Intent }[] = [];
-  let rest = text.replaceAll(chinese, spaces).replaceAll(english, spaces).replaceAll(goOnWords, spaces);
-  const forbidden: { readonly at: number; readonly intent: Intent }[] = [];
-  for (const { at, text: words, body } of forbiddenIn(rest)) {
-    rest = rest.slice(0, at) + blank(words) + rest.slice(at + words.length);
-    const intents = understand(body).intents.filter(({ kind }) => kind !== "unknown");
-    forbidden.push({ at, intent: { kind: "leave", text: words.trim(), intents } });
-  }
-  for (const { pattern, read } of rules) {
-    rest = rest.replaceAll(pattern, (match: string, ...more: unknown[]) => {
-      const asked = read(groupsOf(more.at(-1)));
-      if (asked === undefined) return match;
-      // Behind the place stand the whole text and, for a pattern with names, the groups.
-      const at = Number(more.at(typeof more.at(-1) === "object" ? -3 : -2));
-      for (const intent of [asked].flat()) found.push({ at, intent });
-      return blank(match);
-    });
-  }
+  let open = text.replaceAll(chinese, spaces).replaceAll(english, spaces).replaceAll(goOnWords, spaces);
+  const forbidden = forbiddenIn(open).map(({ at, text: words, body }): Found => {
+    open = open.slice(0, at) + blank(words) + open.slice(at + words.length);
+    return {
+      at,
+      intent: { kind: "leave", text: words.trim(), intents: taken(body).found.map(({ intent }) => intent) },
+    };
+  });
+  const { found, rest } = taken(open);
   const turn =
     found.length === 0 ? turnOf(rest.replaceAll(shortWords, spaces).replaceAll(/^\n+\s*[,，]?|\n+$/g, "")) : undefined;
   // Words that forbid nothing a rule knows are told only where there is nothing else to tell.
@@ -73,6 +64,28 @@ export function understand(message: string): Reading {
   if (left !== undefined) found.push({ at: text.length, intent: { kind: "unknown", text: left } });
   const intents = found.sort((a, b) => a.at - b.at).map(({ intent }) => intent);
   return { intents, wanted, written: languageOf(text), short, goOn, turn };
+}
+
+interface Found {
+  readonly at: number;
+  readonly intent: Intent;
+}
+
+/** What the rules find in a text, and the text without it. */
+function taken(text: string): { readonly found: Found[]; readonly rest: string } {
+  const found: Found[] = [];
+  let rest = text;
+  for (const { pattern, read } of rules) {
+    rest = rest.replaceAll(pattern, (match: string, ...more: unknown[]) => {
+      const asked = read(groupsOf(more.at(-1)));
+      if (asked === undefined) return match;
+      // Behind the place stand the whole text and, for a pattern with names, the groups.
+      const at = Number(more.at(typeof more.at(-1) === "object" ? -3 : -2));
+      for (const intent of [asked].flat()) found.push({ at, intent });
+      return blank(match);
+    });
+  }
+  return { found, rest };
 }
 
 /** The part of the text that no rule took, if it says something. Nothing taken at all: the whole text. */
