@@ -117,6 +117,7 @@ describe("files", () => {
     ["search for foo bar and count files", [search("foo bar"), count(".")]],
     ["search for TODO and list files", [search("TODO"), list(".")]],
     ["count files in src, please", [count("src")]],
+    ["1. list files\n2. read a.md", [list("."), read("a.md")]],
     ["read a.ts in full", [read("a.ts")]],
     ["machines 有哪些 ts 文件", [count("machines", "*.ts")]],
     ["find 'x' in src", [search("x", "src")]],
@@ -236,3 +237,17 @@ test.each(["不要", "don't list ", "no, ", "1加2再", "src和", "TODO and ", "
     expect(performance.now() - begin).toBeLessThan(5000);
   },
 );
+
+test.each([
+  ["read a.ts, b.ts", "b.ts"],
+  ["what is 2+2, 7", "7"],
+  ["count files, docs/a", "docs/a"],
+])("%s: what is left over is named, even one word", (task, left) => {
+  const calls = callsOf(user(task));
+  expect(calls).toHaveLength(1);
+  const [name = "", args = ""] = calls[0]?.split(/ (.*)/) ?? [];
+  const call = { callId: "c", providerCallId: "", name, args };
+  const asked: Message = { role: "assistant", content: "", toolCalls: [call] };
+  const result: Message = { role: "tool", callId: "c", name, outcome: "ok", content: "4" };
+  expect(textOf(user(task), asked, result)).toContain(`do not understand "${left}"`);
+});

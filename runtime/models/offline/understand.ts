@@ -91,9 +91,13 @@ function taken(text: string): { readonly found: Found[]; readonly rest: string }
 /** The part of the text that no rule took, if it says something. Nothing taken at all: the whole text. */
 function leftOver(rest: string, whole: string, nothingTaken: boolean): string | undefined {
   if (nothingTaken) return whole.trim().replaceAll(/\s+/g, " ");
-  for (const clause of rest.split(/[\n,.;?!，。；？！]+/)) {
+  const listed = /^\s*\d{1,2}[.)、]\s/gm;
+  for (const clause of rest.replaceAll(listed, " ").split(/[\n,;?!，。；？！]+|\.(?=\s|$)/)) {
     const words = clause.replaceAll(fillers, " ");
-    const weight = (words.match(/[A-Za-z]{2,}/g)?.length ?? 0) + (words.match(/\p{Script=Han}/gu)?.length ?? 0) / 2;
+    // A path or a number says something even alone.
+    const named = /\d|\w[./]\w/.test(clause) ? 2 : 0;
+    const weight =
+      named + (words.match(/[A-Za-z]{2,}/g)?.length ?? 0) + (words.match(/\p{Script=Han}/gu)?.length ?? 0) / 2;
     if (weight >= 2)
       return clause
         .trim()
