@@ -22,10 +22,11 @@ describe.concurrent("rubato with a task, as a process", () => {
       const { code, out, err } = await rubato(["write 'hello' to notes.txt", ...log]);
       expect({ code, out }).toEqual({ code: 3, out: "" });
       expect(err).toMatch(
-        /\? write_file \(call 1\.0\)\n {2}path: "notes\.txt"\n {2}content: "hello"\nrubato: to allow it: rubato approve run_\w+ 1\.0\n/,
+        /\? write_file \(call 1\.0\)\n {2}path: "notes\.txt"\n {2}content: "hello"\nrubato: to allow it: rubato .*approve run_\w+ 1\.0\n/,
       );
-      const [, run = ""] = /approve (run_\w+) 1\.0/.exec(err) ?? [];
-      const answered = await rubato(["approve", run, "--args", '{"path":"other.txt","content":"bye"}', ...log]);
+      // As it is told, the same log and the same folder included.
+      const [, words = ""] = /to allow it: rubato (.* approve run_\w+ 1\.0)/.exec(err) ?? [];
+      const answered = await rubato([...words.split(" "), "--args", '{"path":"other.txt","content":"bye"}']);
       expect(answered).toMatchObject({ code: 0, out: "I wrote other.txt, 3 bytes.\n" });
       expect(readFileSync(join(folder, "other.txt"), "utf8")).toBe("bye");
     } finally {
