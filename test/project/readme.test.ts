@@ -149,7 +149,8 @@ describe("the README's code", () => {
 
   it("follows a run from a client, as the sample of the client says", async () => {
     const sample = codeBlocks(readPages(), "ts").find((code) => code.includes("rubato/client")) ?? "";
-    writeFileSync(join(folder, "client.ts"), sample);
+    // At the pace of the sample its text takes a quarter of a minute.
+    writeFileSync(join(folder, "client.ts"), sample.replace("offlineModel()", "offlineModel({ paceMs: 1 })"));
     const ended = await source(join(folder, "client.ts"));
     expect(ended).toMatchObject({ code: 0, err: "" });
     const lines = ended.out.trimEnd().split("\n");
