@@ -282,6 +282,8 @@ class PublicRun implements Run {
 
   async #settleOrphan(callId: string, result: CallResult): Promise<Receipt> {
     checkWords({ callId });
+    checkKeys("settleCall", result, ["output", "error"]);
+    checkOption("result", result, "output" in result !== "error" in result, "{ output } or { error }");
     if ("error" in result) {
       checkWords({ error: result.error });
       const error = result.error.toWellFormed();

@@ -90,7 +90,7 @@ export interface SendOptions extends CallerOptions {
  * One conversation with an agent. Iterating gives every event from the first on and ends when the run is at rest; a run that goes on later can
  * be iterated on from a cursor.
  *
- * Commands never throw for the wrong moment: they answer why not, and the log stays as it was. From inside a tool they resolve as soon as
+ * Commands never throw for the wrong moment: they answer why not, and the log stays as it was. They reject for options that do not exist or make no sense. From inside a tool they resolve as soon as
  * they are recorded.
  */
 export interface Run extends AsyncIterable<Event> {

@@ -20,7 +20,7 @@ export const calculate = defineTool({
   }),
   idempotent: true,
   async execute({ expression }) {
-    const math = await (loaded ??= load());
+    const math = await loading();
     let node;
     try {
       node = math.parse(plain(expression));
@@ -41,7 +41,17 @@ export const calculate = defineTool({
 
 let loaded: Promise<MathJsInstance> | undefined;
 
-/** Called at the first calculation: a program that never calculates should not pay for it. */
+/** Loaded once: a program that never calculates should not pay for it. A load that failed is tried again by the next calculation. */
+function loading(): Promise<MathJsInstance> {
+  if (loaded !== undefined) return loaded;
+  const attempt = load();
+  attempt.catch(() => {
+    if (loaded === attempt) loaded = undefined;
+  });
+  loaded = attempt;
+  return attempt;
+}
+
 async function load(): Promise<MathJsInstance> {
   const { all = {}, create } = await import("mathjs");
   const math = create(all, { number: "BigNumber", precision });
@@ -55,11 +65,8 @@ async function load(): Promise<MathJsInstance> {
  * holds the process up for some 500 ms.
  */
 export function preloadCalculate(): void {
-  loaded ??= load();
-  loaded.catch(() => {
-    // The first calculation tries again, and tells.
-    loaded = undefined;
-  });
+  // Whoever calculates is told.
+  loading().catch(() => {});
 }
 
 /** What people and models write instead of the parser's own signs. A sign of equality at the end only asks for the result. */

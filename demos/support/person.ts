@@ -120,7 +120,6 @@ function listen(): void {
 
 /** Esc and what is pressed right behind it may come as one; longer sequences are other keys. */
 function keyOf(bytes: string): Key {
-  const rest = bytes.startsWith(ESC) ? bytes.slice(1) : undefined;
-  if (rest !== undefined && (rest.length < 2 || rest.startsWith(ESC)) && rest !== "[" && rest !== "O") return "escape";
+  if (bytes.startsWith(ESC) && !/^(?:\[[\d;]*[A-Za-z~]|O[A-DFHP-S])$/.test(bytes.slice(1))) return "escape";
   return bytes === " " || bytes === "\r" ? "space" : bytes;
 }

@@ -190,11 +190,13 @@ export async function chat({ setup, pickedUp, goOn }: ChatOptions): Promise<numb
 
   function onKey(bytes: string): void {
     const presses = readKeys(bytes, prompt.text);
-    if (scrubber === undefined || leaving) for (const press of presses) act(press);
-    else {
-      if (!scrubber.key(bytes)) scrubber = undefined;
-      // Who looks at the log can stop the run all the same.
-      if (presses[0]?.key === "ctrl-c" && isWorking(phaseOf(talk.run?.state))) act(presses[0]);
+    for (const press of presses) {
+      if (scrubber === undefined || leaving) act(press);
+      else {
+        if (!scrubber.key(press.bytes)) scrubber = undefined;
+        // Who looks at the log can stop the run all the same.
+        if (press.key === "ctrl-c" && isWorking(phaseOf(talk.run?.state))) act(press);
+      }
     }
     pacer.request();
   }

@@ -39,12 +39,14 @@ export interface Press {
 }
 
 const ESC = "\u001b";
+/** Behind ESC, what keys send that have no character: arrows, function keys, keys with modifiers. */
+const NAMED_KEY = /^(?:\[[\d;:<?]*[A-Za-z~^$@]|O[A-DFHMP-S]|\[[A-Z])$/;
 /** What the prompt does with Alt and a letter: by words, and with what was cut. */
 const ALT_EDITS = ["b", "f", "d", "y"];
 
 /**
- * The keys in the bytes of one. Esc and what is typed right behind it come as one where the program was busy when they did, and are no Alt key then:
- * a stop must not be lost. Only what the prompt knows with Alt is left to it, where there is something to edit.
+ * The keys in the bytes of one. Esc and what is typed right behind it come as one where the program was busy when they did, and are no Alt key and no
+ * sequence then: a stop is not to be lost. Left to the prompt is what it knows with Alt, where there is something to edit.
  */
 export function readKeys(bytes: string, text: string): Press[] {
   if (bytes === ESC + ESC) return [escape, escape];
@@ -54,9 +56,22 @@ export function readKeys(bytes: string, text: string): Press[] {
   if (matchesKey(bytes, "alt+enter") || bytes === `${ESC}\r` || bytes === `${ESC}\n`)
     return [{ key: "alt-enter", bytes }];
   const typed = bytes.startsWith(ESC) ? bytes.slice(1) : "";
-  const one = /^\P{Cc}$/u.test(typed);
-  if (one && (text === "" || !ALT_EDITS.includes(typed))) return [escape, { key: "edit", bytes: typed }];
-  return [{ key: "edit", bytes }];
+  if (typed === "" || isOneKey(typed, text)) return [{ key: "edit", bytes }];
+  const behind = typed.startsWith(ESC) ? [typed] : Array.from(typed);
+  return [escape, ...behind.flatMap((one) => readKeys(one, text))];
+}
+
+/** What a terminal answers to a question, to its end. */
+function isAnswer(typed: string): boolean {
+  return /^[P\]_^X]/.test(typed) && (typed.endsWith("\u0007") || typed.endsWith(`${ESC}\\`));
+}
+
+/** Whether these bytes and the ESC before them are one key of the prompt's, or nobody's. */
+function isOneKey(typed: string, text: string): boolean {
+  if (NAMED_KEY.test(typed.startsWith(ESC) ? typed.slice(1) : typed) || isAnswer(typed)) return true;
+  if (text !== "" && ALT_EDITS.includes(typed)) return true;
+  // Alt with a key such as Backspace. Ctrl-C and Ctrl-D are never a part of another key.
+  return /^\p{Cc}$/u.test(typed) && typed !== "\u0003" && typed !== "\u0004";
 }
 
 const escape: Press = { key: "escape", bytes: ESC };

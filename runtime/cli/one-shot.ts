@@ -73,10 +73,10 @@ export async function showRun(run: Run, from: number, shot: Shown): Promise<numb
     stop(EXIT.brokenPipe, "nobody reads the answer");
   });
   let told = from === 0;
-  const tellModel = async ({ state }: Run, model: string): Promise<void> => {
+  const tellModel = async (model: string): Promise<void> => {
     if (told) return;
     told = true;
-    const other = otherModel(state.core.start?.model ?? model, [model]);
+    const other = otherModel(run.state.core.start?.model ?? model, [model]);
     if (other !== undefined) await err.write(`${other}\n`);
   };
   try {
@@ -85,7 +85,7 @@ export async function showRun(run: Run, from: number, shot: Shown): Promise<numb
       // What came shortly before is not shown, but it says what the events after it are about.
       const events = run.events({ from: shown === from ? Math.max(0, from - BEFORE) : shown });
       for await (const event of events) {
-        if (event.type === "thinking" && event.seq > from) await tellModel(run, event.data.model);
+        if (event.type === "thinking" && event.seq > from) await tellModel(event.data.model);
         await printer(event, event.seq > from);
         shown = Math.max(shown, event.seq);
       }

@@ -99,13 +99,15 @@ export function settingsOf(values: Values, around: Surroundings): Settings | str
 }
 
 /** Not `yes`: whoever goes on decides that anew. */
-const SAME_AGENT: readonly OptionName[] = ["model", "base-url", "offline", "root", "tools"];
+const SAME_AGENT: readonly OptionName[] = ["model", "base-url", "offline", "root", "tools", "max-steps", "price"];
 
 function typed(values: Values, names: readonly OptionName[]): string {
   const words = names.map((name) => {
     const value = values[name];
     if (value === true) return ` --${name}`;
-    return typeof value === "string" ? ` --${name} ${quoted(oneLine(value, 1_000))}` : "";
+    // What cannot be shown as it is cannot be typed from there either.
+    if (typeof value !== "string" || oneLine(value, value.length + 1) !== value) return "";
+    return value.startsWith("-") ? ` --${name}=${quoted(value)}` : ` --${name} ${quoted(value)}`;
   });
   return words.join("");
 }

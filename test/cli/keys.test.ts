@@ -30,10 +30,29 @@ describe("keys", () => {
   });
 
   it.each([
+    ["\u001b\u0003", ["escape", "ctrl-c"]],
+    ["\u001b\u0004", ["escape", "ctrl-d"]],
+    ["\u001bPl", ["escape", "edit", "edit"]],
+    ["\u001bOn", ["escape", "edit", "edit"]],
+    ["\u001b[1]", ["escape", "edit", "edit", "edit"]],
+    ["\u001b]x", ["escape", "edit", "edit"]],
+    // Keys without a character, and what a terminal says of itself.
+    ["\u001bOP", ["edit"]],
+    ["\u001b[1;5C", ["edit"]],
+    ["\u001b[3~", ["edit"]],
+    ["\u001b\u001b[A", ["edit"]],
+    ["\u001bP>|tmux 3.4\u001b\\", ["edit"]],
+    ["\u001b]11;rgb:0/0/0\u0007", ["edit"]],
+  ])("more than Esc, read as one: %j", (bytes, keys) => {
+    expect(readKeys(bytes, "").map(({ key }) => key)).toEqual(keys);
+  });
+
+  it.each([
     ["\u001bB", "text", "B"],
     ["\u001b/", "", "/"],
     ["\u001b[", "", "["],
     ["\u001b停", "text", "停"],
+    ["\u001b😀", "text", "😀"],
     // Nothing to go through by words.
     ["\u001bb", "", "b"],
   ])("Esc and what is typed right behind it, read as one: %j", (bytes, text, typed) => {

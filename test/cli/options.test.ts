@@ -37,7 +37,7 @@ describe("the command", () => {
         kind: "task",
         task: "x",
         json: false,
-        settings: { ...offline, root: "/r", maxSteps: 3, again: { log: "", agent: " --root /r" } },
+        settings: { ...offline, root: "/r", maxSteps: 3, again: { log: "", agent: " --root /r --max-steps 3" } },
       },
     ],
     [
@@ -65,7 +65,7 @@ describe("the command", () => {
           yes: true,
           budget: { outputTokens: 900, inputTokens: 4_000, cost: 0.5, wallMs: 600_000 },
           price: { input: 1, output: 2.5 },
-          again: { log: "", agent: " --tools read" },
+          again: { log: "", agent: " --tools read --price 1,2.5" },
         },
       },
     ],
@@ -80,6 +80,20 @@ describe("the command", () => {
           root: "it's",
           log: { kind: "folder", folder: "my runs", ours: false },
           again: { log: " --log 'my runs'", agent: " --offline --root 'it'\\''s'" },
+        },
+      },
+    ],
+    [
+      ["x", "--log=-x", "--root", "two\nlines"],
+      {
+        kind: "task",
+        task: "x",
+        json: false,
+        settings: {
+          ...offline,
+          root: "two\nlines",
+          log: { kind: "folder", folder: "-x", ours: false },
+          again: { log: " --log=-x", agent: "" },
         },
       },
     ],

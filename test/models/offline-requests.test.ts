@@ -171,6 +171,9 @@ describe("a long text", () => {
     ["换成山", /^下面是一篇关于山的长文。/],
     ["不要写河流，写山", /^下面是一篇关于山的长文。/],
     ["换成中文", /^下面是一篇关于rivers的长文。/],
+    ["what about src?", /do not understand/],
+    ["写错了", /没有听懂/],
+    ["改成三段", /没有听懂/],
     ["use Celsius instead", /^I am the offline model, and I do not understand/],
     ["写完了吗", /没有听懂“写完了吗”/],
   ])("%s, after a cut one", (how, start) => {
@@ -192,6 +195,37 @@ describe("the language of the answer", () => {
   ])("%s", (task, pattern) => {
     const plan = planFor({ instructions: "", messages: [user(task)], tools: [] });
     expect(plan.kind === "text" ? plan.text : "").toMatch(pattern);
+  });
+});
+
+describe("words that forbid nothing a rule would do stay what they are", () => {
+  test.each([
+    ["search for z.never in src", ['search_text {"query":"z.never","path":"src"}']],
+    ["search for :not in src", ['search_text {"query":":not","path":"src"}']],
+    ["read src/foo.not.ts", ['read_file {"path":"src/foo.not.ts"}']],
+    ["count files in a.not.b", ['list_files {"path":"a.not.b","recursive":true}']],
+    ["I don't understand, list the files", ['list_files {"path":"."}']],
+    [
+      "run git commit -m fixes, not tested",
+      ['run_command {"command":"git","args":["commit","-m","fixes,","not","tested"]}'],
+    ],
+  ])("%s", (task, calls) => {
+    expect(callsOf(user(task))).toEqual(calls);
+  });
+
+  test.each([
+    ["write about why you should not smoke", /longer text about why you should not smoke/],
+    ["write about war and not peace", /longer text about war and not peace/],
+    ["别名是什么", /没有听懂/],
+    ["不用谢", /没有听懂/],
+  ])("%s", (task, said) => {
+    expect(textOf(user(task))).toMatch(said);
+    expect(textOf(user(task))).not.toMatch(/left this out|没有做/);
+  });
+
+  test("a long list of choices without an end does not hold the model up", () => {
+    const letters = Array.from({ length: 60 }, (_, index) => `${String(index)} `).join(", ");
+    expect(callsOf(user(`ask me which letter: ${letters}`))).toHaveLength(1);
   });
 });
 

@@ -193,6 +193,8 @@ describe("bad input is one clear sentence that says what to do", () => {
     await expect(run.cancel("", misspelt)).rejects.toThrow(/cancel has no option/);
     await expect(run.approve("1.0", misspelt)).rejects.toThrow(/approve has no option/);
     await expect(run.reject("1.0", "", misspelt)).rejects.toThrow(/reject has no option/);
+    await expect(run.settleCall("1.0", JSON.parse('{"eror":"x"}'))).rejects.toThrow(/settleCall has no option "eror"/);
+    await expect(run.settleCall("1.0", JSON.parse("{}"))).rejects.toThrow(/must be \{ output \} or \{ error \}/);
     expect(() => run.events(misspelt)).toThrow(/events has no option "partail".*from, types, follow/);
     expect(() => run.events({ from: -1 })).toThrow(/"from"/);
     expect(() => run.history("*", 0)).toThrow(/"limit"/);

@@ -46,12 +46,12 @@ export function understand(message: string): Reading {
   const goOn = has(unquoted, goOnWords);
 
   let open = text.replaceAll(chinese, spaces).replaceAll(english, spaces).replaceAll(goOnWords, spaces);
-  const forbidden = forbiddenIn(open).map(({ at, text: words, body }): Found => {
+  const forbidden = forbiddenIn(open).flatMap(({ at, text: words, body }): Found[] => {
+    const intents = taken(body).found.map(({ intent }) => intent);
+    // What no rule would do need not be forbidden: such words are a part of something else, a name, a topic or a command.
+    if (intents.length === 0 && !/^\s*写/.test(body)) return [];
     open = open.slice(0, at) + blank(words) + open.slice(at + words.length);
-    return {
-      at,
-      intent: { kind: "leave", text: words.trim(), intents: taken(body).found.map(({ intent }) => intent) },
-    };
+    return [{ at, intent: { kind: "leave", text: words.trim(), intents } }];
   });
   const { found, rest } = taken(open);
   const turn =

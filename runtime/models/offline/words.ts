@@ -143,7 +143,7 @@ export function secondsOf(amount: string, unit: string | undefined): number {
 /** What a question offers at its end: `which city: Paris, Rome or Oslo`. Nothing where it offers nothing. */
 export function choicesOf(question: string): string[] {
   const [, list] =
-    /[:：,，]\s*((?:[^,，:：、]{1,60}[,，、]\s*)*[^,，:：、]{1,60}?(?:,?\s+or\s+|还是|或者?)[^,，:：、]{1,60})$/.exec(
+    /[:：,，]\s*((?:[^,，:：、\s][^,，:：、]{0,59}[,，、]\s*)*[^,，:：、\s][^,，:：、]{0,59}?(?:,?\s+or\s+|还是|或者?)[^,，:：、]{1,60})$/.exec(
       question,
     ) ?? [];
   if (list === undefined) return [];
