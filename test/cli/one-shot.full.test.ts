@@ -74,7 +74,7 @@ describe.concurrent("rubato with a task, as a process", () => {
       const { code, err } = await rubato(["what is 2+2", "--max-tokens", "1", "--log", folder]);
       expect(code).toBe(130);
       expect(err).toMatch(/stopped at the limit of 1 output token \(\d+ used\)/);
-      expect(err).toMatch(/rubato: to go on: rubato resume run_\w+ --budget outputTokens=\d+ /);
+      expect(err).toMatch(/rubato: to go on: rubato --log \S+ resume run_\w+ --budget outputTokens=\d+ /);
     } finally {
       rmSync(folder, { recursive: true });
     }
