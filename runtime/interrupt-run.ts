@@ -85,7 +85,7 @@ export async function interruptRun(
   }
 }
 
-/** What another process answered counts as it is: it was made by the same functions there. */
+/** The receipt of an interrupt, from what another process answered. */
 function effectThere(answer: Extract<Answered, { there: unknown }>["there"]): InterruptReceipt {
   if (!answer.accepted) return { accepted: false, reason: answer.reason };
   const { seq, effective, where, step, keptChars, latencyMs } = answer;

@@ -64,7 +64,7 @@ const receiptSchema = z.union([
 ]);
 
 /** The owner's receipt; `unowned` when that owner has the run no more and the command was not taken. */
-export type OwnersAnswer = z.infer<typeof receiptSchema> | "unowned";
+type OwnersAnswer = z.infer<typeof receiptSchema> | "unowned";
 
 /** What a command was answered by: this process, or the one that owns the run. */
 export type Answered = { readonly here: Receipt } | { readonly there: Exclude<OwnersAnswer, "unowned"> };

@@ -35,11 +35,8 @@ export async function escape(run: Run, when: (event: Event) => boolean): Promise
 /** While it works Esc stops it, whatever the demo is about. The scripted person lets it run. */
 export function stoppable(run: Run): void {
   if (!live) return;
-  const key = nextKey("escape");
-  const over = run.settled().then(() => false);
-  Promise.race([key.pressed, over])
+  escape(run, () => false)
     .then((pressed) => (pressed ? run.interrupt("Esc", { mode: "now" }) : undefined))
-    .finally(key.forget)
     .catch((error: unknown) => {
       console.error(error);
     });

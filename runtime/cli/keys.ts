@@ -40,7 +40,7 @@ export interface Press {
 
 const ESC = "\u001b";
 /** Behind ESC, what keys send that have no character: arrows, function keys, keys with modifiers. */
-const NAMED_KEY = /^(?:\[[\d;:<?]*[A-Za-z~^$@]|O[A-DFHMP-S]|\[[A-Z])$/;
+const NAMED_KEY = /^(?:\[[\d;:<?]*[A-Za-z~^$@]|O[A-DFHMP-S])$/;
 /** What the prompt does with Alt and a letter: by words, and with what was cut. */
 const ALT_EDITS = ["b", "f", "d", "y"];
 

@@ -1,18 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { initialState, respond, step, type Command, type Draft } from "rubato/machines";
+import { respond, step, type Command, type Draft } from "rubato/machines";
 import { AgentState } from "../../machines/state.ts";
-import { alphabet, eventOf } from "../support/alphabet.ts";
-
-/** Drives a state with drafts, each of which must be accepted. */
-function drive(...drafts: readonly Draft[]): AgentState {
-  let state = initialState();
-  for (const draft of drafts) {
-    const result = step(state, eventOf(draft, state.seq + 1));
-    if (!result.accepted) throw new Error(`${draft.type}: ${result.reason} in ${state.value}`);
-    state = result.state;
-  }
-  return state;
-}
+import { alphabet, drive, eventOf } from "../support/alphabet.ts";
 
 function draft(type: Draft["type"], wanted: (draft: Draft) => boolean = () => true): Draft {
   const found = alphabet().find((candidate) => candidate.type === type && wanted(candidate));

@@ -1,25 +1,6 @@
 import { describe, expect, it } from "vitest";
-import {
-  initialState,
-  shouldInterrupt,
-  statusOf,
-  step,
-  type AgentState,
-  type Draft,
-  type Status,
-} from "rubato/machines";
-import { eventOf } from "../support/alphabet.ts";
-
-/** The state after these events, each of which must be accepted. */
-function after(...drafts: readonly Draft[]): AgentState {
-  let state = initialState();
-  for (const draft of drafts) {
-    const result = step(state, eventOf(draft, state.seq + 1));
-    if (!result.accepted) throw new Error(`${draft.type}: ${result.reason} in ${state.value}`);
-    state = result.state;
-  }
-  return state;
-}
+import { shouldInterrupt, statusOf, type Draft, type Status } from "rubato/machines";
+import { drive } from "../support/alphabet.ts";
 
 const rest = {
   usage: { inputTokens: 0, outputTokens: 0, requests: 0, unknownRequests: 0 },
@@ -120,7 +101,7 @@ describe("statusOf", () => {
   ];
 
   it.each(places)("%s", (_name, drafts, status, at, activeTools) => {
-    expect(statusOf(after(...drafts))).toEqual({ status, step: at, activeTools });
+    expect(statusOf(drive(...drafts))).toEqual({ status, step: at, activeTools });
   });
 });
 
@@ -142,6 +123,6 @@ describe("shouldInterrupt", () => {
   ];
 
   it.each(places)("%s", (_name, drafts, expected) => {
-    expect(shouldInterrupt(after(...drafts))).toBe(expected);
+    expect(shouldInterrupt(drive(...drafts))).toBe(expected);
   });
 });

@@ -1,8 +1,19 @@
-import type { Draft, Event } from "rubato/machines";
+import { initialState, step, type AgentState, type Draft, type Event } from "rubato/machines";
 
 /** Makes an event of a draft, for charts and steps that are driven by hand. */
 export function eventOf(draft: Draft, seq = 1): Event {
   return { seq, timestamp: 0, runId: "r", ...draft };
+}
+
+/** The state after these drafts, each of which must be accepted. */
+export function drive(...drafts: readonly Draft[]): AgentState {
+  let state = initialState();
+  for (const draft of drafts) {
+    const result = step(state, eventOf(draft, state.seq + 1));
+    if (!result.accepted) throw new Error(`${draft.type}: ${result.reason} in ${state.value}`);
+    state = result.state;
+  }
+  return state;
 }
 
 const rest = {

@@ -46,18 +46,19 @@ const read: Read = ({ path, folder }) => {
   const below = words.folderOf(folder);
   return paths.map((name) => ({ kind: "read", path: below === "." ? name : `${below.replace(/\/$/, "")}/${name}` }));
 };
+/** Each of them one text, and not a phrase. */
+const textsAlone = new RegExp(
+  `^(?:${words.several(String.raw`(?:${quoted}|[^\s,]+)`)}|${words.severalZh(String.raw`(?:${quoted}|[\w$@.#-]+)`)})$`,
+  "u",
+);
 const search: Read = ({ query, path }) => {
-  const single = new RegExp(
-    `^(?:${words.several(String.raw`(?:${quoted}|[^\s,]+)`)}|${words.severalZh(String.raw`(?:${quoted}|[\w$@.#-]+)`)})$`,
-    "u",
-  );
   const text = query?.trim() ?? "";
-  const queries = single.test(text) ? words.itemsOf(text) : [text];
+  const queries = textsAlone.test(text) ? words.itemsOf(text) : [text];
   return queries.flatMap((each) =>
     words.foldersOf(path).map((folder) => ({ kind: "search" as const, query: words.unquote(each), path: folder })),
   );
 };
-const inFolder = words.inPath.replace("?<path>", "?<folder>");
+const inFolder = inPath.replace("?<path>", "?<folder>");
 
 /** Files that are counted, listed, read and searched. */
 export const fileRules: readonly Row[] = [
@@ -72,7 +73,7 @@ export const fileRules: readonly Row[] = [
     search,
   ],
   [
-    String.raw`\b(?:(?:which|what|do|does|find|list|show(?:\s+me)?|is\s+there|are\s+there)\s+)(?:(?:any|all|of|the|a)\s+)*files?(?:${inPath})?\s+(?:(?:that|which)\s+)?${holds}${query}(?:${inPath.replace("?<path>", "?<folder>")})?${end}`,
+    String.raw`\b(?:(?:which|what|do|does|find|list|show(?:\s+me)?|is\s+there|are\s+there)\s+)(?:(?:any|all|of|the|a)\s+)*files?(?:${inPath})?\s+(?:(?:that|which)\s+)?${holds}${query}(?:${inFolder})?${end}`,
     ({ query, path, folder }) => search({ query, path: path ?? folder }),
   ],
   [String.raw`(?:${inPathZh})?\s*(?:有)?哪些文件(?:里面?|中)?(?:有|包含|含有?|提到|出现)了?\s*${queryZh}`, search],

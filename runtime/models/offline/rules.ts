@@ -5,7 +5,7 @@ import { numberRules } from "./number-rules.ts";
 import type { Read } from "./rule.ts";
 import { talkRules } from "./talk-rules.ts";
 
-export interface Rule {
+interface Rule {
   readonly pattern: RegExp;
   readonly read: Read;
 }
